@@ -1,0 +1,20 @@
+#ifndef BG_CGI_METAVARS_H
+#define BG_CGI_METAVARS_H
+
+#include "core/error.h"
+#include "core/request.h"
+
+/*
+ * Make a request out of CGI meta-variables, given as "NAME=value" strings up to a NULL, as in envp or FCGX_ParamArray.
+ * Everything is borrowed from env.  Any variable may be missing, empty, repeated or odd (SR-23):
+ *
+ *  - Authorization is HTTP_AUTHORIZATION or REDIRECT_HTTP_AUTHORIZATION, to any depth of REDIRECT_; two that differ,
+ *    or the first of them twice, are two tokens (SR-73).
+ *  - A BEARERGATE_ variable that is unknown, repeated or malformed makes the request unanswerable: returns -1 with
+ *    BG_R_BAD_VARIABLE, *out cleared; the caller denies with that error.
+ *
+ * RFC 3875 section 4.1.
+ */
+int bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err) BG_MUST_CHECK;
+
+#endif

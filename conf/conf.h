@@ -1,0 +1,71 @@
+#ifndef BG_CONF_CONF_H
+#define BG_CONF_CONF_H
+
+#include <stdint.h>
+
+#include "core/gate.h"
+#include "core/log.h"
+
+/* The configuration as plain data: what was said, checked and completed, and nothing else.  All text is owned. */
+struct bg_conf_issuer {
+	char   *name;		/* the issuer, exactly as iss must be */
+	char   *said_at;	/* "FILE:LINE" or "environment": for messages */
+	char  **audience;
+	size_t  n_audience;
+	bool    any_audience;	/* audience = "none" */
+	char  **algorithms;
+	size_t  n_algorithms;
+	char   *jwks_uri;	/* NULL when not said */
+	char   *jwks_file;	/* NULL when not said */
+};
+
+struct bg_conf {
+	struct bg_conf_issuer *issuers;
+	size_t   n_issuers;
+	char    *realm;
+	int64_t  leeway;		/* this and all times below in seconds */
+	char    *ca_file;		/* NULL: the system's authorities */
+	int64_t  fetch_timeout;
+	int64_t  cache_ttl_min;
+	int64_t  cache_ttl_max;
+	int64_t  refresh_cooldown;
+	char   **listen;		/* addresses as after -l */
+	size_t   n_listen;
+	int      threads;		/* 0: one for each processor */
+	enum bg_log_level log_level;
+};
+
+/* Where text may come from.  Any member may be NULL. */
+struct bg_conf_sources {
+	const char  *file;		/* -c; when NULL, BEARERGATE_CONFIG of the environment or the env file */
+	const char  *env_file;		/* --env-file */
+	char *const *environ;		/* the process's own: libConfuse asks getenv(3) for the ${NAME} in a file */
+};
+
+/*
+ * Read, check and complete a configuration.  Precedence: the file, then the environment, then the env file.
+ * report receives text for people, one line each, "FILE:LINE: what is wrong; what was expected": the first error, and
+ * remarks ("FILE:LINE: remark: ...") on success too.  It may hold text of the file, escaped.
+ * Returns 0, or the exit code of sysexits(3) that fits: EX_NOINPUT for a file that cannot be read, EX_CONFIG for what
+ * is wrong in it, EX_OSERR when memory is short; *out is then NULL.  *out belongs to the caller: bg_conf_free.
+ * Not for two threads at once: libConfuse's scanner has one state.
+ */
+int bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg_buf *report) BG_MUST_CHECK;
+
+void bg_conf_free(struct bg_conf *conf);	/* NULL is fine */
+
+/*
+ * The effective configuration, in the syntax of the file and with every default written out; for "bearergate check".
+ * bg_conf_load reads it back to the same configuration.  No option holds a secret yet.
+ */
+void bg_conf_print(const struct bg_conf *conf, struct bg_buf *out);
+
+/*
+ * Make the gate, with its key stores but without their threads.  fetcher is borrowed by the stores; it may be NULL
+ * where every issuer has a jwks_file.  conf must outlive the gate: the stores borrow text from it.
+ * *out belongs to the caller: bg_gate_free.  Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL, *out NULL.
+ */
+int bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out,
+    struct bg_error *err) BG_MUST_CHECK;
+
+#endif

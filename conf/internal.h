@@ -1,0 +1,115 @@
+#ifndef BG_CONF_INTERNAL_H
+#define BG_CONF_INTERNAL_H
+
+#include <sysexits.h>
+
+#include "conf/conf.h"
+
+/* What the files of conf/ share and nobody else sees.  Functions that return int return 0 or a code of sysexits(3). */
+
+/* A configuration that names every customer of a large site has a few hundred KiB; a log file given by mistake has more. */
+#define BG_CONF_FILE_MAX	(1024 * 1024)
+
+/* One value: longer than any URL and any sensible name, short enough for the headers it may end in. */
+#define BG_CONF_VALUE_MAX	2048
+
+/* The realm is in every challenge, and those must stay below BG_CHALLENGE_MAX. */
+#define BG_CONF_REALM_MAX	128
+
+enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER };
+enum bg_shape { BG_ONE, BG_LIST };
+enum bg_type {
+	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PATH, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL
+};
+
+enum bg_opt {
+#define BG_OPTION(section, name, shape, type, unit, def, min, max, help)	BG_OPT_##section##_##name,
+#include "conf/options.def"
+#undef BG_OPTION
+	BG_OPT_COUNT
+};
+
+/* A row of conf/options.def. */
+struct bg_option {
+	enum bg_section section;
+	const char     *name;
+	enum bg_shape   shape;
+	enum bg_type    type;
+	const char     *unit;
+	const char     *def;
+	int64_t         min;
+	int64_t         max;
+	const char     *help;
+	size_t          offset;		/* of the member in its struct; unused for BG_SHORT */
+	size_t          offset_n;	/* of the member that counts, for lists */
+};
+
+extern const struct bg_option bg_options[BG_OPT_COUNT];
+
+/* What was said about an option, as it was said.  Cleared memory: nothing. */
+struct bg_said {
+	char **text;
+	size_t n;
+	char  *at;	/* "FILE:LINE" or "environment" */
+};
+
+/* One issuer block, or the top of the file. */
+struct bg_said_block {
+	char          *title;
+	char          *at;
+	struct bg_said opt[BG_OPT_COUNT];
+};
+
+/* A whole file. */
+struct bg_said_file {
+	struct bg_said_block  top;
+	struct bg_said_block *issuers;
+	size_t                n_issuers;
+};
+
+/* The variables that are looked at. */
+enum bg_env { BG_ENV_DOMAIN, BG_ENV_AUDIENCE, BG_ENV_CA_FILE, BG_ENV_CONFIG, BG_ENV_COUNT };
+
+/* One line of the report: "AT: TEXT", "FILE:LINE: TEXT". */
+void bg_report(struct bg_buf *report, const char *at, const char *fmt, ...) BG_PRINTF(3, 4);
+void bg_report_line(struct bg_buf *report, const char *file, int line, const char *fmt, ...) BG_PRINTF(4, 5);
+int  bg_report_memory(struct bg_buf *report);	/* says that there is none and returns EX_OSERR */
+
+/* check.c.  The row of an option, or NULL. */
+const struct bg_option *bg_option_find(enum bg_section section, const char *name);
+
+/*
+ * May this be a value of the option?  If not, the report says so, calling the option by name.  Remarks go there too.
+ * A file that is named must be there and readable.
+ */
+int bg_option_check(const struct bg_option *option, const char *name, const char *text, const char *at,
+    struct bg_buf *report) BG_MUST_CHECK;
+
+/* An issuer's name in a block. */
+int bg_issuer_check(const char *name, const char *at, struct bg_buf *report) BG_MUST_CHECK;
+
+char *bg_at(const char *file, int line);	/* "FILE:LINE", the caller's own; NULL without memory */
+int  bg_said_add(struct bg_said *said, const char *text, const char *at) BG_MUST_CHECK;	/* at: of the first alone */
+void bg_said_clear(struct bg_said *said);
+void bg_said_block_clear(struct bg_said_block *block);
+
+/* Seconds in the largest unit that has no remainder: "90s", "5m". */
+void bg_put_duration(struct bg_buf *buf, int64_t seconds);
+
+/* env.c.  The environment, and the env file where the environment says nothing. */
+int bg_env_read(const struct bg_conf_sources *from, struct bg_said env[BG_ENV_COUNT],
+    struct bg_buf *report) BG_MUST_CHECK;
+const char *bg_env_name(enum bg_env var);
+bool bg_env_has(char *const *envp, struct bg_slice name);
+
+/* The whole of a regular file, terminated; text was not initialised before and is the caller's to clear in any case. */
+int bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
+
+/* Is this a regular file that can be opened?  If not, words on why not, in static memory or strerror's. */
+const char *bg_file_wrong(const char *path);
+
+/* parse.c.  out was cleared before and is the caller's to clear in any case. */
+int bg_conf_parse(const char *file, char *const *envp, struct bg_said_file *out,
+    struct bg_buf *report) BG_MUST_CHECK;
+
+#endif

@@ -1,0 +1,52 @@
+#ifndef BG_CORE_CLAIMS_H
+#define BG_CORE_CLAIMS_H
+
+#include <stdint.h>
+
+#include "core/issuer.h"
+#include "core/token.h"
+
+/* The claims we judge by, typed.  Borrowed from the token's payload. */
+struct bg_claims {
+	const json_t   *all;		/* the payload */
+	struct bg_slice iss;
+	struct bg_slice sub;		/* ptr NULL when the token names none (RFC 9068 wants it, machines lack it) */
+	const json_t   *aud;		/* string or array of strings, NULL when absent */
+	struct bg_slice scope;		/* space-separated; ptr NULL when absent */
+	const json_t   *cnf;		/* object, NULL when absent: the token is bound (RFC 7800) */
+	int64_t         exp;		/* seconds since the epoch; a fraction counts as the second it ends in */
+	int64_t         iat;
+	int64_t         nbf;
+	bool            has_nbf;
+};
+
+/*
+ * Read the claims of a token.  exp and iat must be there; every claim read here must have the type it should have
+ * (SR-25, SR-26).  Returns -1 with BG_R_BAD_CLAIMS.
+ *
+ * RFC 7519 section 4.1, RFC 9068 section 2.2, RFC 8693 section 4.2.
+ */
+int bg_claims_read(const struct bg_token *token, struct bg_claims *out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Check the time claims of an access token against a clock reading.
+ *
+ * now is in seconds since the epoch, leeway in seconds; both are at least zero.
+ * Returns 0 inside the validity window.  Otherwise returns -1 and sets err to
+ * BG_R_EXPIRED or BG_R_NOT_YET_VALID.  Keeps no reference to claims.
+ *
+ * RFC 7519 sections 4.1.4, 4.1.5 and 4.1.6.
+ */
+int bg_claims_check_time(const struct bg_claims *claims, int64_t now, int64_t leeway,
+    struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Was this token made for us?  iss is compared once more, byte for byte, and one of the issuer's audiences must be in
+ * aud (SR-40, SR-42, SR-44).  Returns -1 with BG_R_WRONG_ISSUER or BG_R_WRONG_AUDIENCE.
+ *
+ * RFC 7519 sections 4.1.1 and 4.1.3, RFC 9068 section 4.
+ */
+int bg_claims_check_issuer(const struct bg_claims *claims, const struct bg_issuer *issuer,
+    struct bg_error *err) BG_MUST_CHECK;
+
+#endif

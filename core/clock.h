@@ -1,0 +1,10 @@
+#ifndef BG_CORE_CLOCK_H
+#define BG_CORE_CLOCK_H
+
+#include <stdint.h>
+
+/* The only two places that ask the system for the time; everything else is handed a number. */
+int64_t bg_clock_wall(void);	/* seconds since the epoch, for what tokens say */
+int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps, for lifetimes and deadlines */
+
+#endif

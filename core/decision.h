@@ -1,0 +1,32 @@
+#ifndef BG_CORE_DECISION_H
+#define BG_CORE_DECISION_H
+
+#include "core/claims.h"
+#include "core/request.h"
+
+enum bg_verdict { BG_DENY = 0, BG_ALLOW = 1 };	/* denial is the zero value */
+
+/* What the gate found.  Cleared memory is a denial without a reason, which is answered as an internal error. */
+struct bg_decision {
+	enum bg_verdict  verdict;
+	struct bg_error  error;		/* the one reason of a denial */
+	struct bg_slice  compact;	/* the token as it was sent, for its fingerprint; borrowed from the request */
+	struct bg_token *token;		/* owned; NULL when none was read.  Of a denial: for the log, not to be believed */
+	struct bg_claims claims;	/* of an allow: the identity to hand on; borrowed from token */
+	int64_t          retry_after;	/* seconds, for a 503; 0 otherwise */
+};
+
+/* The only way to an allow. */
+void bg_decision_allow(struct bg_decision *decision, const struct bg_claims *claims);
+
+/* A front end that cannot even build the request denies with this. */
+void bg_decision_deny(struct bg_decision *decision, const struct bg_error *err);
+/* The reason of a denial.  One that nobody gave a reason is a fault of ours: BG_R_INTERNAL. */
+enum bg_reason bg_decision_reason(const struct bg_decision *decision);
+
+void bg_decision_clear(struct bg_decision *decision);
+
+/* The one line in the log: verdict, reason, status, issuer, the token's fingerprint, path, detail; never the token. */
+void bg_decision_log(const struct bg_decision *decision, const struct bg_request *request);
+
+#endif

@@ -1,0 +1,31 @@
+#ifndef BG_CORE_GATE_H
+#define BG_CORE_GATE_H
+
+#include "core/decision.h"
+#include "core/issuer.h"
+
+/* All that a decision needs to know.  Built by conf/build.c, const while threads run, taken down by bg_gate_free. */
+struct bg_gate {
+	struct bg_issuer *issuers;
+	size_t            n_issuers;
+	int64_t           leeway;	/* seconds, for exp, nbf and iat */
+	char             *realm;	/* of the challenge */
+};
+
+/* The time of one decision, read once. */
+struct bg_now {
+	int64_t wall;		/* seconds since the epoch: bg_clock_wall() */
+	int64_t mono_ms;	/* bg_clock_mono_ms() */
+};
+
+/*
+ * The whole road of one request.  *out is always filled in and is the caller's to clear; its token and claims borrow
+ * from request.  Anything unforeseen is a denial.
+ */
+void bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now,
+    struct bg_decision *out);
+
+int  bg_gate_start(const struct bg_gate *gate, struct bg_error *err) BG_MUST_CHECK;	/* the key stores' threads */
+void bg_gate_free(struct bg_gate *gate);						/* NULL is fine */
+
+#endif

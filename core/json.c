@@ -1,0 +1,163 @@
+#include "core/json.h"
+
+#include <stdint.h>
+#include <sys/random.h>
+
+#include "core/limits.h"
+
+int
+bg_json_start(void)
+{
+	size_t seed = 0;
+
+	/* jansson takes 0 as "find one yourself", which is as random, only later and with a lock */
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -1;
+	json_object_seed(seed);
+	return 0;
+}
+
+/*
+ * Not a parser: it trusts jansson to refuse what is no JSON, and only counts what jansson would follow without bound.
+ * It can count too much in text that is no JSON, never too little.
+ */
+int
+bg_json_prescan(struct bg_slice text, const char **why)
+{
+	unsigned members[BG_JSON_DEPTH_MAX] = { 0 };
+	size_t depth = 0, number = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+
+		if ((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || ((c == 'e' || c == 'E') && number > 0)) {
+			if (++number > BG_JSON_NUMBER_MAX) {
+				*why = "a number is too long";
+				return -1;
+			}
+			continue;
+		}
+		number = 0;
+		switch (c) {
+		case '"':
+			for (i++; i < text.len && text.ptr[i] != '"'; i++)
+				if (text.ptr[i] == '\\')
+					i++;
+			break;
+		case '{':
+		case '[':
+			if (depth == BG_JSON_DEPTH_MAX) {
+				*why = "it is nested too deeply";
+				return -1;
+			}
+			members[depth++] = 0;
+			break;
+		case '}':
+		case ']':
+			if (depth > 0)
+				depth--;
+			break;
+		case ':':
+			if (depth > 0 && ++members[depth - 1] > BG_JSON_MEMBERS_MAX) {
+				*why = "an object has too many members";
+				return -1;
+			}
+			break;
+		default:
+			break;
+		}
+	}
+	return 0;
+}
+
+int
+bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_error *err)
+{
+	json_error_t parse;
+	const char *why;
+	json_t *root;
+
+	*out = NULL;
+	if (bg_json_prescan(text, &why) != 0)
+		return bg_fail(err, reason, "JSON: %s", why);
+	if ((root = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &parse)) == NULL) {
+		if (json_error_code(&parse) == json_error_out_of_memory)
+			return bg_fail(err, BG_R_NO_MEMORY, "JSON");
+		return bg_fail(err, reason, "JSON: %s at byte %d", parse.text, parse.position);
+	}
+	if (!json_is_object(root)) {
+		bg_fail(err, reason, "JSON: an object was expected, not %s", bg_json_type_name(root));
+		json_decref(root);
+		return -1;
+	}
+	*out = root;
+	return 0;
+}
+
+struct bg_slice
+bg_json_string(const json_t *value)
+{
+	if (!json_is_string(value))
+		return (struct bg_slice){ NULL, 0 };
+	return (struct bg_slice){ json_string_value(value), json_string_length(value) };
+}
+
+const char *
+bg_json_type_name(const json_t *value)
+{
+	static const char *const types[] = {
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "true", [JSON_FALSE] = "false",
+		[JSON_NULL] = "null",
+	};
+
+	return value != NULL ? types[json_typeof(value)] : "nothing";
+}
+
+/* The code point at the start of text and its length in bytes; U+FFFD and 1 for what is no UTF-8.  RFC 3629 section 4. */
+static uint32_t
+utf8_next(struct bg_slice text, size_t *len)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char c = (unsigned char)text.ptr[0];
+	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+	uint32_t point;
+
+	*len = 1;
+	if (n == 1)
+		return c;
+	if (n == 0 || n > text.len)
+		return 0xfffd;
+	point = c & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if (((unsigned char)text.ptr[i] & 0xc0) != 0x80)
+			return 0xfffd;
+		point = point << 6 | ((unsigned char)text.ptr[i] & 0x3fu);
+	}
+	if (point < least[n] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+		return 0xfffd;
+	*len = n;
+	return point;
+}
+
+void
+bg_json_put_string(struct bg_buf *buf, struct bg_slice text)
+{
+	size_t len;
+
+	bg_buf_put_char(buf, '"');
+	for (; text.len > 0; text = bg_slice_skip(text, len)) {
+		uint32_t c = utf8_next(text, &len);
+
+		if (c == '"' || c == '\\')
+			bg_buf_put_format(buf, "\\%c", (char)c);
+		else if (c >= 0x20 && c < 0x7f && c != '<' && c != '>' && c != '&' && c != '\'')
+			bg_buf_put_char(buf, (char)c);
+		else if (c < 0x10000)
+			bg_buf_put_format(buf, "\\u%04x", (unsigned)c);
+		else
+			bg_buf_put_format(buf, "\\u%04x\\u%04x", (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
+			    (unsigned)(0xdc00 + ((c - 0x10000) & 0x3ff)));
+	}
+	bg_buf_put_char(buf, '"');
+}

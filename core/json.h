@@ -1,0 +1,36 @@
+#ifndef BG_CORE_JSON_H
+#define BG_CORE_JSON_H
+
+#include <jansson.h>
+
+#include "core/buf.h"
+
+/*
+ * Parse text that must be one JSON object and nothing else.  Before jansson sees it, one pass over the text bounds
+ * its nesting, the length of its numbers and the members of its objects (SR-28, SR-29, SR-30); duplicate names and
+ * NUL characters are refused (SR-27).  *out belongs to the caller: json_decref.
+ * On failure returns -1 with the reason given, *out NULL.
+ *
+ * RFC 8259, RFC 7519 section 4.
+ */
+int bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_error *err) BG_MUST_CHECK;
+
+/* The pass itself: 0, or -1 and a word on what is too much in *why. */
+int bg_json_prescan(struct bg_slice text, const char **why) BG_MUST_CHECK;
+
+/* The text of a JSON string, borrowed; ptr is NULL when value is NULL or no string. */
+struct bg_slice bg_json_string(const json_t *value);
+
+/* "string", "integer" and so on, for details; value may be NULL ("nothing"). */
+const char *bg_json_type_name(const json_t *value);
+
+/*
+ * Write text as a JSON string with its quotes, ASCII only; < > & ' are escaped as well, so that the text stays harmless
+ * where a server sends it as HTML (SR-83).  Text that is not UTF-8 has its odd bytes written as U+FFFD.
+ */
+void bg_json_put_string(struct bg_buf *buf, struct bg_slice text);
+
+/* Once, before the first thread: seeds jansson's hash from the system's randomness (SR-29). */
+int bg_json_start(void);
+
+#endif

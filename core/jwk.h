@@ -1,0 +1,34 @@
+#ifndef BG_CORE_JWK_H
+#define BG_CORE_JWK_H
+
+#include "core/alg.h"
+#include "core/json.h"
+
+#define BG_THUMBPRINT_LEN	43	/* characters: base64url of SHA-256 */
+
+/* One public key, never changed after it was made.  RFC 7517 section 4. */
+struct bg_jwk {
+	enum bg_kty          kty;
+	char                *kid;	/* NULL when the key has none */
+	const struct bg_alg *alg;	/* NULL when the key leaves it open */
+	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
+	size_t               size;	/* bytes of a signature by this key (RSA: of the modulus) */
+};
+
+/*
+ * Make a verification key of a JWK.  Its use, key_ops and alg must allow verifying (SR-12); RSA moduli outside
+ * BG_RSA_BITS_MIN..BG_RSA_BITS_MAX and exponents that are even, below 3 or over 33 bits are refused (SR-10).
+ * Private members are not looked at.  *out belongs to the caller: bg_jwk_free.
+ * Returns -1 with BG_R_BAD_JWK and what is wrong with it, or BG_R_NO_MEMORY.
+ *
+ * RFC 7517 section 4, RFC 7518 section 6.3.1.
+ */
+int bg_jwk_parse(const json_t *object, struct bg_jwk **out, struct bg_error *err) BG_MUST_CHECK;
+
+/* NULL is fine. */
+void bg_jwk_free(struct bg_jwk *key);
+
+/* The SHA-256 thumbprint of a key, terminated.  RFC 7638 section 3. */
+int bg_jwk_thumbprint(const struct bg_jwk *key, char out[BG_THUMBPRINT_LEN + 1], struct bg_error *err) BG_MUST_CHECK;
+
+#endif

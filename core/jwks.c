@@ -1,0 +1,148 @@
+#include "core/jwks.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/limits.h"
+#include "core/log.h"
+
+struct bg_jwks {
+	atomic_uint     owners;
+	size_t          n;
+	struct bg_jwk **keys;
+};
+
+static void
+log_skipped(const char *source, size_t i, const struct bg_error *why)
+{
+	struct bg_slice text;
+	struct bg_buf line;
+
+	bg_buf_init(&line, 1024);
+	bg_buf_put_str(&line, "keys=");
+	bg_log_text(&line, bg_slice_str(source));
+	bg_buf_put_format(&line, " key %zu skipped, detail=", i + 1);
+	bg_log_text(&line, bg_slice_str(why->detail));
+	if (bg_buf_finish(&line, &text, NULL) == 0)
+		bg_log(BG_LOG_WARNING, "%s", text.ptr);
+	bg_buf_clear(&line);
+}
+
+int
+bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err)
+{
+	struct bg_jwks *set = NULL;
+	json_t *root = NULL;
+	const json_t *keys, *object;
+	int rc = -1;
+	size_t i;
+
+	*out = NULL;
+	if (bg_json_object(text, BG_R_BAD_JWKS, &root, err) != 0)
+		return -1;
+	keys = json_object_get(root, "keys");
+	if (!json_is_array(keys)) {
+		bg_fail(err, BG_R_BAD_JWKS, "keys is %s, not an array", bg_json_type_name(keys));
+		goto out;
+	}
+	if (json_array_size(keys) > BG_JWKS_KEYS_MAX) {
+		bg_fail(err, BG_R_BAD_JWKS, "%zu keys, at most %d", json_array_size(keys), BG_JWKS_KEYS_MAX);
+		goto out;
+	}
+	if ((set = calloc(1, sizeof(*set))) == NULL ||
+	    (set->keys = calloc(json_array_size(keys) + 1, sizeof(*set->keys))) == NULL) {
+		bg_fail(err, BG_R_NO_MEMORY, "key set");
+		goto out;
+	}
+	atomic_init(&set->owners, 1);
+	json_array_foreach(keys, i, object) {
+		struct bg_error why = { 0 };
+
+		if (bg_jwk_parse(object, &set->keys[set->n], &why) == 0)
+			set->n++;
+		else if (why.reason == BG_R_NO_MEMORY) {
+			bg_fail(err, BG_R_NO_MEMORY, "key set");	/* a set with holes would pass for whole */
+			goto out;
+		} else
+			log_skipped(source, i, &why);
+	}
+	if (set->n == 0) {
+		bg_fail(err, BG_R_BAD_JWKS, "not one usable key among %zu", json_array_size(keys));
+		goto out;
+	}
+	*out = set;
+	set = NULL;		/* moved to the caller */
+	rc = 0;
+out:
+	bg_jwks_unref(set);
+	json_decref(root);
+	return rc;
+}
+
+struct bg_jwks *
+bg_jwks_ref(struct bg_jwks *set)
+{
+	atomic_fetch_add(&set->owners, 1);
+	return set;
+}
+
+void
+bg_jwks_unref(struct bg_jwks *set)
+{
+	if (set == NULL || atomic_fetch_sub(&set->owners, 1) > 1)
+		return;
+	for (size_t i = 0; i < set->n; i++)
+		bg_jwk_free(set->keys[i]);
+	free(set->keys);
+	free(set);
+}
+
+size_t
+bg_jwks_count(const struct bg_jwks *set)
+{
+	return set->n;
+}
+
+static bool
+has_kid(const struct bg_jwk *key, struct bg_slice kid)
+{
+	return key->kid != NULL && bg_slice_equal(bg_slice_str(key->kid), kid);
+}
+
+bool
+bg_jwks_has_kid(const struct bg_jwks *set, struct bg_slice kid)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (has_kid(set->keys[i], kid))
+			return true;
+	return false;
+}
+
+static bool
+fits(const struct bg_jwk *key, const struct bg_alg *alg)
+{
+	return key->kty == alg->kty && (key->alg == NULL || key->alg == alg);
+}
+
+const struct bg_jwk *
+bg_jwks_next(const struct bg_jwks *set, const struct bg_jwk *after, struct bg_slice kid, const struct bg_alg *alg)
+{
+	const struct bg_jwk *found = NULL;
+	size_t i = 0;
+
+	if (after != NULL)
+		while (i < set->n && set->keys[i++] != after)
+			continue;
+	for (; i < set->n; i++) {
+		if (!fits(set->keys[i], alg))
+			continue;
+		if (kid.ptr != NULL && has_kid(set->keys[i], kid))
+			return set->keys[i];
+		if (kid.ptr == NULL) {
+			if (found != NULL || after != NULL)
+				return NULL;	/* more than one could be meant */
+			found = set->keys[i];
+		}
+	}
+	return found;
+}

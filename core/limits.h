@@ -1,0 +1,58 @@
+#ifndef BG_CORE_LIMITS_H
+#define BG_CORE_LIMITS_H
+
+/* Every ceiling on bytes that come from strangers, each with its reason. */
+
+/* Servers refuse a header field above 8 KiB unless told otherwise; this is room for those who told them (SR-20). */
+#define BG_TOKEN_MAX		(16 * 1024)
+
+/* alg, kid, typ and what an issuer may add; a certificate chain in x5c, which nobody here reads, does not fit (SR-20). */
+#define BG_TOKEN_HEADER_MAX	(4 * 1024)
+
+/* An identifier chosen by the issuer; thumbprints have 43 characters, certificate names fit (SR-13). */
+#define BG_KID_MAX		256
+
+/* RSA 8192 makes 1024 bytes; no algorithm here makes more. */
+#define BG_SIGNATURE_MAX	1024
+
+/* RSA keys: below the first they can be broken, above the second a stranger's token costs too much time (SR-10). */
+#define BG_RSA_BITS_MIN		2048
+#define BG_RSA_BITS_MAX		8192
+
+/* JSON: deeper, longer or wider than any real header, claims set or key set (SR-28, SR-29, SR-30). */
+#define BG_JSON_DEPTH_MAX	32
+#define BG_JSON_NUMBER_MAX	64
+#define BG_JSON_MEMBERS_MAX	256
+
+/* 2^53: above it a double no longer counts single seconds (SR-25). */
+#define BG_NUMERIC_DATE_MAX	9007199254740992.0
+
+/* An issuer's answer: Google's and Microsoft's key sets have under 20 KiB (SR-52). */
+#define BG_FETCH_MAX		(512 * 1024)
+#define BG_JWKS_KEYS_MAX	100
+
+/* A URL we are configured with or that an issuer tells us. */
+#define BG_URL_MAX		2048
+
+/* A value in the aud array counts as one comparison; more than this is no token but an attempt (SR-44). */
+#define BG_AUDIENCES_MAX	1000
+
+/*
+ * What an answer may hold.  mod_authnz_fcgi reads one answer of 8192 bytes and libfcgi writes 8184 at once, and
+ * one header line of 8192 bytes is already too long for Apache: a denial stays well below.
+ */
+#define BG_CHALLENGE_MAX	2048
+#define BG_BODY_MAX		2048
+#define BG_ANSWER_MAX		(60 * 1024)
+
+/* One exported variable; Apache takes header lines below 8192 bytes with the name (interop: 8100 is fine). */
+#define BG_EXPORT_VALUE_MAX	8000
+
+/* Exported variables of one answer; mod_cgid and lighttpd fail at about a thousand. */
+#define BG_EXPORT_MAX		64
+
+/* The request as FastCGI parameters: lighttpd and nginx stop at 65,535 bytes, Apache sends several records (SR-21). */
+#define BG_PARAMS_MAX		(128 * 1024)
+#define BG_PARAMS_COUNT_MAX	1024
+
+#endif

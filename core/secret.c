@@ -1,0 +1,53 @@
+#include "core/secret.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "core/buf.h"
+
+int
+bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err)
+{
+	size_t len = 0;
+
+	if (EVP_Q_digest(NULL, "SHA256", NULL, bytes.ptr, bytes.len, out, &len) != 1 || len != BG_SHA256_LEN)
+		return bg_fail_openssl(err, BG_R_INTERNAL, "SHA-256");
+	return 0;
+}
+
+void
+bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1])
+{
+	unsigned char hash[BG_SHA256_LEN];
+
+	if (token.len == 0 || bg_sha256(token, hash, NULL) != 0) {
+		bg_format(out, BG_FINGERPRINT_LEN + 1, "-");
+		return;
+	}
+	bg_format(out, BG_FINGERPRINT_LEN + 1, "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+}
+
+bool
+bg_secret_equal(struct bg_slice a, struct bg_slice b)
+{
+	return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+void
+bg_secret_wipe(void *mem, size_t len)
+{
+	OPENSSL_cleanse(mem, len);
+}
+
+int
+bg_fail_openssl(struct bg_error *err, enum bg_reason reason, const char *what)
+{
+	char text[160] = "no reason given";
+	unsigned long code = ERR_peek_last_error();
+
+	if (code != 0)
+		ERR_error_string_n(code, text, sizeof(text));
+	ERR_clear_error();	/* the queue belongs to the thread and would speak up at the next failure */
+	return bg_fail(err, reason, "%s: %s", what, text);
+}

@@ -1,0 +1,24 @@
+#ifndef BG_CORE_SECRET_H
+#define BG_CORE_SECRET_H
+
+#include "core/error.h"
+
+#define BG_SHA256_LEN		32	/* bytes */
+#define BG_FINGERPRINT_LEN	8	/* hexadecimal digits */
+
+/* Returns -1 when OpenSSL cannot (BG_R_INTERNAL). */
+int bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * How a log names a token without giving it away: the first digits of its SHA-256, terminated.  "-" when there is
+ * nothing to name or the digest fails.
+ */
+void bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1]);
+
+/* Equality in a time that depends on the lengths alone (SR-9). */
+bool bg_secret_equal(struct bg_slice a, struct bg_slice b);
+
+/* Overwrite in a way no optimiser removes. */
+void bg_secret_wipe(void *mem, size_t len);
+
+#endif

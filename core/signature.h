@@ -1,0 +1,26 @@
+#ifndef BG_CORE_SIGNATURE_H
+#define BG_CORE_SIGNATURE_H
+
+#include "core/issuer.h"
+#include "core/token.h"
+
+/*
+ * Which of the issuers a token claims to be from, before anything of it is believed and before anything is fetched
+ * (SR-52).  Borrowed from issuers.  Returns -1 with BG_R_BAD_CLAIMS (iss missing or no string) or BG_R_WRONG_ISSUER.
+ *
+ * RFC 8725 section 3.8.
+ */
+int bg_signature_issuer(const struct bg_issuer *issuers, size_t n, const struct bg_token *token,
+    const struct bg_issuer **out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Is the signature one of this issuer's keys over this token?  The algorithm must be on the issuer's list and fit the
+ * key; the header only says which of them it was (SR-1).  now is bg_clock_mono_ms().
+ * Returns -1 with BG_R_BAD_ALGORITHM, BG_R_NO_KEYS, BG_R_UNKNOWN_KEY, BG_R_BAD_SIGNATURE or BG_R_INTERNAL.
+ *
+ * RFC 7515 section 5.2, RFC 8725 sections 3.1 and 3.2.
+ */
+int bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now,
+    struct bg_error *err) BG_MUST_CHECK;
+
+#endif

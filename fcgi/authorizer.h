@@ -1,0 +1,19 @@
+#ifndef BG_FCGI_AUTHORIZER_H
+#define BG_FCGI_AUTHORIZER_H
+
+#include "core/buf.h"
+#include "core/gate.h"
+
+/*
+ * One request in the Authorizer role, without a socket: read the parameters, decide, write the decision to the log,
+ * and put the whole answer into out, its "Status:" first.  env is "NAME=value" strings up to a NULL; out is the
+ * caller's, its ceiling large enough for a denial (BG_ANSWER_MAX).
+ * Whatever goes wrong on the way becomes a denial.  Returns -1, out empty, when not even that can be written; the
+ * connection must then be closed without an answer, which every server takes as an error.
+ *
+ * FastCGI 1.0 section 6.3.
+ */
+int bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const *env, struct bg_buf *out)
+    BG_MUST_CHECK;
+
+#endif

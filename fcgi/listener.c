@@ -1,0 +1,335 @@
+#include "fcgi/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "fcgi/records.h"
+
+/* A socket file's mode is 0660, whatever umask the daemon was started with (SR-89). */
+#define SOCKET_UMASK	0117
+
+union address {
+	struct sockaddr     any;
+	struct sockaddr_un  un;
+	struct sockaddr_in  in;
+	struct sockaddr_in6 in6;
+};
+
+static int
+fail(int code, struct bg_error *err, const char *name, const char *what)
+{
+	bg_fail(err, BG_R_INTERNAL, "%s: %s", name, what);
+	return code;
+}
+
+static int
+fail_errno(int code, struct bg_error *err, const char *name, const char *what)
+{
+	bg_fail(err, BG_R_INTERNAL, "%s: %s: %s", name, what, strerror(errno));
+	return code;
+}
+
+static bool
+is_loopback(const union address *address)
+{
+	switch (address->any.sa_family) {
+	case AF_INET:
+		return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+	default:
+		return false;
+	}
+}
+
+/* Digits alone, at most 65535. */
+static bool
+read_port(const char *text, in_port_t *port)
+{
+	unsigned long n = 0;
+	size_t i;
+
+	for (i = 0; text[i] >= '0' && text[i] <= '9' && i < 5; i++)
+		n = n * 10 + (unsigned long)(text[i] - '0');
+	*port = htons((uint16_t)n);
+	return i > 0 && text[i] == '\0' && n <= 65535;
+}
+
+static int
+read_unix(const char *name, const char *path, union address *out, socklen_t *len, struct bg_error *err)
+{
+	size_t n = strlen(path);
+
+	if (n == 0)
+		return fail(EX_USAGE, err, name, "the path is missing");
+	if (n >= sizeof(out->un.sun_path)) {
+		bg_fail(err, BG_R_INTERNAL, "%s: the path has %zu bytes, but a socket's path has at most %zu", name, n,
+		    sizeof(out->un.sun_path) - 1);
+		return EX_USAGE;
+	}
+	out->un.sun_family = AF_UNIX;
+	memcpy(out->un.sun_path, path, n + 1);
+	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+	return 0;
+}
+
+static int
+read_tcp(const char *name, union address *out, socklen_t *len, struct bg_error *err)
+{
+	const char *colon = strrchr(name, ':');
+	char host[INET6_ADDRSTRLEN + 2];
+	size_t n = colon != NULL ? (size_t)(colon - name) : 0;
+	in_port_t port;
+
+	if (colon == NULL || n == 0)
+		return fail(EX_USAGE, err, name, "not an address; it is unix:PATH or HOST:PORT, as in 127.0.0.1:9009");
+	if (!read_port(colon + 1, &port))
+		return fail(EX_USAGE, err, name, "the port is not a number from 0 to 65535");
+	if (n < sizeof(host)) {
+		memcpy(host, name, n);
+		host[n] = '\0';
+		if (strcmp(host, "localhost") == 0)
+			bg_format(host, sizeof(host), "127.0.0.1");
+		if (inet_pton(AF_INET, host, &out->in.sin_addr) == 1) {
+			out->in.sin_family = AF_INET;
+			out->in.sin_port = port;
+			*len = sizeof(out->in);
+		} else if (host[0] == '[' && host[n - 1] == ']') {
+			host[n - 1] = '\0';
+			if (inet_pton(AF_INET6, host + 1, &out->in6.sin6_addr) == 1) {
+				out->in6.sin6_family = AF_INET6;
+				out->in6.sin6_port = port;
+				*len = sizeof(out->in6);
+			}
+		}
+	}
+	if (out->any.sa_family == AF_UNSPEC)
+		return fail(EX_USAGE, err, name,
+		    "the host is not an address in numbers, as in 127.0.0.1:9009 or [::1]:9009");
+	if (!is_loopback(out))
+		return fail(EX_USAGE, err, name,
+		    "not a loopback address; anyone who reaches the port could ask for decisions");
+	return 0;
+}
+
+static int
+read_address(const char *name, union address *out, socklen_t *len, struct bg_error *err)
+{
+	*out = (union address){ .un = { .sun_family = AF_UNSPEC } };
+	if (strncmp(name, "unix:", 5) == 0)
+		return read_unix(name, name + 5, out, len, err);
+	if (strchr(name, '/') != NULL)
+		return fail(EX_USAGE, err, name, "not an address; a socket file is written unix:PATH");
+	return read_tcp(name, out, len, err);
+}
+
+int
+bg_listener_check(const char *address, struct bg_error *err)
+{
+	union address parsed;
+	socklen_t len;
+
+	return read_address(address, &parsed, &len, err);
+}
+
+/* Remove the file of a daemon that is gone: a socket that nobody listens on any more. */
+static int
+clear_path(const char *name, const union address *address, socklen_t len, struct bg_error *err)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(address->un.sun_path, &st) != 0)
+		return errno == ENOENT ? 0 : fail_errno(EX_CANTCREAT, err, name, "cannot look at the path");
+	if (!S_ISSOCK(st.st_mode))
+		return fail(EX_CANTCREAT, err, name, "the file is there and is not a socket");
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) == -1)
+		return fail_errno(EX_OSERR, err, name, "no socket");
+	rc = connect(fd, &address->any, len);
+	close(fd);
+	/* EAGAIN is a full queue: somebody listens. */
+	if (rc == 0 || errno == EAGAIN)
+		return fail(EX_UNAVAILABLE, err, name, "another program listens on it");
+	if (errno != ECONNREFUSED)
+		return fail_errno(EX_CANTCREAT, err, name, "cannot tell whether another program listens on it");
+	if (unlink(address->un.sun_path) != 0)
+		return fail_errno(EX_CANTCREAT, err, name, "cannot remove the socket that was left there");
+	return 0;
+}
+
+static int
+bind_unix(const char *name, const union address *address, socklen_t len, struct bg_listener *out, struct bg_error *err)
+{
+	struct stat st;
+	mode_t mask;
+	int rc, saved;
+
+	if ((rc = clear_path(name, address, len, err)) != 0)
+		return rc;
+	mask = umask(SOCKET_UMASK);
+	rc = bind(out->fd, &address->any, len);
+	saved = errno;
+	umask(mask);
+	errno = saved;
+	if (rc != 0)
+		return fail_errno(EX_CANTCREAT, err, name, "cannot make the socket");
+	if ((out->path = strdup(address->un.sun_path)) == NULL || lstat(out->path, &st) != 0) {
+		rc = fail_errno(EX_OSERR, err, name, "cannot look at the socket");
+		unlink(address->un.sun_path);
+		return rc;
+	}
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	return 0;
+}
+
+/* An answer and its records' headers: with room for all of it, writing does not wait for a peer that does not read. */
+#define ANSWER_ROOM	(BG_ANSWER_MAX + 4 * 1024)
+
+/*
+ * SO_RCVBUF: a request waits in the kernel until it is whole, and without room for all of it would never become so;
+ * accepted sockets inherit it (as they do the rest), and the kernel doubles it for its own overhead.  On a unix
+ * socket the sender's buffer counts instead: 212,992 bytes unless changed, so 219,264 bytes in large writes were seen to
+ * wait, but only 278 writes of one byte each.  A peer that sends a long request in crumbs runs into the deadline.
+ */
+static bool
+make_room(int fd)
+{
+	const int on = 1, request = BG_RECORDS_MAX, answer = ANSWER_ROOM;
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &request, sizeof(request)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &answer, sizeof(answer)) == 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+}
+
+static int
+bind_tcp(const char *name, const union address *address, socklen_t len, struct bg_listener *out, struct bg_error *err)
+{
+	const int on = 1;
+
+	if (!make_room(out->fd) || setsockopt(out->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    (address->any.sa_family == AF_INET6 &&
+	    setsockopt(out->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0))
+		return fail_errno(EX_OSERR, err, name, "cannot set up the socket");
+	if (bind(out->fd, &address->any, len) != 0)
+		return fail_errno(EX_UNAVAILABLE, err, name, "cannot take the address");
+	return 0;
+}
+
+/* The name of a bound address; *address is what getsockname says. */
+static void
+put_name(const union address *address, socklen_t len, char *dst, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	switch (address->any.sa_family) {
+	case AF_INET:
+		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
+		bg_format(dst, size, "%s:%u", host, (unsigned)ntohs(address->in.sin_port));
+		break;
+	case AF_INET6:
+		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+		bg_format(dst, size, "[%s]:%u", host, (unsigned)ntohs(address->in6.sin6_port));
+		break;
+	case AF_UNIX:
+		/* A path that fills sun_path has no terminator. */
+		bg_format(dst, size, "unix:%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path)),
+		    address->un.sun_path);
+		break;
+	default:
+		bg_format(dst, size, "address family %d", address->any.sa_family);
+	}
+}
+
+int
+bg_listener_open(const char *address, struct bg_listener *out, struct bg_error *err)
+{
+	union address bound;
+	socklen_t len;
+	int rc;
+
+	*out = (struct bg_listener){ .fd = -1 };
+	if ((rc = read_address(address, &bound, &len, err)) != 0)
+		return rc;
+	out->fd = socket(bound.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (out->fd == -1)
+		return fail_errno(EX_OSERR, err, address, "no socket");
+	rc = bound.any.sa_family == AF_UNIX ? bind_unix(address, &bound, len, out, err) :
+	    bind_tcp(address, &bound, len, out, err);
+	if (rc != 0)
+		goto out;
+	len = sizeof(bound);
+	if (listen(out->fd, SOMAXCONN) != 0 || getsockname(out->fd, &bound.any, &len) != 0) {
+		rc = fail_errno(EX_UNAVAILABLE, err, address, "cannot listen");
+		goto out;
+	}
+	put_name(&bound, len, out->name, sizeof(out->name));
+out:
+	if (rc != 0)
+		bg_listener_close(out);
+	return rc;
+}
+
+bool
+bg_listener_is_one(int fd)
+{
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens != 0;
+}
+
+int
+bg_listener_adopt(int fd, struct bg_listener *out, struct bg_error *err)
+{
+	char name[BG_LISTENER_NAME_MAX], origin[32];
+	union address bound = { .un = { .sun_family = AF_UNSPEC } };
+	socklen_t len = sizeof(bound), type_len = sizeof(int);
+	int flags, type = 0;
+
+	*out = (struct bg_listener){ .fd = -1 };
+	bg_format(origin, sizeof(origin), "descriptor %d", fd);
+	if (!bg_listener_is_one(fd) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 ||
+	    type != SOCK_STREAM || getsockname(fd, &bound.any, &len) != 0)
+		return fail(EX_USAGE, err, origin, "not a stream socket that listens");
+	put_name(&bound, len, name, sizeof(name));
+	if (bound.any.sa_family != AF_UNIX && !is_loopback(&bound)) {
+		bg_fail(err, BG_R_INTERNAL, "%s: %s is not a loopback address; anyone who reaches the port could ask for "
+		    "decisions", origin, name);
+		return EX_USAGE;
+	}
+	if ((out->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) == -1 || (flags = fcntl(out->fd, F_GETFL)) == -1 ||
+	    fcntl(out->fd, F_SETFL, flags | O_NONBLOCK) == -1) {
+		fail_errno(EX_OSERR, err, origin, "cannot set up the socket");
+		bg_listener_close(out);
+		return EX_OSERR;
+	}
+	/* A parent's socket that refuses is no worse than it was. */
+	if (bound.any.sa_family != AF_UNIX)
+		(void)make_room(out->fd);
+	bg_format(out->name, sizeof(out->name), "%s (%s)", name, origin);
+	return 0;
+}
+
+void
+bg_listener_close(struct bg_listener *listener)
+{
+	struct stat st;
+
+	if (listener->path != NULL && lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
+	    st.st_ino == listener->ino)
+		unlink(listener->path);
+	if (listener->fd != -1)
+		close(listener->fd);
+	free(listener->path);
+	*listener = (struct bg_listener){ .fd = -1 };
+}

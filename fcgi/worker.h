@@ -1,0 +1,42 @@
+#ifndef BG_FCGI_WORKER_H
+#define BG_FCGI_WORKER_H
+
+#include <stdint.h>
+
+#include "core/buf.h"
+
+struct bg_worker_options {
+	const int *listeners;		/* descriptors that listen, O_NONBLOCK set; borrowed, closed by no one here */
+	size_t     n_listeners;
+	int        threads;		/* at least 1 */
+	size_t     max_waiting;		/* connections whose request is not whole yet; beyond, the oldest is closed */
+	int64_t    deadline;		/* milliseconds from accept until the request is whole, and for one write */
+
+	/*
+	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  env ends with NULL
+	 * and is good until the return.  Anything but 0, or an empty or failed out, ends the connection without an answer,
+	 * which every server takes as an error.  Called from all threads at once.
+	 */
+	int      (*answer)(void *arg, char *const *env, struct bg_buf *out);
+	void      *arg;			/* borrowed */
+};
+
+/* Threads that answer the requests that come in on some sockets. */
+struct bg_worker;
+
+/*
+ * Start the threads; they take no signals.  SIGPIPE must be ignored or handled by now: libfcgi writes without
+ * MSG_NOSIGNAL.  libfcgi puts handlers of its own on SIGTERM, SIGUSR1 and SIGPIPE where there are none yet, so handlers
+ * that are wanted must be there before the first call too.  options is copied, what it points to is borrowed until
+ * bg_worker_stop.  Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
+ */
+int bg_worker_start(struct bg_worker **out, const struct bg_worker_options *options, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Accept nothing more, let requests under way finish within grace milliseconds, close what is still waiting, and free
+ * the worker.  Returns false when some request did not finish: its thread then still uses the worker and all that was
+ * lent to it, so that nothing may be freed; call again to wait some more, or leave by _exit(2).  NULL is fine.
+ */
+bool bg_worker_stop(struct bg_worker *worker, int64_t grace) BG_MUST_CHECK;
+
+#endif

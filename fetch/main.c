@@ -1,0 +1,252 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "core/limits.h"
+#include "core/url.h"
+#include "fetch/https.h"
+
+#define TIMEOUT_DEFAULT	5	/* seconds (SR-52) */
+#define TIMEOUT_MAX	3600
+#define CPU_MAX		10	/* seconds of computing; a handshake and half a megabyte take a hundredth of one */
+#define URL_SHOWN	200	/* bytes of a URL in a message, so that the reason behind it is not cut off */
+
+static const char short_options[] = "C:hit:V";
+static const struct option long_options[] = {
+	{ "ca-file", required_argument, NULL, 'C' },
+	{ "help",    no_argument,       NULL, 'h' },
+	{ "include", no_argument,       NULL, 'i' },
+	{ "timeout", required_argument, NULL, 't' },
+	{ "version", no_argument,       NULL, 'V' },
+	{ NULL,      0,                 NULL, 0 },
+};
+
+static const char usage[] = "usage: bearergate-fetch [-i] [-C ca_file] [-t seconds] URL\n";
+
+static int
+write_all(int fd, struct bg_slice bytes)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		bytes = bg_slice_skip(bytes, (size_t)n);
+	}
+	return 0;
+}
+
+/* Text that a stranger may have chosen, fit for a terminal and for one line of a log. */
+static void
+put_escaped(struct bg_buf *line, const char *text, size_t max)
+{
+	size_t i;
+
+	for (i = 0; text[i] != '\0' && i < max; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\')
+			bg_buf_put_char(line, (char)c);
+		else
+			bg_buf_put_format(line, "\\x%02x", c);
+	}
+	if (text[i] != '\0')
+		bg_buf_put_str(line, "...");
+}
+
+/* Say in one line why there is no document, and return the exit code. */
+static int
+complain(int exit_code, const char *about, const char *why)
+{
+	struct bg_slice text;
+	struct bg_buf line;
+
+	bg_buf_init(&line, 4096);
+	bg_buf_put_str(&line, "bearergate-fetch: ");
+	put_escaped(&line, about, URL_SHOWN);
+	bg_buf_put_str(&line, ": ");
+	put_escaped(&line, why, BG_DETAIL_MAX);
+	bg_buf_put_char(&line, '\n');
+	if (bg_buf_finish(&line, &text, NULL) == 0)
+		(void)write_all(STDERR_FILENO, text);
+	bg_buf_clear(&line);
+	return exit_code;
+}
+
+/*
+ * Leave behind what whoever started us had: descriptors, and the environment, by which libcurl, OpenSSL and the
+ * resolver would take orders: proxies, SSL_CERT_FILE, SSLKEYLOGFILE, OPENSSL_CONF, RES_OPTIONS (SR-87).
+ */
+static int
+forget_caller(void)
+{
+	closefrom(STDERR_FILENO + 1);
+	/* A missing descriptor would be the next socket's number.  Open for reading, output to it fails. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd)
+			return -1;
+	/* A peer that closes early is an error code, not a death. */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return -1;
+	return clearenv() == 0 ? 0 : -1;
+}
+
+static int
+lower_limit(int resource, rlim_t max)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0)
+		return -1;
+	if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > max)
+		limit.rlim_max = max;
+	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	return setrlimit(resource, &limit);
+}
+
+static bool
+is_regular(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Give up what one download does not need, before the first byte of a stranger arrives (SR-90). */
+static int
+give_up_powers(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) != 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) != 0 ||
+	    lower_limit(RLIMIT_CORE, 0) != 0 || lower_limit(RLIMIT_CPU, CPU_MAX) != 0)
+		return -1;
+	/* Pipes and sockets have no size; somebody's "> keys.json" has, and stays allowed. */
+	if (is_regular(STDOUT_FILENO) || is_regular(STDERR_FILENO))
+		return 0;
+	return lower_limit(RLIMIT_FSIZE, 0);
+}
+
+/* A whole number of seconds from 1 to TIMEOUT_MAX, digits alone (SR-53). */
+static bool
+read_timeout(const char *text, int64_t *seconds)
+{
+	int64_t n = 0;
+
+	if (text[0] == '\0')
+		return false;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		n = n * 10 + (*text - '0');
+		if (n > TIMEOUT_MAX)
+			return false;
+	}
+	*seconds = n;
+	return n > 0;
+}
+
+/* libcurl would look at the file only when it is connected, and call a missing one a matter of TLS. */
+static int
+check_ca_file(const char *path)
+{
+	struct stat st;
+	int fd, rc = -1;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		if (S_ISREG(st.st_mode))
+			rc = 0;
+		else
+			errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	}
+	close(fd);
+	return rc;
+}
+
+/* Fetch first, print then: of an answer that is not good to its end, nothing is printed. */
+static int
+run(const struct bg_https_request *request, bool include)
+{
+	struct bg_error err = { .reason = BG_R_OK };
+	struct bg_buf head, body;
+	struct bg_slice head_text, body_text;
+	int64_t max_age;
+	int rc;
+
+	bg_buf_init(&head, 64);
+	bg_buf_init(&body, BG_FETCH_MAX);
+	if ((rc = bg_https_get(request, &body, &max_age, &err)) != 0) {
+		complain(rc, request->url, err.detail);
+		goto out;
+	}
+	if (include && max_age >= 0)
+		bg_buf_put_format(&head, "max-age: %" PRId64 "\n", max_age);
+	if (include)
+		bg_buf_put_char(&head, '\n');
+	if (bg_buf_finish(&head, &head_text, &err) != 0 || bg_buf_finish(&body, &body_text, &err) != 0)
+		rc = complain(EX_OSERR, request->url, err.detail);
+	else if (write_all(STDOUT_FILENO, head_text) != 0 || write_all(STDOUT_FILENO, body_text) != 0)
+		rc = complain(EX_IOERR, "standard output", strerror(errno));
+out:
+	bg_buf_clear(&body);
+	bg_buf_clear(&head);
+	return rc;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct bg_https_request request = { .timeout = TIMEOUT_DEFAULT };
+	const char *wrong;
+	bool include = false;
+	int option;
+
+	if (forget_caller() != 0)
+		return complain(EX_OSERR, "start", strerror(errno));
+	while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1)
+		switch (option) {
+		case 'C':
+			request.ca_file = optarg;
+			break;
+		case 'h':
+			return write_all(STDOUT_FILENO, bg_slice_str(usage)) == 0 ? 0 : EX_IOERR;
+		case 'i':
+			include = true;
+			break;
+		case 't':
+			if (!read_timeout(optarg, &request.timeout))
+				return complain(EX_USAGE, optarg, "the time limit is a whole number of seconds, 1 to 3600");
+			break;
+		case 'V':
+			return write_all(STDOUT_FILENO, BG_SLICE("bearergate-fetch " PACKAGE_VERSION "\n")) == 0 ?
+			    0 : EX_IOERR;
+		default:
+			(void)write_all(STDERR_FILENO, bg_slice_str(usage));
+			return EX_USAGE;
+		}
+	if (argc - optind != 1) {
+		(void)write_all(STDERR_FILENO, bg_slice_str(usage));
+		return EX_USAGE;
+	}
+	request.url = argv[optind];
+	if ((wrong = bg_url_wrong(bg_slice_str(request.url), true)) != NULL)
+		return complain(EX_USAGE, request.url, wrong);
+	if (request.ca_file != NULL && check_ca_file(request.ca_file) != 0)
+		return complain(EX_NOINPUT, request.ca_file, strerror(errno));
+	if (give_up_powers() != 0)
+		return complain(EX_OSERR, "start", strerror(errno));
+	return run(&request, include);
+}

@@ -1,0 +1,127 @@
+/*
+ * Whatever the bytes are: bg_records_vet neither reads too far nor takes back what it said, and what it calls whole is
+ * so by another reading of FastCGI 1.0, made here from the specification and not from fcgi/records.c (SR-21, SR-92).
+ */
+#include "fcgi/records.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define MUST(condition)	do { if (!(condition)) abort(); } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A length of a name or value at *at, as FastCGI 1.0 section 3.4 writes it; *at moves on. */
+static size_t
+take_length(const uint8_t *bytes, size_t size, size_t *at)
+{
+	size_t length;
+
+	MUST(*at < size);
+	if (bytes[*at] < 128)
+		return bytes[(*at)++];
+	MUST(size - *at >= 4);
+	length = (size_t)(bytes[*at] - 128) << 24 | (size_t)bytes[*at + 1] << 16 | (size_t)bytes[*at + 2] << 8 |
+	    bytes[*at + 3];
+	*at += 4;
+	return length;
+}
+
+/* The parameters of a whole request, in one piece: each pair there to its end, and nothing a C string cannot hold. */
+static void
+walk_pairs(const uint8_t *bytes, size_t size)
+{
+	size_t at = 0, count = 0;
+
+	MUST(size <= BG_PARAMS_MAX);
+	while (at < size) {
+		size_t name = take_length(bytes, size, &at), value = take_length(bytes, size, &at);
+
+		MUST(name > 0 && name <= size - at && value <= size - at - name);
+		for (size_t i = at; i < at + name; i++)
+			MUST(bytes[i] != '\0' && bytes[i] != '=');
+		for (size_t i = at + name; i < at + name + value; i++)
+			MUST(bytes[i] != '\0');
+		at += name + value;
+		count++;
+	}
+	MUST(count <= BG_PARAMS_COUNT_MAX);
+}
+
+/* The records of a whole request, one by one. */
+static void
+walk_records(const uint8_t *data, size_t size, const struct bg_records_request *request)
+{
+	uint8_t *pairs = malloc(size);
+	size_t at = 16, n = 0, content;
+	bool first_end = false;
+
+	MUST(pairs != NULL);
+	MUST(request->length <= size && request->length >= 24 && request->length <= BG_RECORDS_MAX);
+	MUST(data[0] == 1 && data[1] == 1);			/* FCGI_VERSION_1, FCGI_BEGIN_REQUEST */
+	MUST(data[2] != 0 || data[3] != 0);
+	MUST(data[4] == 0 && data[5] == 8 && data[6] == 0);	/* libfcgi does not skip padding here */
+	MUST(data[8] == 0 && data[9] == 2 && request->role == 2);	/* FCGI_AUTHORIZER */
+	MUST(request->keep_conn == (data[10] % 2 == 1));
+	while (at < request->length) {
+		MUST(!first_end);				/* nothing behind the end of PARAMS */
+		MUST(request->length - at >= 8);
+		MUST(data[at] == 1 && data[at + 1] == 4);	/* FCGI_PARAMS */
+		MUST(data[at + 2] == data[2] && data[at + 3] == data[3]);
+		content = (size_t)data[at + 4] * 256 + data[at + 5];
+		MUST(request->length - at - 8 >= content + data[at + 6]);
+		memcpy(pairs + n, data + at + 8, content);
+		n += content;
+		first_end = content == 0;
+		at += 8 + content + data[at + 6];
+	}
+	MUST(first_end && at == request->length);
+	walk_pairs(pairs, n);
+	free(pairs);
+}
+
+/* In memory of its very size, for the sanitizer. */
+static enum bg_records
+vet(const uint8_t *data, size_t size, struct bg_records_request *request)
+{
+	char *exact = malloc(size > 0 ? size : 1);
+	enum bg_records got;
+	const char *why;
+
+	MUST(exact != NULL);
+	if (size > 0)
+		memcpy(exact, data, size);
+	got = bg_records_vet((struct bg_slice){ exact, size }, request, &why);
+	free(exact);
+	MUST((got == BG_RECORDS_BAD) == (why != NULL));
+	if (got != BG_RECORDS_WHOLE)
+		MUST(request->length == 0 && request->role == 0 && !request->keep_conn);
+	return got;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	/* Some shorter beginnings, the last of them one byte short of all, or of the request. */
+	const size_t beginnings[] = { 1, 7, 8, 15, 16, 24, size / 2, size - size / 4, size > 0 ? size - 1 : 0 };
+	struct bg_records_request request, part;
+	enum bg_records got = vet(data, size, &request), before;
+
+	if (got == BG_RECORDS_MORE)
+		MUST(size < BG_RECORDS_MAX);	/* or the daemon, which looks at no more, would wait in vain */
+	if (got == BG_RECORDS_WHOLE) {
+		walk_records(data, size, &request);
+		MUST(vet(data, request.length - 1, &part) == BG_RECORDS_MORE);
+		MUST(vet(data, request.length, &part) == BG_RECORDS_WHOLE && part.length == request.length);
+	}
+	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+		if (beginnings[i] > size)
+			continue;
+		before = vet(data, beginnings[i], &part);
+		if (before == BG_RECORDS_BAD)
+			MUST(got == BG_RECORDS_BAD);
+		else if (before == BG_RECORDS_WHOLE)
+			MUST(got == BG_RECORDS_WHOLE && part.length == request.length);
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+#ifndef BG_TESTS_SUPPORT_MINT_H
+#define BG_TESTS_SUPPORT_MINT_H
+
+#include "tool/issuer.h"
+
+/* The fixed keys of tests/support/keys, which are public and of no use outside tests. */
+enum bg_mint_key {
+	BG_MINT_KEY_A,		/* the issuer's: RSA 2048 */
+	BG_MINT_KEY_B,		/* somebody else's, or the issuer's next one: RSA 2048 */
+	BG_MINT_KEY_LONG,	/* RSA 3072 */
+	BG_MINT_KEY_SHORT,	/* RSA 1024: to be refused (SR-10) */
+	BG_MINT_KEYS
+};
+
+/*
+ * What fails here is a fault of the test, so it ends the program with a line on stderr.  Text is the caller's to free,
+ * keys are borrowed and live as long as the program.  The files are looked for below srcdir of the environment, which
+ * automake sets, else below the working directory.
+ */
+const struct bg_issuer_key *bg_mint_key(enum bg_mint_key which);
+const char *bg_mint_kid(enum bg_mint_key which);	/* borrowed: the thumbprint, under which bg_mint_jwks lists it */
+
+/* A key set with the first n of which, in that order. */
+char *bg_mint_jwks(const enum bg_mint_key *which, size_t n);
+
+/*
+ * A token signed by a key over any header and claims at all: both are taken as they are, JSON or not.  A NULL header
+ * stands for {"alg":"RS256","typ":"at+jwt","kid":...} of that key.
+ */
+char *bg_mint_token(enum bg_mint_key which, const char *header, const char *claims);
+
+/* The same with the first character of the signature changed. */
+char *bg_mint_token_forged(enum bg_mint_key which, const char *header, const char *claims);
+
+/* Three parts in base64url with dots between and nothing signed: for signatures that are empty, cut or of no kind. */
+char *bg_mint_compact(struct bg_slice header, struct bg_slice payload, struct bg_slice signature);
+
+#endif

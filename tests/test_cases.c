@@ -1,0 +1,329 @@
+/*
+ * Whole decisions, from variables to answer, told by files: tests/cases/README says how a case is written.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgi/metavars.h"
+#include "conf/conf.h"
+#include "core/limits.h"
+#include "fcgi/authorizer.h"
+#include "tests/support/mint.h"
+#include "tests/support/run.h"
+
+#define ISSUER		"https://issuer.example/"
+#define AUDIENCE	"https://api.example"
+#define NOW		INT64_C(1700000000)
+#define MAX_CASES	2000
+#define MAX_ENV		64
+
+static const char default_conf[] = "issuer \"" ISSUER "\" {\n"
+    "  audience  = { \"" AUDIENCE "\" }\n"
+    "  jwks_file = \"@JWKS@\"\n"
+    "}\n";
+
+static char *names[MAX_CASES];
+static int n_names;
+
+static const char *
+cases_dir(void)
+{
+	static char dir[1024];
+	const char *srcdir = getenv("srcdir");
+
+	bg_format(dir, sizeof(dir), "%s/tests/cases", srcdir != NULL ? srcdir : ".");
+	return dir;
+}
+
+static enum bg_mint_key
+key_named(const char *name)
+{
+	static const char *const keys[BG_MINT_KEYS] = { "a", "b", "long", "short" };
+
+	for (int i = 0; i < BG_MINT_KEYS; i++)
+		if (strcmp(keys[i], name) == 0)
+			return (enum bg_mint_key)i;
+	ck_abort_msg("no key \"%s\"", name);
+	return BG_MINT_KEYS;
+}
+
+/* Write text into a new file of dir, with jwks for every @JWKS@ in it; the path is the caller's to free. */
+static char *
+write_file(const char *dir, const char *name, const char *text, const char *jwks)
+{
+	char path[1024];
+	const char *at;
+	FILE *file;
+
+	bg_format(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	for (; jwks != NULL && (at = strstr(text, "@JWKS@")) != NULL; text = at + strlen("@JWKS@"))
+		fprintf(file, "%.*s%s", (int)(at - text), text, jwks);
+	fputs(text, file);
+	ck_assert_int_eq(fclose(file), 0);
+	return strdup(path);
+}
+
+/* The members of changes put over those of base; null takes one away.  RFC 7396. */
+static char *
+merged(json_t *base, const json_t *changes)
+{
+	const char *name;
+	json_t *value;
+	char *text;
+
+	json_object_foreach((json_t *)(uintptr_t)changes, name, value) {
+		if (json_is_null(value))
+			json_object_del(base, name);
+		else
+			json_object_set(base, name, value);
+	}
+	text = json_dumps(base, JSON_COMPACT);
+	json_decref(base);
+	return text;
+}
+
+static char *
+make_token(const json_t *recipe)
+{
+	const char *compact = json_string_value(json_object_get(recipe, "compact"));
+	const char *key_name = json_string_value(json_object_get(recipe, "key"));
+	const char *raw_header = json_string_value(json_object_get(recipe, "raw_header"));
+	const char *raw_claims = json_string_value(json_object_get(recipe, "raw_claims"));
+	const char *signature = json_string_value(json_object_get(recipe, "signature"));
+	enum bg_mint_key key = key_named(key_name != NULL ? key_name : "a");
+	char *header, *claims, *token;
+
+	if (compact != NULL)
+		return strdup(compact);
+	header = raw_header != NULL ? strdup(raw_header) : merged(json_pack("{s:s,s:s,s:s}", "alg", "RS256", "typ", "at+jwt",
+	    "kid", bg_mint_kid(key)), json_object_get(recipe, "header"));
+	claims = raw_claims != NULL ? strdup(raw_claims) : merged(json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "iss", ISSUER, "sub", "user-1",
+	    "aud", AUDIENCE, "iat", (json_int_t)NOW - 60, "exp", (json_int_t)NOW + 3600, "scope", "read:messages"),
+	    json_object_get(recipe, "claims"));
+	if (signature != NULL)
+		token = bg_mint_compact(bg_slice_str(header), bg_slice_str(claims), bg_slice_str(signature));
+	else if (json_is_true(json_object_get(recipe, "forged")))
+		token = bg_mint_token_forged(key, header, claims);
+	else
+		token = bg_mint_token(key, header, claims);
+	free(claims);
+	free(header);
+	return token;
+}
+
+/* authorization with {token} in it replaced; the caller's to free. */
+static char *
+make_variable(const char *text, const char *token)
+{
+	const char *at = strstr(text, "{token}");
+	struct bg_slice out;
+	struct bg_buf buf;
+
+	bg_buf_init(&buf, 1 << 20);
+	bg_buf_put(&buf, (struct bg_slice){ text, at != NULL ? (size_t)(at - text) : strlen(text) });
+	if (at != NULL) {
+		bg_buf_put_str(&buf, token);
+		bg_buf_put_str(&buf, at + strlen("{token}"));
+	}
+	ck_assert_int_eq(bg_buf_finish(&buf, &out, NULL), 0);
+	return buf.data;
+}
+
+/* The variables of the request: the base ones, the Authorization header, and those of the case. */
+static void
+make_env(const json_t *root, const char *token, char *env[MAX_ENV + 1])
+{
+	const json_t *authorization = json_object_get(root, "authorization"), *own = json_object_get(root, "env"), *one;
+	size_t n = 0, i;
+	char *header;
+
+	env[n++] = strdup("REQUEST_METHOD=GET");
+	env[n++] = strdup("REQUEST_URI=/api/private");
+	env[n++] = strdup("REMOTE_ADDR=192.0.2.1");
+	if (authorization == NULL || json_is_string(authorization)) {
+		header = make_variable(authorization != NULL ? json_string_value(authorization) : "Bearer {token}", token);
+		env[n] = malloc(strlen(header) + sizeof("HTTP_AUTHORIZATION="));
+		sprintf(env[n++], "HTTP_AUTHORIZATION=%s", header);
+		free(header);
+	}
+	json_array_foreach(own, i, one) {
+		ck_assert_uint_lt(n, MAX_ENV);
+		env[n++] = make_variable(json_string_value(one), token);
+	}
+	env[n] = NULL;
+}
+
+static struct bg_gate *
+make_gate(const json_t *root, const char *dir, struct bg_conf **conf)
+{
+	const char *text = json_string_value(json_object_get(root, "conf"));
+	const json_t *listed = json_object_get(root, "keys"), *one;
+	enum bg_mint_key keys[BG_MINT_KEYS] = { BG_MINT_KEY_A };
+	struct bg_conf_sources from = { 0 };
+	struct bg_error err = { 0 };
+	char *jwks, *jwks_file, *file;
+	struct bg_gate *gate;
+	struct bg_buf report;
+	size_t n = 1, i;
+
+	json_array_foreach(listed, i, one)
+		keys[i] = key_named(json_string_value(one));
+	if (listed != NULL)
+		n = json_array_size(listed);
+	jwks = bg_mint_jwks(keys, n);
+	jwks_file = write_file(dir, "jwks.json", jwks, NULL);
+	from.file = file = write_file(dir, "conf", text != NULL ? text : default_conf, jwks_file);
+	bg_buf_init(&report, 10000);
+	ck_assert_msg(bg_conf_load(conf, &from, &report) == 0, "%.*s", (int)report.len, report.data);
+	ck_reason(bg_conf_build(*conf, NULL, &gate, &err), err, BG_R_OK, "build");
+	for (i = 0; i < gate->n_issuers; i++)
+		bg_keystore_step(gate->issuers[i].keys, 0);
+	bg_buf_clear(&report);
+	free(file);
+	free(jwks_file);
+	free(jwks);
+	return gate;
+}
+
+static void
+check_answer(const char *name, const json_t *expect, const struct bg_decision *decision, struct bg_buf *answer)
+{
+	const char *reason = json_string_value(json_object_get(expect, "reason")), *at;
+	bool allow = strcmp(reason, "ok") == 0;
+	const json_t *one, *lines = json_object_get(expect, "answer"), *absent = json_object_get(expect, "absent");
+	const json_t *detail = json_object_get(expect, "detail");
+	struct bg_slice text;
+	char status[32];
+	size_t i;
+
+	ck_assert_int_eq(bg_buf_finish(answer, &text, NULL), 0);
+	ck_assert_msg((decision->verdict == BG_ALLOW) == allow && strcmp(bg_reason_name(bg_decision_reason(decision)), reason) == 0,
+	    "%s: %s (%s), wanted %s", name, bg_reason_name(bg_decision_reason(decision)), decision->error.detail, reason);
+	bg_format(status, sizeof(status), "Status: %d ", allow ? 200 : bg_reason_status(decision->error.reason));
+	ck_assert_msg(strncmp(text.ptr, status, strlen(status)) == 0, "%s: %s", name, text.ptr);
+	/* what a grant is made of never stands in a denial, and no token in any answer */
+	ck_assert_msg(allow || strstr(text.ptr, "Variable-") == NULL, "%s: %s", name, text.ptr);
+	ck_assert_msg(strstr(text.ptr, "eyJ") == NULL, "%s: %s", name, text.ptr);
+	json_array_foreach(lines, i, one) {
+		at = strstr(text.ptr, json_string_value(one));
+		ck_assert_msg(at != NULL && (at == text.ptr || at[-1] == '\n'), "%s: no line %s in\n%s", name, json_string_value(one),
+		    text.ptr);
+	}
+	json_array_foreach(absent, i, one)
+		ck_assert_msg(strstr(text.ptr, json_string_value(one)) == NULL, "%s: %s in\n%s", name, json_string_value(one), text.ptr);
+	if (detail != NULL)
+		ck_assert_msg(strstr(decision->error.detail, json_string_value(detail)) != NULL, "%s: %s", name, decision->error.detail);
+}
+
+/* A misspelt member of a case would test nothing. */
+static void
+check_members(const char *name, const json_t *object, const char *const *known)
+{
+	const char *member;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)object, member, value) {
+		const char *const *k = known;
+
+		while (*k != NULL && strcmp(*k, member) != 0)
+			k++;
+		ck_assert_msg(*k != NULL, "%s: member \"%s\" is not known", name, member);
+	}
+}
+
+START_TEST(a_case_ends_as_it_says)
+{
+	static const char *const members[] = { "why", "env", "authorization", "token", "keys", "conf", "now", "expect", NULL };
+	static const char *const token_members[] = { "key", "header", "claims", "raw_header", "raw_claims", "signature", "forged",
+		"compact", NULL };
+	static const char *const expect_members[] = { "reason", "answer", "absent", "detail", NULL };
+	const char *tmp = getenv("TMPDIR");
+	char path[1400], dir[1024], *env[MAX_ENV + 1], *token;
+	struct bg_now now = { .wall = NOW };
+	struct bg_decision decision;
+	struct bg_conf *conf = NULL;
+	struct bg_request request;
+	struct bg_error err = { 0 };
+	struct bg_gate *gate;
+	struct bg_buf answer;
+	json_error_t parse;
+	json_t *root;
+
+	bg_format(path, sizeof(path), "%s/%s/case.json", cases_dir(), names[_i]);
+	root = json_load_file(path, JSON_REJECT_DUPLICATES, &parse);
+	ck_assert_msg(root != NULL, "%s:%d: %s", path, parse.line, parse.text);
+	check_members(names[_i], root, members);
+	check_members(names[_i], json_object_get(root, "token"), token_members);
+	check_members(names[_i], json_object_get(root, "expect"), expect_members);
+	ck_assert(json_is_string(json_object_get(root, "why")));
+	if (json_object_get(root, "now") != NULL)
+		now.wall = json_integer_value(json_object_get(root, "now"));
+
+	bg_format(dir, sizeof(dir), "%s/bg-case-XXXXXX", tmp != NULL ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
+	gate = make_gate(root, dir, &conf);
+	token = make_token(json_object_get(root, "token"));
+	make_env(root, token, env);
+
+	/* the decision for its reason, then the same once more as the daemon does it, for its answer */
+	if (bg_metavars_read(env, &request, &err) == 0)
+		bg_gate_decide(gate, &request, now, &decision);
+	else {
+		decision = (struct bg_decision){ 0 };
+		bg_decision_deny(&decision, &err);
+	}
+	bg_buf_init(&answer, BG_ANSWER_MAX);
+	bg_log_open(-1, BG_LOG_ERROR);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, env, &answer), 0);
+	check_answer(names[_i], json_object_get(root, "expect"), &decision, &answer);
+
+	bg_decision_clear(&decision);
+	bg_buf_clear(&answer);
+	for (char **e = env; *e != NULL; e++)
+		free(*e);
+	free(token);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+	json_decref(root);
+	bg_format(path, sizeof(path), "%s/jwks.json", dir);
+	unlink(path);
+	bg_format(path, sizeof(path), "%s/conf", dir);
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("cases");
+	TCase *tc = tcase_create("cases");
+	DIR *dir = opendir(cases_dir());
+	struct dirent *entry;
+	int status;
+
+	if (dir == NULL || bg_json_start() != 0)
+		return EXIT_FAILURE;
+	while ((entry = readdir(dir)) != NULL && n_names < MAX_CASES)
+		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "README") != 0)
+			names[n_names++] = strdup(entry->d_name);
+	closedir(dir);
+	qsort(names, (size_t)n_names, sizeof(names[0]), by_name);
+	tcase_add_loop_test(tc, a_case_ends_as_it_says, 0, n_names);
+	suite_add_tcase(suite, tc);
+	status = n_names > 0 ? bg_test_run(suite) : EXIT_FAILURE;
+	while (n_names > 0)
+		free(names[--n_names]);
+	return status;
+}

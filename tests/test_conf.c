@@ -1,0 +1,938 @@
+#include "conf/conf.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "tests/support/run.h"
+
+#define REPORT_MAX	(64 * 1024)
+#define CASES_MAX	1000
+#define ENVIRON_MAX	16
+
+/* A small and good configuration, to which tests add lines: they begin at line 3. */
+#define GOOD	"domain = \"tenant.eu.auth0.com\"\naudience = \"https://api.example.com\"\n"
+
+static char *cases[CASES_MAX];	/* names of the folders in tests/conf */
+static int n_cases;
+static char source_dir[4096];	/* absolute */
+static char dir[4096];		/* where a test writes its files, and its working directory */
+
+static char *const no_environ[] = { NULL };
+
+static void
+make_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	bg_format(dir, sizeof(dir), "%s/bearergate-test.XXXXXX", tmp != NULL ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chdir(dir), 0);
+}
+
+static void
+remove_dir(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+
+	ck_assert_ptr_nonnull(d);
+	while ((entry = readdir(d)) != NULL)
+		if (unlinkat(dirfd(d), entry->d_name, 0) != 0)
+			(void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+	closedir(d);
+	ck_assert_int_eq(chdir(source_dir), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void
+write_bytes(const char *name, const char *bytes, size_t len)
+{
+	FILE *fp = fopen(name, "w");
+
+	ck_assert_ptr_nonnull(fp);
+	ck_assert_uint_eq(fwrite(bytes, 1, len, fp), len);
+	ck_assert_int_eq(fclose(fp), 0);
+}
+
+static void
+write_file(const char *name, const char *text)
+{
+	write_bytes(name, text, strlen(text));
+}
+
+/* The text of a file, the caller's own; NULL when there is none. */
+static char *
+read_file(const char *name)
+{
+	FILE *fp = fopen(name, "r");
+	char *text = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (fp == NULL)
+		return NULL;
+	n = getdelim(&text, &size, '\0', fp);
+	fclose(fp);
+	if (n < 0) {
+		free(text);
+		text = strdup("");
+	}
+	return text;
+}
+
+/* Load, and give the report as text, the caller's own. */
+static int
+load(struct bg_conf **out, const struct bg_conf_sources *from, char **text)
+{
+	struct bg_buf report;
+	struct bg_slice all;
+	int rc;
+
+	bg_buf_init(&report, REPORT_MAX);
+	rc = bg_conf_load(out, from, &report);
+	ck_assert_int_eq(bg_buf_finish(&report, &all, NULL), 0);
+	ck_assert_ptr_nonnull(*text = strdup(all.ptr));
+	ck_assert_msg((rc == 0) == (*out != NULL), "exit code %d and configuration %p", rc, (void *)*out);
+	bg_buf_clear(&report);
+	return rc;
+}
+
+/* Load a text as file "f", nothing in the environment; it must be taken, with exactly this report. */
+static struct bg_conf *
+load_good(const char *text, const char *remarks)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+	int rc;
+
+	write_file("f", text);
+	rc = load(&conf, &from, &report);
+	ck_assert_msg(rc == 0, "%s", report);
+	ck_assert_str_eq(report, remarks);
+	free(report);
+	return conf;
+}
+
+/* A case's environ: one NAME=value each line, into the process's own environment too, where libConfuse looks. */
+static void
+set_environ(char *text, char *list[ENVIRON_MAX])
+{
+	size_t n = 0;
+
+	for (char *line = text != NULL ? strtok(text, "\n") : NULL; line != NULL; line = strtok(NULL, "\n")) {
+		char *equal = strchr(line, '=');
+
+		ck_assert(equal != NULL && n < ENVIRON_MAX - 1);
+		*equal = '\0';
+		ck_assert_int_eq(setenv(line, equal + 1, 1), 0);
+		*equal = '=';
+		list[n++] = line;
+	}
+	list[n] = NULL;
+}
+
+static void
+unset_environ(char *list[ENVIRON_MAX])
+{
+	for (size_t i = 0; list[i] != NULL; i++) {
+		*strchr(list[i], '=') = '\0';
+		ck_assert_int_eq(unsetenv(list[i]), 0);
+	}
+}
+
+START_TEST(a_bad_configuration_is_refused_with_file_line_and_what_was_expected)
+{
+	char name[8192], *text, *want, *said, *report, *list[ENVIRON_MAX];
+	struct bg_conf_sources from = { .environ = list };
+	struct bg_conf *conf;
+	int rc, saved, fd;
+
+	bg_format(name, sizeof(name), "%s/tests/conf/%s", source_dir, cases[_i]);
+	ck_assert_int_eq(chdir(name), 0);
+	want = read_file("expected");
+	ck_assert_msg(want != NULL, "%s: no file \"expected\"", cases[_i]);
+	text = read_file("environ");
+	set_environ(text, list);
+	if (access("bearergate.conf", F_OK) == 0)
+		from.file = "bearergate.conf";
+	if (access("env", F_OK) == 0)
+		from.env_file = "env";
+
+	/* libConfuse must not talk to the operator behind our back */
+	bg_format(name, sizeof(name), "%s/stderr", dir);
+	saved = dup(STDERR_FILENO);
+	fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_ge(fd, 0);
+	dup2(fd, STDERR_FILENO);
+	rc = load(&conf, &from, &report);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fd);
+	said = read_file(name);
+
+	ck_assert_msg(strcmp(report, want) == 0, "%s\n got: %swant: %s", cases[_i], report, want);
+	ck_assert_msg(rc == EX_CONFIG, "%s: exit code %d", cases[_i], rc);
+	ck_assert_msg(*said == '\0', "%s: on stderr: %s", cases[_i], said);
+	unset_environ(list);
+	free(text);
+	free(want);
+	free(said);
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(two_variables_are_enough)
+{
+	char domain[] = "AUTH0_DOMAIN=tenant.eu.auth0.com", audience[] = "AUTH0_AUDIENCE=https://api.example.com";
+	char *list[] = { domain, audience, NULL };
+	struct bg_conf_sources from = { .environ = list };
+	struct bg_conf *conf;
+	char *report;
+
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "");
+	ck_assert_uint_eq(conf->n_issuers, 1);
+	ck_assert_str_eq(conf->issuers[0].name, "https://tenant.eu.auth0.com/");
+	ck_assert_str_eq(conf->issuers[0].said_at, "environment");
+	ck_assert_uint_eq(conf->issuers[0].n_audience, 1);
+	ck_assert_str_eq(conf->issuers[0].audience[0], "https://api.example.com");
+	ck_assert(!conf->issuers[0].any_audience);
+	/* the defaults of bearergate.conf(5) */
+	ck_assert_uint_eq(conf->issuers[0].n_algorithms, 1);
+	ck_assert_str_eq(conf->issuers[0].algorithms[0], "RS256");
+	ck_assert_ptr_null(conf->issuers[0].jwks_uri);
+	ck_assert_ptr_null(conf->issuers[0].jwks_file);
+	ck_assert_str_eq(conf->realm, "api");
+	ck_assert_int_eq(conf->leeway, 30);
+	ck_assert_ptr_null(conf->ca_file);
+	ck_assert_int_eq(conf->fetch_timeout, 5);
+	ck_assert_int_eq(conf->cache_ttl_min, 60);
+	ck_assert_int_eq(conf->cache_ttl_max, 600);
+	ck_assert_int_eq(conf->refresh_cooldown, 30);
+	ck_assert_uint_eq(conf->n_listen, 0);
+	ck_assert_int_eq(conf->threads, 0);
+	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* The .env form, as applications share it: each of these says domain a.example and audience "b c". */
+static const struct { const char *name, *text; } env_files[] = {
+	{ "bare",                 "AUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE=b c\n" },
+	{ "double quotes",        "AUTH0_DOMAIN=\"a.example\"\nAUTH0_AUDIENCE=\"b c\"\n" },
+	{ "single quotes",        "AUTH0_DOMAIN='a.example'\nAUTH0_AUDIENCE='b c'\n" },
+	{ "export",               "export AUTH0_DOMAIN=a.example\nexport\tAUTH0_AUDIENCE='b c'\n" },
+	{ "comments and blanks",  "# x\n\n  \t\n  # y = \"\nAUTH0_DOMAIN=a.example # z\n\tAUTH0_AUDIENCE='b c' # '\n" },
+	{ "blanks at the end",    "AUTH0_DOMAIN=a.example \t\nAUTH0_AUDIENCE=b c  \n" },
+	{ "carriage returns",     "AUTH0_DOMAIN=a.example\r\n\r\nAUTH0_AUDIENCE=\"b c\"\r\n" },
+	{ "no line break last",   "AUTH0_AUDIENCE='b c'\nAUTH0_DOMAIN=a.example" },
+	{ "others' variables",    "PORT=3000\nEMPTY=\nEMPTY2= \nURL=${X}/y?z=\"1\"\nKEY=\"-----BEGIN\n\\n A=1\n-----END\"\n_x1='$'\n"
+	    "AUTH0_CLIENT_SECRET=\"\\x\"\nAUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE='b c'\nPORT=4000\n" },
+	{ "half our names",       "AUTH0_DOMAIN2=x\nXAUTH0_DOMAIN=y\nauth0_domain=z\nAUTH0_DOMAI=w\n"
+	    "AUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE='b c'\n" },
+};
+
+START_TEST(an_env_file_is_read_as_applications_write_it)
+{
+	struct bg_conf_sources from = { .env_file = "env", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+	int rc;
+
+	write_file("env", env_files[_i].text);
+	rc = load(&conf, &from, &report);
+	ck_assert_msg(rc == 0 && *report == '\0', "%s: %s", env_files[_i].name, report);
+	ck_assert_str_eq(conf->issuers[0].name, "https://a.example/");
+	ck_assert_str_eq(conf->issuers[0].audience[0], "b c");
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(escapes_in_an_env_file_are_undone)
+{
+	struct bg_conf_sources from = { .env_file = "env", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+
+	write_file("env", "AUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE=\"a\\\"b\\\\c\\$d'#e\"\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(conf->issuers[0].audience[0], "a\"b\\c$d'#e");
+	ck_assert_str_eq(conf->issuers[0].said_at, "env:1");
+	free(report);
+	bg_conf_free(conf);
+	write_file("env", "AUTH0_DOMAIN=a.example\nAUTH0_AUDIENCE='a\"b\\c$d#e'\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(conf->issuers[0].audience[0], "a\"b\\c$d#e");
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(the_file_wins_over_the_environment_and_that_over_the_env_file)
+{
+	char domain[] = "AUTH0_DOMAIN=env.example", audience[] = "AUTH0_AUDIENCE=env", ca[] = "BEARERGATE_CA_FILE=/nonexistent";
+	char *list[] = { domain, audience, ca, NULL };
+	struct bg_conf_sources from = { .env_file = "env", .environ = list };
+	struct bg_conf *conf;
+	char *report;
+
+	/* the env file alone differs in one */
+	list[2] = NULL;
+	write_file("env", "AUTH0_DOMAIN=envfile.example\nAUTH0_AUDIENCE=env\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "env:1: remark: AUTH0_DOMAIN is not used, the environment has another value\n");
+	ck_assert_str_eq(conf->issuers[0].name, "https://env.example/");
+	free(report);
+	bg_conf_free(conf);
+
+	/* what the file overrules need not even be well formed, and what equals it is passed over in silence */
+	list[2] = ca;
+	from.file = "f";
+	write_file("env", "");
+	write_file("f", "domain = \"file.example\"\naudience = \"env\"\nca_file = \"${PWD_OF_TEST}/f\"\n");
+	setenv("PWD_OF_TEST", dir, 1);
+	ck_assert_int_eq(load(&conf, &from, &report), EX_CONFIG);
+	ck_assert_str_eq(report, "f:3: ${PWD_OF_TEST} is not set in the environment; a value was expected, "
+	    "or ${PWD_OF_TEST:-...} with what to take instead\n");
+	free(report);
+	setenv("AUTH0_DOMAIN", "env.example", 1);
+	setenv("AUTH0_AUDIENCE", "env", 1);
+	setenv("BEARERGATE_CA_FILE", "/nonexistent", 1);
+	from.environ = environ;
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "environment: remark: AUTH0_DOMAIN is not used, f:1 says something else\n"
+	    "environment: remark: BEARERGATE_CA_FILE is not used, f:3 says something else\n");
+	ck_assert_uint_eq(conf->n_issuers, 1);
+	ck_assert_str_eq(conf->issuers[0].name, "https://file.example/");
+	ck_assert_str_eq(conf->issuers[0].said_at, "f:1");
+	ck_assert_uint_eq(conf->issuers[0].n_audience, 1);
+	ck_assert_str_eq(conf->issuers[0].audience[0], "env");
+	free(report);
+	bg_conf_free(conf);
+	unsetenv("PWD_OF_TEST");
+	unsetenv("AUTH0_DOMAIN");
+	unsetenv("AUTH0_AUDIENCE");
+	unsetenv("BEARERGATE_CA_FILE");
+}
+END_TEST
+
+START_TEST(the_environment_adds_no_issuer_to_a_file_that_names_some)
+{
+	char domain[] = "AUTH0_DOMAIN=env.example", audience[] = "AUTH0_AUDIENCE=env";
+	char *list[] = { domain, audience, NULL };
+	struct bg_conf_sources from = { .file = "f", .environ = list };
+	struct bg_conf *conf;
+	char *report;
+
+	write_file("f", "issuer \"https://idp.example/\" { }\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "environment: remark: AUTH0_DOMAIN is not used, f:1 says something else\n");
+	ck_assert_uint_eq(conf->n_issuers, 1);
+	ck_assert_str_eq(conf->issuers[0].name, "https://idp.example/");
+	ck_assert_str_eq(conf->issuers[0].audience[0], "env");
+	free(report);
+	bg_conf_free(conf);
+
+	/* but completes one that names none */
+	write_file("f", "leeway = \"1m\"\njwks_uri = \"https://env.example/keys\"\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "");
+	ck_assert_str_eq(conf->issuers[0].name, "https://env.example/");
+	ck_assert_str_eq(conf->issuers[0].jwks_uri, "https://env.example/keys");
+	ck_assert_int_eq(conf->leeway, 60);
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(the_file_may_be_named_by_a_variable_and_the_command_line_wins)
+{
+	char config[] = "BEARERGATE_CONFIG=f";
+	char *list[] = { config, NULL };
+	struct bg_conf_sources from = { .environ = list };
+	struct bg_conf *conf;
+	char *report;
+
+	write_file("f", GOOD);
+	write_file("g", "domain = \"g.example\"\naudience = \"g\"\n");
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(conf->issuers[0].name, "https://tenant.eu.auth0.com/");
+	free(report);
+	bg_conf_free(conf);
+
+	from.file = "g";
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(report, "environment: remark: BEARERGATE_CONFIG is not used, g was named instead\n");
+	ck_assert_str_eq(conf->issuers[0].name, "https://g.example/");
+	free(report);
+	bg_conf_free(conf);
+
+	write_file("env", "BEARERGATE_CONFIG=g\n");
+	from = (struct bg_conf_sources){ .env_file = "env", .environ = no_environ };
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	ck_assert_str_eq(conf->issuers[0].name, "https://g.example/");
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(every_option_arrives_where_it_belongs)
+{
+	struct bg_conf *conf;
+
+	write_file("ca", "");
+	write_file("keys", "");
+	setenv("TEST_DIR", dir, 1);
+	{
+		struct bg_conf_sources from = { .file = "f", .environ = environ };
+		char *report;
+
+		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
+		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
+		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\"\n"
+		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
+		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
+		    "issuer 'https://other.example' { jwks_uri = \"https://other.example/keys?v=1\" "
+		    "audience = { \"${NOT_SET_ANYWHERE:-three}\" } }\n");
+		ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
+		ck_assert_str_eq(report, "");
+		free(report);
+	}
+	ck_assert_str_eq(conf->realm, "a 'b' c");
+	ck_assert_int_eq(conf->leeway, 300);
+	ck_assert(strncmp(conf->ca_file, dir, strlen(dir)) == 0 && strcmp(conf->ca_file + strlen(dir), "/ca") == 0);
+	ck_assert_int_eq(conf->fetch_timeout, 10);
+	ck_assert_int_eq(conf->cache_ttl_min, 60);
+	ck_assert_int_eq(conf->cache_ttl_max, 3600);
+	ck_assert_int_eq(conf->refresh_cooldown, 120);
+	ck_assert_uint_eq(conf->n_listen, 3);
+	ck_assert_str_eq(conf->listen[0], "127.0.0.1:9009");
+	ck_assert_str_eq(conf->listen[1], "unix:/run/\"\\$x y");
+	ck_assert_str_eq(conf->listen[2], "[::1]:9");
+	ck_assert_int_eq(conf->threads, 16);
+	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
+
+	ck_assert_uint_eq(conf->n_issuers, 4);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_str_eq(conf->issuers[i].name, i == 0 ? "https://a.example/" : "https://b.example/");
+		ck_assert_uint_eq(conf->issuers[i].n_audience, 2);
+		ck_assert_str_eq(conf->issuers[i].audience[0], "one");
+		ck_assert_str_eq(conf->issuers[i].audience[1], "two");
+	}
+	ck_assert_str_eq(conf->issuers[2].name, "https://idp.example/x");
+	ck_assert_str_eq(conf->issuers[2].said_at, "f:13");
+	ck_assert(conf->issuers[2].any_audience);
+	ck_assert_uint_eq(conf->issuers[2].n_audience, 0);
+	ck_assert_str_eq(conf->issuers[2].jwks_file + strlen(dir), "/keys");
+	ck_assert_str_eq(conf->issuers[3].name, "https://other.example");
+	ck_assert_str_eq(conf->issuers[3].jwks_uri, "https://other.example/keys?v=1");
+	ck_assert_uint_eq(conf->issuers[3].n_audience, 1);
+	ck_assert_str_eq(conf->issuers[3].audience[0], "three");
+	ck_assert(!conf->issuers[3].any_audience);
+	bg_conf_free(conf);
+	unsetenv("TEST_DIR");
+}
+END_TEST
+
+START_TEST(an_issuer_block_takes_audience_and_algorithms_from_the_top_but_never_keys)
+{
+	struct bg_conf *conf = load_good("domain = \"a.example\"\njwks_uri = \"https://a.example/keys\"\naudience = \"top\"\n"
+	    "issuer \"https://b.example/\" { }\nissuer \"https://c.example/\" { audience = \"own\" }\n", "");
+
+	ck_assert_uint_eq(conf->n_issuers, 3);
+	ck_assert_str_eq(conf->issuers[0].jwks_uri, "https://a.example/keys");
+	ck_assert_str_eq(conf->issuers[1].audience[0], "top");
+	ck_assert_ptr_null(conf->issuers[1].jwks_uri);
+	ck_assert_uint_eq(conf->issuers[2].n_audience, 1);
+	ck_assert_str_eq(conf->issuers[2].audience[0], "own");
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* SR-54, users.md row 9: up to 300 seconds. */
+static const struct { const char *text; int64_t want; } leeways[] = {
+	{ "0s", 0 }, { "1s", 1 }, { "300s", 300 }, { "5m", 300 }, { "0h", 0 }, { "0d", 0 }, { "007s", 7 },
+};
+
+START_TEST(a_duration_is_a_number_and_a_unit)
+{
+	char text[256];
+	struct bg_conf *conf;
+
+	bg_format(text, sizeof(text), GOOD "leeway = \"%s\"\n", leeways[_i].text);
+	conf = load_good(text, "");
+	ck_assert_int_eq(conf->leeway, leeways[_i].want);
+	bg_conf_free(conf);
+	bg_format(text, sizeof(text), GOOD "cache_ttl_max = \"1d\"\ncache_ttl_min = \"24h\"\n");
+	conf = load_good(text, "");
+	ck_assert_int_eq(conf->cache_ttl_max, 86400);
+	ck_assert_int_eq(conf->cache_ttl_min, 86400);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(what_is_put_right_in_a_domain_is_remarked_with_its_line)
+{
+	struct bg_conf *conf = load_good("audience = \"a\"\n\ndomain = \"HTTPS://Tenant.EU.auth0.com/\"\n",
+	    "f:3: remark: domain \"HTTPS://Tenant.EU.auth0.com/\" is written with https://, capitals and a slash at its end; "
+	    "the bare domain in small letters was taken\n");
+
+	ck_assert_str_eq(conf->issuers[0].name, "https://tenant.eu.auth0.com/");
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* A name in iss is compared byte for byte (SR-42), so a block's title is taken as it is. */
+START_TEST(an_issuer_in_a_block_is_not_changed)
+{
+	struct bg_conf *conf = load_good("issuer \"https://IDP.example/Realms/X/\" { audience = \"a\" }\n", "");
+
+	ck_assert_str_eq(conf->issuers[0].name, "https://IDP.example/Realms/X/");
+	bg_conf_free(conf);
+}
+END_TEST
+
+static char *
+print(const struct bg_conf *conf)
+{
+	struct bg_buf out;
+	struct bg_slice all;
+	char *text;
+
+	bg_buf_init(&out, REPORT_MAX);
+	bg_conf_print(conf, &out);
+	ck_assert_int_eq(bg_buf_finish(&out, &all, NULL), 0);
+	ck_assert_ptr_nonnull(text = strdup(all.ptr));
+	bg_buf_clear(&out);
+	return text;
+}
+
+/* All but where it was said. */
+static void
+assert_same(const struct bg_conf *a, const struct bg_conf *b)
+{
+	ck_assert_uint_eq(a->n_issuers, b->n_issuers);
+	for (size_t i = 0; i < a->n_issuers; i++) {
+		const struct bg_conf_issuer *x = &a->issuers[i], *y = &b->issuers[i];
+
+		ck_assert_str_eq(x->name, y->name);
+		ck_assert(x->any_audience == y->any_audience);
+		ck_assert_uint_eq(x->n_audience, y->n_audience);
+		for (size_t j = 0; j < x->n_audience; j++)
+			ck_assert_str_eq(x->audience[j], y->audience[j]);
+		ck_assert_uint_eq(x->n_algorithms, y->n_algorithms);
+		for (size_t j = 0; j < x->n_algorithms; j++)
+			ck_assert_str_eq(x->algorithms[j], y->algorithms[j]);
+		ck_assert_pstr_eq(x->jwks_uri, y->jwks_uri);
+		ck_assert_pstr_eq(x->jwks_file, y->jwks_file);
+	}
+	ck_assert_str_eq(a->realm, b->realm);
+	ck_assert_int_eq(a->leeway, b->leeway);
+	ck_assert_pstr_eq(a->ca_file, b->ca_file);
+	ck_assert_int_eq(a->fetch_timeout, b->fetch_timeout);
+	ck_assert_int_eq(a->cache_ttl_min, b->cache_ttl_min);
+	ck_assert_int_eq(a->cache_ttl_max, b->cache_ttl_max);
+	ck_assert_int_eq(a->refresh_cooldown, b->refresh_cooldown);
+	ck_assert_uint_eq(a->n_listen, b->n_listen);
+	for (size_t j = 0; j < a->n_listen; j++)
+		ck_assert_str_eq(a->listen[j], b->listen[j]);
+	ck_assert_int_eq(a->threads, b->threads);
+	ck_assert_int_eq(a->log_level, b->log_level);
+}
+
+static const char *const round_trips[] = {
+	GOOD,
+	"domain = \"a.example\"\naudience = \"none\"\n",
+	"domain = \"a.example\"\naudience = { \"a\\\"b\", 'c\\\\d', \"\\${HOME}\", \"Gr\xc3\xbc\xc3\x9f" "e # no comment // */\" }\n"
+	    "realm = \"it's a \\\"realm\\\" \\\\ \\$\\${X}\"\n",
+	"issuer \"https://idp.example/\" { audience = { \"a\", \"b\" } jwks_uri = \"https://idp.example/$keys\" }\n"
+	    "issuer \"https://two.example/\" { audience = none algorithms = RS256 }\n"
+	    "leeway = 0s fetch_timeout = 59s cache_ttl_min = 90s cache_ttl_max = 23h refresh_cooldown = 1h\n"
+	    "listen = { unix:/run/a.sock, [::1]:9009 } threads = 1024 log_level = error\n",
+	GOOD "log_level = warning\nlisten = 127.0.0.1:1\n",
+	GOOD "log_level = debug\n",
+};
+
+START_TEST(what_is_printed_reads_back_as_the_same_configuration)
+{
+	struct bg_conf *conf = load_good(round_trips[_i], ""), *again;
+	char *text = print(conf);
+
+	again = load_good(text, "");
+	assert_same(conf, again);
+	free(text);
+	bg_conf_free(conf);
+	bg_conf_free(again);
+}
+END_TEST
+
+START_TEST(what_is_printed_names_files_as_well)
+{
+	struct bg_conf *conf, *again;
+	char text[9000], *printed;
+
+	write_file("keys $x", "");
+	bg_format(text, sizeof(text), GOOD "ca_file = '%s/keys $x'\njwks_file = '%s/keys $x'\n", dir, dir);
+	conf = load_good(text, "");
+	printed = print(conf);
+	again = load_good(printed, "");
+	assert_same(conf, again);
+	ck_assert_ptr_nonnull(again->ca_file);
+	ck_assert_ptr_nonnull(again->issuers[0].jwks_file);
+	free(printed);
+	bg_conf_free(conf);
+	bg_conf_free(again);
+}
+END_TEST
+
+START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
+{
+	static const char *const lines[] = {
+		"\nrealm = \"api\"\n", "\nleeway = \"30s\"\n", "\n# ca_file is not set\n", "\nfetch_timeout = \"5s\"\n",
+		"\ncache_ttl_min = \"1m\"\n", "\ncache_ttl_max = \"10m\"\n", "\nrefresh_cooldown = \"30s\"\n",
+		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog_level = \"info\"\n",
+		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
+		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
+	};
+	struct bg_conf *conf = load_good(GOOD, "");
+	char *text = print(conf);
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		ck_assert_msg(strstr(text, lines[i]) != NULL, "not there: %s\n%s", lines[i], text);
+	free(text);
+	bg_conf_free(conf);
+}
+END_TEST
+
+static void
+assert_refused(const struct bg_conf_sources *from, int want_rc, const char *want)
+{
+	struct bg_conf *conf;
+	char *report;
+	int rc = load(&conf, from, &report);
+
+	ck_assert_str_eq(report, want);
+	ck_assert_int_eq(rc, want_rc);
+	free(report);
+	bg_conf_free(conf);
+}
+
+START_TEST(what_is_no_text_file_is_refused)
+{
+	struct bg_conf_sources file = { .file = "f", .environ = no_environ }, env = { .env_file = "f", .environ = no_environ };
+	const struct bg_conf_sources *const both[] = { &file, &env };
+	static char large[10 * 1024 * 1024];
+
+	for (size_t i = 0; i < 2; i++) {
+		assert_refused(both[i], EX_NOINPUT, "f: cannot be read: No such file or directory\n");
+		ck_assert_int_eq(mkdir("f", 0700), 0);
+		assert_refused(both[i], EX_NOINPUT, "f: cannot be read: it is a directory\n");
+		ck_assert_int_eq(rmdir("f"), 0);
+		ck_assert_int_eq(symlink("f", "f"), 0);
+		assert_refused(both[i], EX_NOINPUT, "f: cannot be read: Too many levels of symbolic links\n");
+		ck_assert_int_eq(unlink("f"), 0);
+		ck_assert_int_eq(mkfifo("f", 0600), 0);	/* must not wait for a writer */
+		assert_refused(both[i], EX_NOINPUT, "f: cannot be read: it is not a regular file\n");
+		ck_assert_int_eq(unlink("f"), 0);
+		memset(large, '#', sizeof(large));
+		write_bytes("f", large, sizeof(large));
+		assert_refused(both[i], EX_CONFIG, "f: is larger than 1024 KiB: is it a configuration at all?\n");
+		ck_assert_int_eq(unlink("f"), 0);
+		if (geteuid() != 0) {	/* root reads everything */
+			write_file("f", GOOD);
+			ck_assert_int_eq(chmod("f", 0), 0);
+			assert_refused(both[i], EX_NOINPUT, "f: cannot be read: Permission denied\n");
+			ck_assert_int_eq(unlink("f"), 0);
+		}
+	}
+	file.file = env.env_file = "";
+	assert_refused(&file, EX_NOINPUT, "configuration: the name of a file is empty\n");
+	assert_refused(&env, EX_NOINPUT, "configuration: the name of a file is empty\n");
+	file.file = env.env_file = "f";
+	write_bytes("f", GOOD "\0leeway = 1s\n", sizeof(GOOD "\0leeway = 1s\n") - 1);
+	assert_refused(&file, EX_CONFIG, "f:3: unexpected byte 0x00; text was expected\n");
+	write_bytes("f", "AUTH0_DOMAIN=a\0b\n", 17);
+	assert_refused(&env, EX_CONFIG, "f:1: a control character; NAME=value was expected\n");
+	write_bytes("f", "\x7f" "ELF\x02\x01\x01", 7);
+	assert_refused(&file, EX_CONFIG, "f:1: unexpected byte 0x7f; text was expected\n");
+	write_bytes("f", "# \x01 in a comment\n\x01", 18);
+	assert_refused(&file, EX_CONFIG, "f:2: unexpected byte 0x01; text was expected\n");
+}
+END_TEST
+
+START_TEST(a_file_of_exactly_the_largest_size_is_read)
+{
+	size_t len = 1024 * 1024;
+	char *text = malloc(len + 1);
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, '#', len + 1);
+	memcpy(text + len - strlen("\n" GOOD), "\n" GOOD, strlen("\n" GOOD));
+	write_bytes("f", text, len);
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	bg_conf_free(conf);
+	free(report);
+	write_bytes("f", text, len + 1);
+	assert_refused(&from, EX_CONFIG, "f: is larger than 1024 KiB: is it a configuration at all?\n");
+	free(text);
+}
+END_TEST
+
+/* libConfuse's scanner is global: what a bad file left in it must not colour the next. */
+START_TEST(a_good_file_is_read_after_a_bad_one)
+{
+	static const char *const bad[] = { GOOD "x", GOOD "leeway = 1s leeway", GOOD "issuer \"a\" {", GOOD "audience = { 'a', b c" };
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct bg_conf *conf;
+		char *report;
+
+		write_file("f", bad[i]);
+		ck_assert_int_eq(load(&conf, &from, &report), EX_CONFIG);
+		free(report);
+		bg_conf_free(load_good(GOOD "leeway = 2m\n", ""));
+	}
+}
+END_TEST
+
+/* Any text gives a configuration, or one line that begins with the file; never a crash, never silence. */
+static void
+assert_orderly(const char *text, size_t len)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+	int rc;
+
+	write_bytes("f", text, len);
+	rc = load(&conf, &from, &report);
+	ck_assert_msg(rc == 0 || rc == EX_CONFIG, "exit code %d for: %.*s", rc, (int)len, text);
+	ck_assert_msg(rc == 0 || (strncmp(report, "f:", 2) == 0 && strchr(report, '\n') == report + strlen(report) - 1),
+	    "report \"%s\" for: %.*s", report, (int)len, text);
+	free(report);
+	bg_conf_free(conf);
+}
+
+/* SR-92 */
+START_TEST(a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order)
+{
+	static const char text[] = "# c\ndomain = \"a.example\" /* d */\naudience = { 'x', \"y\\\"\" } // e\n"
+	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n";
+	static const char bytes[] = "\0\n\"'\\{}=,#/*$ a1\xff";
+	char copy[sizeof(text)];
+
+	for (size_t i = 0; i <= strlen(text); i++)
+		assert_orderly(text, i);
+	for (size_t i = 0; i < strlen(text); i++)
+		for (size_t j = 0; j < sizeof(bytes) - 1; j++) {
+			memcpy(copy, text, sizeof(text));
+			copy[i] = bytes[j];
+			assert_orderly(copy, strlen(text));
+		}
+}
+END_TEST
+
+/* The sample says what the options are: as it is it says nothing, and with every "#" gone it is a configuration. */
+START_TEST(the_installed_sample_is_a_configuration)
+{
+	char domain[] = "AUTH0_DOMAIN=a.example", audience[] = "AUTH0_AUDIENCE=a", name[8192], *text, *out, *report;
+	char *list[] = { domain, audience, NULL };
+	struct bg_conf_sources from = { .file = name, .environ = list };
+	struct bg_conf *conf, *plain;
+
+	bg_format(name, sizeof(name), "%s/conf/bearergate.conf.in", source_dir);
+	ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
+	ck_assert_str_eq(report, "");
+	free(report);
+	plain = load_good("domain = \"a.example\"\naudience = a\n", "");
+	assert_same(conf, plain);	/* nothing in it is active */
+	bg_conf_free(conf);
+
+	/* uncomment "#name = ..." and the issuer block; leave out what excludes each other, and files that are not there */
+	text = read_file(name);
+	ck_assert_ptr_nonnull(text);
+	out = text;
+	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+		size_t n = strlen(line);
+
+		if (n > 1 && line[0] == '#' && line[1] != ' ') {
+			line++;
+			n--;
+		}
+		if (strstr(line, "/etc/bearergate") != NULL || strncmp(line, "domains", 7) == 0)
+			continue;
+		memmove(out, line, n);
+		out[n] = '\n';
+		out += n + 1;
+	}
+	write_bytes("f", text, (size_t)(out - text));
+	from = (struct bg_conf_sources){ .file = "f", .environ = no_environ };
+	ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
+	ck_assert_str_eq(report, "");
+	ck_assert_uint_eq(conf->n_issuers, 2);
+	ck_assert_str_eq(conf->issuers[0].jwks_uri, "https://tenant.eu.auth0.com/.well-known/jwks.json");
+	ck_assert_str_eq(conf->issuers[1].jwks_uri, "https://idp.example.com/realms/main/keys");
+	ck_assert_uint_eq(conf->n_listen, 2);
+	/* and what it shows are the defaults */
+	ck_assert_str_eq(conf->realm, plain->realm);
+	ck_assert_int_eq(conf->leeway, plain->leeway);
+	ck_assert_int_eq(conf->fetch_timeout, plain->fetch_timeout);
+	ck_assert_int_eq(conf->cache_ttl_min, plain->cache_ttl_min);
+	ck_assert_int_eq(conf->cache_ttl_max, plain->cache_ttl_max);
+	ck_assert_int_eq(conf->refresh_cooldown, plain->refresh_cooldown);
+	ck_assert_int_eq(conf->threads, plain->threads);
+	ck_assert_int_eq(conf->log_level, plain->log_level);
+	free(report);
+	free(text);
+	bg_conf_free(conf);
+	bg_conf_free(plain);
+}
+END_TEST
+
+static int
+never(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body, struct bg_fetch_meta *meta,
+    struct bg_error *err)
+{
+	(void)self, (void)location, (void)timeout, (void)body, (void)meta;
+	return bg_fail(err, BG_R_FETCH_FAILED, "not in this test");
+}
+
+START_TEST(a_gate_is_built_from_the_configuration)
+{
+	static const struct bg_fetcher fetcher = { never };
+	struct bg_conf *conf = load_good("issuer \"https://a.example/\" { audience = { \"one\", \"two\" } }\n"
+	    "issuer \"https://b.example/\" { audience = none }\nrealm = \"r\"\nleeway = \"7s\"\n", "");
+	struct bg_error err = { BG_R_OK, "" };
+	struct bg_gate *gate;
+
+	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), 0);
+	ck_assert_str_eq(gate->realm, "r");
+	ck_assert_int_eq(gate->leeway, 7);
+	ck_assert_uint_eq(gate->n_issuers, 2);
+	ck_assert_str_eq(gate->issuers[0].name, "https://a.example/");
+	ck_assert(!gate->issuers[0].any_audience);
+	ck_assert_uint_eq(gate->issuers[0].n_audiences, 2);
+	ck_assert_str_eq(gate->issuers[0].audiences[1], "two");
+	ck_assert_uint_eq(gate->issuers[0].n_algs, 1);
+	ck_assert_ptr_eq(gate->issuers[0].algs[0], bg_alg_find(BG_SLICE("RS256")));
+	ck_assert_ptr_nonnull(gate->issuers[0].keys);
+	ck_assert(gate->issuers[1].any_audience);
+	ck_assert_uint_eq(gate->issuers[1].n_audiences, 0);
+	ck_assert_ptr_nonnull(gate->issuers[1].keys);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* Whatever a caller put together by hand: no gate is built that would let more in than was written out (SR-40, SR-3). */
+START_TEST(no_gate_is_built_without_audience_algorithm_or_a_way_to_keys)
+{
+	static const struct bg_fetcher fetcher = { never };
+	struct bg_conf *conf = load_good("issuer \"https://a.example/\" { audience = \"one\" }\n"
+	    "issuer \"https://b.example/\" { audience = \"two\" }\n", "");
+	struct bg_error err = { BG_R_OK, "" };
+	struct bg_gate *gate;
+	size_t n;
+
+	ck_assert_int_eq(bg_conf_build(conf, NULL, &gate, &err), -1);
+	ck_assert_ptr_null(gate);
+	ck_assert_int_eq(err.reason, BG_R_INTERNAL);
+	ck_assert_str_eq(err.detail, "f:1: issuer https://a.example/ has no jwks_file, and nothing fetches keys here");
+
+	bg_error_clear(&err);
+	n = conf->issuers[1].n_audience;
+	conf->issuers[1].n_audience = 0;
+	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), -1);
+	ck_assert_ptr_null(gate);
+	ck_assert_str_eq(err.detail, "f:2: issuer https://b.example/ has no audience");
+	conf->issuers[1].n_audience = n;
+
+	bg_error_clear(&err);
+	n = conf->issuers[1].n_algorithms;
+	conf->issuers[1].n_algorithms = 0;
+	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), -1);
+	ck_assert_str_eq(err.detail, "f:2: issuer https://b.example/ has no algorithm");
+	conf->issuers[1].n_algorithms = n;
+
+	bg_error_clear(&err);
+	memcpy(conf->issuers[1].algorithms[0], "none", 5);
+	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), -1);
+	ck_assert_ptr_null(gate);
+	ck_assert_str_eq(err.detail, "f:2: algorithm none is not known");
+	bg_conf_free(conf);
+}
+END_TEST
+
+static int
+is_case(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("conf");
+	TCase *tc = tcase_create("conf");
+	const char *srcdir = getenv("srcdir");
+	struct dirent **entries;
+	char name[8192];
+	int status;
+
+	if (realpath(srcdir != NULL ? srcdir : ".", source_dir) == NULL) {
+		perror("srcdir");
+		return EXIT_FAILURE;
+	}
+	bg_format(name, sizeof(name), "%s/tests/conf", source_dir);
+	if ((n_cases = scandir(name, &entries, is_case, alphasort)) <= 0 || n_cases > CASES_MAX) {
+		fprintf(stderr, "%s: %d cases\n", name, n_cases);
+		return EXIT_FAILURE;
+	}
+	for (int i = 0; i < n_cases; i++) {
+		cases[i] = strdup(entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+
+	tcase_add_checked_fixture(tc, make_dir, remove_dir);
+	tcase_set_timeout(tc, 60);	/* for sanitizers on a busy machine */
+	tcase_add_loop_test(tc, a_bad_configuration_is_refused_with_file_line_and_what_was_expected, 0, n_cases);
+	tcase_add_test(tc, two_variables_are_enough);
+	tcase_add_loop_test(tc, an_env_file_is_read_as_applications_write_it, 0, N(env_files));
+	tcase_add_test(tc, escapes_in_an_env_file_are_undone);
+	tcase_add_test(tc, the_file_wins_over_the_environment_and_that_over_the_env_file);
+	tcase_add_test(tc, the_environment_adds_no_issuer_to_a_file_that_names_some);
+	tcase_add_test(tc, the_file_may_be_named_by_a_variable_and_the_command_line_wins);
+	tcase_add_test(tc, every_option_arrives_where_it_belongs);
+	tcase_add_test(tc, an_issuer_block_takes_audience_and_algorithms_from_the_top_but_never_keys);
+	tcase_add_loop_test(tc, a_duration_is_a_number_and_a_unit, 0, N(leeways));
+	tcase_add_test(tc, what_is_put_right_in_a_domain_is_remarked_with_its_line);
+	tcase_add_test(tc, an_issuer_in_a_block_is_not_changed);
+	tcase_add_loop_test(tc, what_is_printed_reads_back_as_the_same_configuration, 0, N(round_trips));
+	tcase_add_test(tc, what_is_printed_names_files_as_well);
+	tcase_add_test(tc, the_defaults_are_printed_in_the_syntax_of_the_file);
+	tcase_add_test(tc, what_is_no_text_file_is_refused);
+	tcase_add_test(tc, a_file_of_exactly_the_largest_size_is_read);
+	tcase_add_test(tc, a_good_file_is_read_after_a_bad_one);
+	tcase_add_test(tc, a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order);
+	tcase_add_test(tc, the_installed_sample_is_a_configuration);
+	tcase_add_test(tc, a_gate_is_built_from_the_configuration);
+	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
+	suite_add_tcase(suite, tc);
+	status = bg_test_run(suite);
+	for (int i = 0; i < n_cases; i++)
+		free(cases[i]);
+	return status;
+}

@@ -1,0 +1,155 @@
+#include "core/log.h"
+
+#include <unistd.h>
+
+#include "core/decision.h"
+#include "core/secret.h"
+#include "tests/support/run.h"
+
+/* Send the log into a pipe and read what one call wrote. */
+static int log_pipe[2];
+
+static void
+open_log(enum bg_log_level level)
+{
+	ck_assert_int_eq(pipe(log_pipe), 0);
+	bg_log_open(log_pipe[1], level);
+}
+
+static char *
+logged(void)
+{
+	static char text[8192];
+	ssize_t n;
+
+	close(log_pipe[1]);
+	n = read(log_pipe[0], text, sizeof(text) - 1);
+	ck_assert_int_ge(n, 0);
+	text[n] = '\0';
+	close(log_pipe[0]);
+	return text;
+}
+
+START_TEST(a_line_has_time_and_level_in_front)
+{
+	char *line;
+
+	open_log(BG_LOG_INFO);
+	bg_log(BG_LOG_WARNING, "n=%d", 7);
+	line = logged();
+	ck_assert_int_eq(line[4], '-');
+	ck_assert_int_eq(line[19], 'Z');
+	ck_assert_str_eq(line + 20, " warning n=7\n");
+}
+END_TEST
+
+START_TEST(a_level_shows_itself_and_those_before_it)
+{
+	open_log(BG_LOG_WARNING);
+	bg_log(BG_LOG_INFO, "info");
+	bg_log(BG_LOG_DEBUG, "debug");
+	ck_assert(bg_log_wants(BG_LOG_ERROR) && bg_log_wants(BG_LOG_WARNING) && !bg_log_wants(BG_LOG_INFO));
+	ck_assert_str_eq(logged(), "");
+}
+END_TEST
+
+START_TEST(a_line_too_long_is_cut_and_still_a_line)
+{
+	char *line;
+
+	open_log(BG_LOG_INFO);
+	bg_log(BG_LOG_INFO, "%05000d", 1);
+	line = logged();
+	ck_assert_uint_eq(strlen(line), 4096);
+	ck_assert_ptr_eq(strchr(line, '\n'), line + 4095);
+}
+END_TEST
+
+static const struct { struct bg_slice in; const char *out; } texts[] = {
+	{ BG_SLICE_INIT("plain"), "\"plain\"" },
+	{ BG_SLICE_INIT(""), "\"\"" },
+	{ BG_SLICE_INIT("a\"b\\"), "\"a\\\"b\\\\\"" },
+	{ BG_SLICE_INIT("x\ndecision=allow"), "\"x\\x0adecision=allow\"" },
+	{ BG_SLICE_INIT("\x1b[31m\0\xff"), "\"\\x1b[31m\\x00\\xff\"" },
+};
+
+START_TEST(text_from_outside_stays_between_its_quotes)	/* SR-13, SR-85 */
+{
+	struct bg_buf buf;
+	struct bg_slice out;
+
+	bg_buf_init(&buf, 256);
+	bg_log_text(&buf, texts[_i].in);
+	ck_assert_int_eq(bg_buf_finish(&buf, &out, NULL), 0);
+	ck_assert_str_eq(out.ptr, texts[_i].out);
+	bg_buf_clear(&buf);
+}
+END_TEST
+
+START_TEST(a_decision_is_one_line_without_the_token)	/* SR-85 */
+{
+	struct bg_decision decision = { .compact = BG_SLICE("canary.canary.canary") };
+	struct bg_request request = { .method = BG_SLICE("GET"), .uri = BG_SLICE("/reports/7?access_token=canary"),
+		.authorization = BG_SLICE("Bearer canary.canary.canary"), .remote_addr = BG_SLICE("192.0.2.1\nx") };
+	struct bg_error err = { 0 };
+	char *line;
+
+	(void)bg_fail(&err, BG_R_EXPIRED, "exp 1700000000, now 1700000431");
+	bg_decision_deny(&decision, &err);
+	open_log(BG_LOG_DEBUG);
+	bg_decision_log(&decision, &request);
+	line = logged();
+	ck_assert_str_eq(line + 20, " info decision=deny reason=expired status=401 token=sha256:b3717da2 method=\"GET\" "
+	    "path=\"/reports/7\" client=\"192.0.2.1\\x0ax\" detail=\"exp 1700000000, now 1700000431\"\n");
+	ck_assert_ptr_null(strstr(line, "canary"));
+}
+END_TEST
+
+START_TEST(our_own_trouble_shows_at_every_level)
+{
+	struct bg_decision decision = { 0 };
+	struct bg_request request = { 0 };
+
+	open_log(BG_LOG_ERROR);
+	bg_decision_log(&decision, &request);
+	ck_assert_str_eq(logged() + 20, " error decision=deny reason=internal status=500 detail=\"\"\n");
+}
+END_TEST
+
+START_TEST(secrets_compare_by_content_and_length)	/* SR-9 */
+{
+	ck_assert(bg_secret_equal(BG_SLICE("abc"), BG_SLICE("abc")));
+	ck_assert(!bg_secret_equal(BG_SLICE("abc"), BG_SLICE("abd")));
+	ck_assert(!bg_secret_equal(BG_SLICE("abc"), BG_SLICE("ab")));
+	ck_assert(bg_secret_equal(BG_SLICE(""), (struct bg_slice){ NULL, 0 }));
+}
+END_TEST
+
+START_TEST(a_fingerprint_is_the_start_of_the_sha_256)
+{
+	char out[BG_FINGERPRINT_LEN + 1];
+
+	bg_secret_fingerprint(BG_SLICE("abc"), out);	/* FIPS 180-4's example */
+	ck_assert_str_eq(out, "ba7816bf");
+	bg_secret_fingerprint(BG_SLICE(""), out);
+	ck_assert_str_eq(out, "-");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *tc = tcase_create("log");
+
+	tcase_add_test(tc, a_line_has_time_and_level_in_front);
+	tcase_add_test(tc, a_level_shows_itself_and_those_before_it);
+	tcase_add_test(tc, a_line_too_long_is_cut_and_still_a_line);
+	tcase_add_loop_test(tc, text_from_outside_stays_between_its_quotes, 0, N(texts));
+	tcase_add_test(tc, a_decision_is_one_line_without_the_token);
+	tcase_add_test(tc, our_own_trouble_shows_at_every_level);
+	tcase_add_test(tc, secrets_compare_by_content_and_length);
+	tcase_add_test(tc, a_fingerprint_is_the_start_of_the_sha_256);
+	suite_add_tcase(suite, tc);
+	return bg_test_run(suite);
+}

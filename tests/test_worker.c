@@ -1,0 +1,914 @@
+#include "fcgi/worker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "fcgi/listener.h"
+#include "tests/support/records.h"
+#include "tests/support/run.h"
+
+#define UNIX		0
+#define TCP		1
+#define LONG_MS		600000	/* a deadline that no test waits for */
+#define AT_ONCE_MS	10000	/* far below it, far above what a busy machine needs */
+
+enum { ECHO, FAIL, EMPTY, OVERFLOW, LARGE, BLOCK };
+
+/* What the handler does, and what it saw. */
+static struct {
+	atomic_int does;		/* one of the above */
+	atomic_int calls;
+	sem_t      entered, leave;	/* for BLOCK */
+} handler;
+
+static char dir[64];
+static struct bg_listener listeners[2];
+static struct bg_worker *worker;
+
+/* The answer names the request by its URI, so that no client can get another one's. */
+static int
+answer(void *arg, char *const *env, struct bg_buf *out)
+{
+	const char *uri = "none", *role = "none";
+
+	ck_assert_ptr_eq(arg, &handler);
+	atomic_fetch_add(&handler.calls, 1);
+	for (; *env != NULL; env++) {
+		if (strncmp(*env, "REQUEST_URI=", 12) == 0)
+			uri = *env + 12;
+		if (strncmp(*env, "FCGI_ROLE=", 10) == 0)
+			role = *env + 10;
+	}
+	switch (atomic_load(&handler.does)) {
+	case FAIL:
+		bg_buf_put_str(out, "Status: 200 OK\r\n\r\n");
+		return -1;
+	case EMPTY:
+		return 0;
+	case OVERFLOW:
+		while (!out->failed)
+			bg_buf_put_str(out, "Status: 200 OK\r\n");
+		return 0;
+	case LARGE:
+		bg_buf_put_str(out, "Status: 200 OK\r\n");
+		while (out->len < BG_ANSWER_MAX - 100)
+			bg_buf_put_str(out, "Variable-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n");
+		break;
+	case BLOCK:
+		sem_post(&handler.entered);
+		sem_wait(&handler.leave);
+		break;
+	default:
+		break;
+	}
+	bg_buf_put_format(out, "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: %s\r\n\r\n", uri, role);
+	return 0;
+}
+
+static void
+make_listeners(void)
+{
+	char address[128];
+	struct bg_error err = { 0 };
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp == NULL || strlen(tmp) > 40)
+		tmp = "/tmp";
+	bg_format(dir, sizeof(dir), "%s/bg-XXXXXX", tmp);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	bg_format(address, sizeof(address), "unix:%s/s", dir);
+	ck_assert_msg(bg_listener_open(address, &listeners[UNIX], &err) == 0, "%s", err.detail);
+	ck_assert_msg(bg_listener_open("127.0.0.1:0", &listeners[TCP], &err) == 0, "%s", err.detail);
+	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
+	signal(SIGPIPE, SIG_IGN);
+	sem_init(&handler.entered, 0, 0);
+	sem_init(&handler.leave, 0, 0);
+	handler.does = ECHO;
+	atomic_store(&handler.calls, 0);
+}
+
+static void
+remove_listeners(void)
+{
+	if (worker != NULL)
+		ck_assert(bg_worker_stop(worker, AT_ONCE_MS));
+	worker = NULL;
+	bg_listener_close(&listeners[UNIX]);
+	bg_listener_close(&listeners[TCP]);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void
+start_with(int threads, size_t max_waiting, int64_t deadline)
+{
+	const int fds[] = { listeners[UNIX].fd, listeners[TCP].fd };
+	struct bg_worker_options options = {
+		.listeners = fds, .n_listeners = 2, .threads = threads, .max_waiting = max_waiting,
+		.deadline = deadline, .answer = answer, .arg = &handler,
+	};
+	struct bg_error err = { 0 };
+
+	ck_assert_msg(bg_worker_start(&worker, &options, &err) == 0, "%s", err.detail);
+}
+
+static void
+start(void)
+{
+	start_with(1, 4096, LONG_MS);
+}
+
+static int
+connect_to(int which)
+{
+	return bg_rec_connect(listeners[which].name);
+}
+
+static struct bg_slice
+built(const struct bg_buf *buf)
+{
+	return (struct bg_slice){ buf->data, buf->len };
+}
+
+static void
+send_request(int fd, const char *uri)
+{
+	struct bg_buf bytes;
+
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, uri);
+	ck_assert(bg_rec_send(fd, built(&bytes)));
+	bg_buf_clear(&bytes);
+}
+
+/* The whole answer to the request with this URI comes, and then the end; closes fd. */
+static void
+expect_answer(int fd, const char *uri, const char *name)
+{
+	struct bg_rec_answer got;
+	char want[256];
+
+	bg_format(want, sizeof(want), "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: AUTHORIZER\r\n\r\n", uri);
+	bg_rec_read(fd, &got);
+	ck_assert_msg(got.whole && !got.reset && got.stdout_records == 1, "%s: %zu bytes, whole %d, reset %d, records %zu",
+	    name, got.bytes, got.whole, got.reset, got.stdout_records);
+	ck_assert_msg(bg_slice_equal(built(&got.out), bg_slice_str(want)), "%s: %.*s", name, (int)got.out.len, got.out.data);
+	bg_rec_answer_clear(&got);
+	close(fd);
+}
+
+/* The connection ends without one byte: no answer, and above all no END_REQUEST, which lighttpd takes as a grant. */
+static void
+expect_nothing(int fd, const char *name)
+{
+	struct bg_rec_answer got;
+
+	bg_rec_read(fd, &got);
+	ck_assert_msg(got.bytes == 0, "%s: %zu bytes", name, got.bytes);
+	bg_rec_answer_clear(&got);
+	close(fd);
+}
+
+static void
+expect_service(int which)
+{
+	int fd = connect_to(which);
+
+	send_request(fd, "/next");
+	expect_answer(fd, "/next", "the next request");
+}
+
+/* Is the connection still open, with nothing to read? */
+static bool
+is_open(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1;
+}
+
+START_TEST(a_good_request_is_answered_and_the_connection_closed)
+{
+	start();
+	for (int i = 0; i < 3; i++) {
+		int fd = connect_to(_i);
+
+		send_request(fd, "/good");
+		expect_answer(fd, "/good", "a good request");
+	}
+	ck_assert_int_eq(handler.calls, 3);
+}
+END_TEST
+
+START_TEST(bytes_may_come_one_by_one)
+{
+	struct bg_buf bytes;
+	int fd;
+
+	start();
+	fd = connect_to(_i);
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/one-by-one");
+	for (size_t i = 0; i < bytes.len; i++)
+		ck_assert(bg_rec_send(fd, (struct bg_slice){ bytes.data + i, 1 }));
+	expect_answer(fd, "/one-by-one", "byte by byte");
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+static const size_t pieces[] = { 1, 2, 3, 7, 127, 1000, 8192, 16384, 65535 };
+START_TEST(parameters_may_be_cut_into_any_records)
+{
+	struct bg_buf bytes, pairs, value;
+	int fd;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_buf_init(&pairs, BG_REC_MAX);
+	bg_buf_init(&value, BG_REC_MAX);
+	while (value.len < (pieces[_i] < 100 ? 500 : 60000))
+		bg_buf_put_char(&value, 'v');
+	bg_rec_pair(&pairs, BG_SLICE("HTTP_AUTHORIZATION"), built(&value));
+	bg_rec_pair(&pairs, BG_SLICE("REQUEST_URI"), BG_SLICE("/pieces"));
+	bg_rec_begin(&bytes, 7, BG_REC_AUTHORIZER, 0);
+	bg_rec_params(&bytes, 7, built(&pairs), pieces[_i], (unsigned)(pieces[_i] % 8));
+	for (int which = UNIX; which <= TCP; which++) {
+		struct bg_rec_answer got;
+
+		fd = connect_to(which);
+		ck_assert(bg_rec_send(fd, built(&bytes)));
+		bg_rec_read(fd, &got);
+		/* the client looks for id 1: that this is not whole shows that the answer has the request's id */
+		ck_assert_uint_gt(got.bytes, 0);
+		ck_assert(!got.whole);
+		bg_rec_answer_clear(&got);
+		close(fd);
+	}
+	ck_assert_int_eq(handler.calls, 2);
+	bytes.len = 0;
+	bg_rec_begin(&bytes, 1, BG_REC_AUTHORIZER, 0);
+	bg_rec_params(&bytes, 1, built(&pairs), pieces[_i], (unsigned)(pieces[_i] % 8));
+	for (int which = UNIX; which <= TCP; which++) {
+		fd = connect_to(which);
+		ck_assert(bg_rec_send(fd, built(&bytes)));
+		expect_answer(fd, "/pieces", "in pieces");
+	}
+	bg_buf_clear(&bytes);
+	bg_buf_clear(&pairs);
+	bg_buf_clear(&value);
+}
+END_TEST
+
+/* The largest request there may be fits into the kernel's buffers, unread. */
+START_TEST(the_largest_request_is_answered)
+{
+	struct bg_buf bytes, pairs, value;
+	int fd;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_buf_init(&pairs, BG_REC_MAX);
+	bg_buf_init(&value, BG_REC_MAX);
+	bg_rec_pair(&pairs, BG_SLICE("REQUEST_URI"), BG_SLICE("/largest"));
+	while (value.len < BG_PARAMS_MAX - pairs.len - 6)
+		bg_buf_put_char(&value, 'v');
+	bg_rec_pair(&pairs, BG_SLICE("X"), built(&value));
+	ck_assert_uint_eq(pairs.len, BG_PARAMS_MAX);
+	bg_rec_begin(&bytes, 1, BG_REC_AUTHORIZER, 0);
+	bg_rec_params(&bytes, 1, built(&pairs), 16384, 0);
+	fd = connect_to(_i);
+	ck_assert(bg_rec_send(fd, built(&bytes)));
+	expect_answer(fd, "/largest", "the largest request");
+	bg_buf_clear(&bytes);
+	bg_buf_clear(&pairs);
+	bg_buf_clear(&value);
+}
+END_TEST
+
+/* SR-22. */
+START_TEST(silent_peers_hold_no_thread)
+{
+	enum { PEERS = 50 };
+	int64_t began = bg_clock_mono_ms();
+	int peers[PEERS];
+
+	start();
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = connect_to(i % 2);
+		if (i % 3 == 0)		/* some begin, and then are silent */
+			ck_assert(bg_rec_send(peers[i], BG_SLICE("\1\1\0\1\0\10\0\0\0\2")));
+	}
+	expect_service(_i);
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+	for (int i = 0; i < PEERS; i++) {
+		ck_assert(is_open(peers[i]));
+		close(peers[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_peer_that_goes_in_the_middle_harms_nobody)
+{
+	struct bg_buf bytes;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/half");
+	for (size_t n = 0; n < bytes.len; n++) {
+		int fd = connect_to(_i);
+
+		ck_assert(bg_rec_send(fd, (struct bg_slice){ bytes.data, n }));
+		if (n % 2 == 0) {
+			shutdown(fd, SHUT_WR);
+			expect_nothing(fd, "half a request");	/* at once, not after the deadline */
+		} else
+			close(fd);
+	}
+	expect_service(_i);
+	ck_assert_int_eq(handler.calls, 1);
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+START_TEST(a_peer_that_only_stops_sending_gets_its_answer)
+{
+	int fd;
+
+	start();
+	fd = connect_to(_i);
+	send_request(fd, "/half-closed");
+	shutdown(fd, SHUT_WR);
+	expect_answer(fd, "/half-closed", "a half-closed connection");
+}
+END_TEST
+
+/* SR-21; interop 5.2 and 5.3: each of these aborts libfcgi, overruns it, or makes it hand over half a request. */
+START_TEST(a_bad_request_ends_its_own_connection_alone)
+{
+	struct bg_buf bytes;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_make_bad(_i, &bytes);
+	for (int which = UNIX; which <= TCP; which++) {
+		int other = connect_to(which), fd = connect_to(which);
+
+		ck_assert(bg_rec_send(other, BG_SLICE("\1\1\0\1\0\10\0\0")));
+		(void)bg_rec_send(fd, built(&bytes));	/* it may be closed before all is sent */
+		expect_nothing(fd, bg_rec_bad[_i].name);
+		expect_service(which);
+		ck_assert(is_open(other));
+		close(other);
+	}
+	ck_assert_int_eq(handler.calls, 2);
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+/* The bytes behind a whole request never reach libfcgi's parser, which answers GET_VALUES, or aborts on it. */
+START_TEST(what_follows_a_request_is_neither_answered_nor_harmful)
+{
+	static const struct bg_slice rests[] = {
+		BG_SLICE_INIT("\1\5\0\1\0\0\0\0"),		/* the empty STDIN that some servers send in any role */
+		BG_SLICE_INIT("\1\11\0\0\0\0\0\0"), BG_SLICE_INIT("\1\2\0\1\0\0\0\0"), BG_SLICE_INIT("garbage"),
+	};
+	struct bg_buf bytes;
+	int fd;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/followed");
+	bg_buf_put(&bytes, rests[_i]);
+	for (int which = UNIX; which <= TCP; which++) {
+		fd = connect_to(which);
+		ck_assert(bg_rec_send(fd, built(&bytes)));
+		expect_answer(fd, "/followed", "a request with something behind it");
+	}
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+/* The reason is in fcgi/worker.c: a second request could be lost half-read. */
+START_TEST(the_connection_is_closed_even_where_the_server_would_keep_it)
+{
+	struct bg_buf bytes, pairs;
+	int fd;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_buf_init(&pairs, BG_REC_MAX);
+	bg_rec_pair(&pairs, BG_SLICE("REQUEST_URI"), BG_SLICE("/keep"));
+	bg_rec_begin(&bytes, 1, BG_REC_AUTHORIZER, 1);
+	bg_rec_params(&bytes, 1, built(&pairs), 65535, 0);
+	bg_rec_request(&bytes, "/second");
+	fd = connect_to(_i);
+	ck_assert(bg_rec_send(fd, built(&bytes)));
+	expect_answer(fd, "/keep", "a connection to be kept");
+	ck_assert_int_eq(handler.calls, 1);
+	bg_buf_clear(&bytes);
+	bg_buf_clear(&pairs);
+}
+END_TEST
+
+/* Interop 2.6: END_REQUEST without output is a grant in lighttpd, so not even that may come. */
+START_TEST(a_handler_that_fails_yields_no_answer_at_all)
+{
+	start();
+	for (int which = UNIX; which <= TCP; which++) {
+		int fd;
+
+		handler.does = _i;
+		fd = connect_to(which);
+		send_request(fd, "/failed");
+		expect_nothing(fd, "a handler that fails");
+		handler.does = ECHO;
+		expect_service(which);
+	}
+}
+END_TEST
+
+START_TEST(an_answer_beyond_one_record_comes_whole)
+{
+	struct bg_rec_answer got;
+	int fd;
+
+	handler.does = LARGE;
+	start();
+	fd = connect_to(_i);
+	send_request(fd, "/large");
+	bg_rec_read(fd, &got);
+	ck_assert(got.whole);
+	ck_assert_uint_gt(got.stdout_records, 1);
+	ck_assert_uint_ge(got.out.len, BG_ANSWER_MAX - 100);
+	ck_assert_int_eq(memcmp(got.out.data + got.out.len - 4, "\r\n\r\n", 4), 0);
+	bg_rec_answer_clear(&got);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_read_its_answer_holds_no_thread)
+{
+	int64_t began = bg_clock_mono_ms();
+	int fds[8], bad;
+
+	handler.does = LARGE;
+	start();
+	for (int i = 0; i < 8; i++) {
+		fds[i] = connect_to(_i);
+		send_request(fds[i], "/unread");
+	}
+	/* One thread: it comes to this one only when it is done with the others. */
+	bad = connect_to(_i);
+	ck_assert(bg_rec_send(bad, BG_SLICE("bad")));
+	expect_nothing(bad, "bad bytes behind them");
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+	handler.does = ECHO;
+	expect_service(_i);
+}
+END_TEST
+
+START_TEST(a_peer_that_goes_before_its_answer_harms_nobody)
+{
+	handler.does = BLOCK;
+	start();
+	for (int i = 0; i < 3; i++) {
+		int fd = connect_to(_i);
+
+		send_request(fd, "/gone");
+		sem_wait(&handler.entered);
+		close(fd);
+		if (i == 2)
+			handler.does = ECHO;
+		sem_post(&handler.leave);
+	}
+	expect_service(_i);
+}
+END_TEST
+
+/* SR-22: with a deadline that a test can wait for. */
+START_TEST(who_sends_no_whole_request_in_time_is_closed)
+{
+	enum { DEADLINE = 150 };
+	static const struct bg_slice sent[] = {
+		BG_SLICE_INIT(""), BG_SLICE_INIT("\1"), BG_SLICE_INIT("\1\1\0\1\0\10\0\0\0\2\0\0\0\0\0\0"),
+		BG_SLICE_INIT("\1\1\0\1\0\10\0\0\0\2\0\0\0\0\0\0\1\4\0\1\1\0\0\0ABCDEF"),
+	};
+	int64_t began;
+
+	start_with(1, 16, DEADLINE);
+	for (int round = 0; round < 2; round++)		/* the timer is set again after it went off */
+		for (int which = UNIX; which <= TCP; which++) {
+			int fd;
+
+			began = bg_clock_mono_ms();
+			fd = connect_to(which);
+			ck_assert(bg_rec_send(fd, sent[_i]));
+			expect_nothing(fd, "a slow peer");
+			ck_assert_int_ge(bg_clock_mono_ms() - began, DEADLINE);
+			ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+			expect_service(which);
+		}
+}
+END_TEST
+
+/* Sending a byte now and then moves no deadline. */
+START_TEST(a_trickle_does_not_move_the_deadline)
+{
+	enum { DEADLINE = 150 };
+	struct pollfd quiet = { .events = POLLIN };
+	int64_t began = bg_clock_mono_ms();
+	struct bg_buf bytes;
+	size_t n = 0;
+
+	start_with(2, 16, DEADLINE);
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/trickle");
+	quiet.fd = connect_to(_i);
+	/* one byte for each 20 ms in which nothing comes: the whole of it would take much longer */
+	while (poll(&quiet, 1, 20) == 0 && n < bytes.len)
+		(void)bg_rec_send(quiet.fd, (struct bg_slice){ bytes.data + n++, 1 });
+	ck_assert_uint_lt(n, bytes.len);
+	ck_assert_int_ge(bg_clock_mono_ms() - began, DEADLINE);
+	expect_nothing(quiet.fd, "a trickle");
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+START_TEST(one_too_many_that_wait_cost_the_oldest_its_connection)
+{
+	struct bg_buf bytes;
+	int fds[6];
+
+	start_with(1, 4, LONG_MS);
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/waited");
+	for (int i = 0; i < 6; i++) {
+		fds[i] = connect_to(_i);
+		ck_assert(bg_rec_send(fds[i], (struct bg_slice){ bytes.data, 20 }));
+	}
+	/* One thread accepts them in order; who comes fifth and sixth costs the first and the second their place. */
+	expect_nothing(fds[0], "the oldest");
+	expect_nothing(fds[1], "the second oldest");
+	for (int i = 2; i < 6; i++) {
+		ck_assert(is_open(fds[i]));
+		ck_assert(bg_rec_send(fds[i], (struct bg_slice){ bytes.data + 20, bytes.len - 20 }));
+		expect_answer(fds[i], "/waited", "one that was not the oldest");
+	}
+	bg_buf_clear(&bytes);
+}
+END_TEST
+
+/* A child that is a client, since descriptors that run out here must not run out there. */
+static pid_t
+fork_client(int which, int go, int silent)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		struct bg_rec_answer got;
+		struct bg_buf bytes;
+		char byte;
+		int fd;
+
+		if (read(go, &byte, 1) != 1)
+			_exit(2);
+		for (int i = 0; i < silent; i++)
+			(void)connect_to(which);
+		bg_buf_init(&bytes, BG_REC_MAX);
+		bg_rec_request(&bytes, "/child");
+		fd = connect_to(which);
+		if (!bg_rec_send(fd, built(&bytes)))
+			_exit(3);
+		bg_rec_read(fd, &got);
+		_exit(got.whole ? 0 : 4);
+	}
+	return pid;
+}
+
+static void
+expect_child(pid_t pid)
+{
+	int status = 0;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with status %x", status);
+}
+
+static int
+next_descriptor(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	ck_assert_int_ne(fd, -1);
+	close(fd);
+	return fd;
+}
+
+static void
+limit_descriptors(int n)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = (rlim_t)n;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+START_TEST(when_descriptors_run_out_the_oldest_that_wait_make_room)
+{
+	int go[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(go), 0);
+	pid = fork_client(_i, go[0], 30);
+	bg_log_open(open("/dev/null", O_WRONLY), BG_LOG_ERROR);
+	start();
+	limit_descriptors(next_descriptor() + 10);
+	ck_assert_int_eq(write(go[1], "g", 1), 1);
+	expect_child(pid);
+}
+END_TEST
+
+static double
+cpu_seconds(void)
+{
+	struct rusage used;
+
+	ck_assert_int_eq(getrusage(RUSAGE_SELF, &used), 0);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	    (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static void
+expect_log(FILE *log, const char *words)
+{
+	char line[1024];
+
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), log));
+	ck_assert_msg(strstr(line, words) != NULL, "%s", line);
+}
+
+START_TEST(with_no_descriptor_at_all_it_waits_without_spinning)
+{
+	int go[2], says[2], next;
+	double before;
+	FILE *log;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(go), 0);
+	ck_assert_int_eq(pipe(says), 0);
+	ck_assert_ptr_nonnull(log = fdopen(says[0], "r"));
+	pid = fork_client(_i, go[0], 0);
+	bg_log_open(says[1], BG_LOG_ERROR);
+	start();
+	next = next_descriptor();
+	limit_descriptors(next);
+	ck_assert_int_eq(write(go[1], "g", 1), 1);
+	expect_log(log, "cannot accept a connection: Too many open files");
+	/* The next such line comes a second later; in between it tries ten times, not a hundred thousand times. */
+	before = cpu_seconds();
+	expect_log(log, "more such lines were left out");
+	ck_assert_msg(cpu_seconds() - before < 0.5, "%f seconds of CPU", cpu_seconds() - before);
+	limit_descriptors(next + 10);
+	expect_child(pid);
+	fclose(log);
+	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
+	close(says[1]);
+}
+END_TEST
+
+START_TEST(stopping_closes_what_waits_at_once)
+{
+	int64_t began;
+	int fds[20];
+
+	start_with(3, 4096, LONG_MS);
+	for (int i = 0; i < 20; i++) {
+		fds[i] = connect_to(i % 2);
+		ck_assert(bg_rec_send(fds[i], BG_SLICE("\1\1\0\1\0\10\0\0")));
+	}
+	expect_service(UNIX);
+	expect_service(TCP);
+	began = bg_clock_mono_ms();
+	ck_assert(bg_worker_stop(worker, LONG_MS));
+	worker = NULL;
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+	bg_listener_close(&listeners[UNIX]);
+	bg_listener_close(&listeners[TCP]);
+	for (int i = 0; i < 20; i++)
+		expect_nothing(fds[i], "a connection that waited");
+}
+END_TEST
+
+START_TEST(stopping_lets_a_request_under_way_finish)
+{
+	int fd;
+
+	handler.does = BLOCK;
+	start_with(2, 16, LONG_MS);
+	fd = connect_to(_i);
+	send_request(fd, "/under-way");
+	sem_wait(&handler.entered);
+	ck_assert(!bg_worker_stop(worker, 1));	/* not within this time, and it says so */
+	ck_assert(is_open(fd));
+	sem_post(&handler.leave);
+	ck_assert(bg_worker_stop(worker, AT_ONCE_MS));
+	worker = NULL;
+	expect_answer(fd, "/under-way", "a request under way");
+}
+END_TEST
+
+START_TEST(libfcgi_puts_no_handler_where_there_is_one)
+{
+	struct sigaction mine = { .sa_handler = SIG_IGN }, now;
+
+	/* It replaces SIG_IGN too; what matters is that SIGTERM, blocked and waited for, stays ours: interop 5.4. */
+	sigset_t ending, before;
+	int sig = 0;
+
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &ending, &before), 0);
+	ck_assert_int_eq(sigaction(SIGPIPE, &mine, NULL), 0);
+	start_with(4, 16, LONG_MS);
+	ck_assert_int_eq(sigaction(SIGPIPE, NULL, &now), 0);
+	ck_assert(now.sa_handler != SIG_DFL);
+	expect_service(UNIX);
+	ck_assert_int_eq(kill(getpid(), SIGTERM), 0);
+	ck_assert_int_eq(sigwait(&ending, &sig), 0);
+	ck_assert_int_eq(sig, SIGTERM);
+	expect_service(UNIX);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	int         threads;
+	size_t      n_listeners, max_waiting;
+	int64_t     deadline;
+	bool        no_answer;
+} impossible[] = {
+	{ "no thread",           0, 1, 1, 1, false },
+	{ "no listener",         1, 0, 1, 1, false },
+	{ "no room to wait",     1, 1, 0, 1, false },
+	{ "too much room",       1, 1, 1 << 24, 1, false },
+	{ "no time",             1, 1, 1, 0, false },
+	{ "no handler",          1, 1, 1, 1, true },
+};
+START_TEST(options_that_make_no_sense_are_refused)
+{
+	struct bg_worker_options options = {
+		.listeners = &listeners[UNIX].fd, .n_listeners = impossible[_i].n_listeners,
+		.threads = impossible[_i].threads, .max_waiting = impossible[_i].max_waiting,
+		.deadline = impossible[_i].deadline, .answer = impossible[_i].no_answer ? NULL : answer,
+	};
+	struct bg_error err = { 0 };
+
+	ck_assert_msg(bg_worker_start(&worker, &options, &err) == -1, "%s", impossible[_i].name);
+	ck_assert_int_eq(err.reason, BG_R_INTERNAL);
+	ck_assert_ptr_null(worker);
+	ck_assert(bg_worker_stop(NULL, 0));
+}
+END_TEST
+
+/* ---- many at once: for the thread sanitizer, and for the claim on waiting connections ---- */
+
+#define CLIENTS		6
+#define REQUESTS	150
+
+static void *
+be_a_client(void *arg)
+{
+	int me = *(int *)arg;
+	struct bg_buf bytes;
+	char uri[64];
+
+	bg_buf_init(&bytes, BG_REC_MAX);
+	for (int i = 0; i < REQUESTS; i++) {
+		int fd = connect_to((me + i) % 2);
+		size_t at = 0, step;
+
+		bg_format(uri, sizeof(uri), "/client/%d/%d", me, i);
+		bg_buf_reset(&bytes);
+		bg_rec_request(&bytes, uri);
+		step = i % 3 == 0 ? bytes.len : i % 3 == 1 ? bytes.len / 2 : 5;
+		if (i % 7 == 3) {	/* gone in the middle */
+			(void)bg_rec_send(fd, (struct bg_slice){ bytes.data, bytes.len - 1 });
+			close(fd);
+			continue;
+		}
+		for (; at < bytes.len; at += step)
+			ck_assert(bg_rec_send(fd,
+			    (struct bg_slice){ bytes.data + at, at + step < bytes.len ? step : bytes.len - at }));
+		expect_answer(fd, uri, uri);
+	}
+	bg_buf_clear(&bytes);
+	return NULL;
+}
+
+START_TEST(many_clients_at_once_each_get_their_own_answer)
+{
+	pthread_t clients[CLIENTS];
+	int numbers[CLIENTS];
+
+	start_with(4, 64, LONG_MS);
+	for (int i = 0; i < CLIENTS; i++) {
+		numbers[i] = i;
+		ck_assert_int_eq(pthread_create(&clients[i], NULL, be_a_client, &numbers[i]), 0);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		ck_assert_int_eq(pthread_join(clients[i], NULL), 0);
+	expect_service(_i);
+}
+END_TEST
+
+/* Slots are emptied and filled while events for their former owners are under way. */
+START_TEST(many_clients_in_few_slots_never_get_a_strangers_answer)
+{
+	enum { ROUNDS = 200, AT_ONCE = 12 };
+	struct bg_buf bytes;
+	char uri[64];
+
+	start_with(4, 3, 20);
+	bg_buf_init(&bytes, BG_REC_MAX);
+	for (int round = 0; round < ROUNDS; round++) {
+		int fds[AT_ONCE];
+
+		for (int i = 0; i < AT_ONCE; i++) {
+			fds[i] = connect_to(i % 2);
+			bg_format(uri, sizeof(uri), "/slot/%d/%d", round, i);
+			bg_buf_reset(&bytes);
+			bg_rec_request(&bytes, uri);
+			(void)bg_rec_send(fds[i], (struct bg_slice){ bytes.data, 20 });
+			(void)bg_rec_send(fds[i], (struct bg_slice){ bytes.data + 20, bytes.len - 20 });
+		}
+		for (int i = 0; i < AT_ONCE; i++) {
+			struct bg_rec_answer got;
+
+			/* Evicted, late or answered: but if there is an answer it is whole, and its own. */
+			bg_rec_read(fds[i], &got);
+			bg_format(uri, sizeof(uri), "Status: 200 OK\r\nVariable-URI: /slot/%d/%d\r\n", round, i);
+			ck_assert_msg(got.bytes == 0 ||
+			    (got.whole && bg_slice_starts(built(&got.out), bg_slice_str(uri))), "%.*s for %s",
+			    (int)got.out.len, got.out.data, uri);
+			bg_rec_answer_clear(&got);
+			close(fds[i]);
+		}
+	}
+	bg_buf_clear(&bytes);
+	expect_service(_i);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("worker");
+	TCase *tc = tcase_create("worker");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, make_listeners, remove_listeners);
+	tcase_add_loop_test(tc, a_good_request_is_answered_and_the_connection_closed, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, bytes_may_come_one_by_one, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, parameters_may_be_cut_into_any_records, 0, N(pieces));
+	tcase_add_loop_test(tc, the_largest_request_is_answered, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, silent_peers_hold_no_thread, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_peer_that_goes_in_the_middle_harms_nobody, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_peer_that_only_stops_sending_gets_its_answer, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_bad_request_ends_its_own_connection_alone, 0, bg_rec_n_bad);
+	tcase_add_loop_test(tc, what_follows_a_request_is_neither_answered_nor_harmful, 0, 4);
+	tcase_add_loop_test(tc, the_connection_is_closed_even_where_the_server_would_keep_it, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_handler_that_fails_yields_no_answer_at_all, FAIL, OVERFLOW + 1);
+	tcase_add_loop_test(tc, an_answer_beyond_one_record_comes_whole, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_peer_that_does_not_read_its_answer_holds_no_thread, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_peer_that_goes_before_its_answer_harms_nobody, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, who_sends_no_whole_request_in_time_is_closed, 0, 4);
+	tcase_add_loop_test(tc, a_trickle_does_not_move_the_deadline, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, one_too_many_that_wait_cost_the_oldest_its_connection, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, when_descriptors_run_out_the_oldest_that_wait_make_room, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, with_no_descriptor_at_all_it_waits_without_spinning, UNIX, UNIX + 1);
+	tcase_add_test(tc, stopping_closes_what_waits_at_once);
+	tcase_add_loop_test(tc, stopping_lets_a_request_under_way_finish, UNIX, TCP + 1);
+	tcase_add_test(tc, libfcgi_puts_no_handler_where_there_is_one);
+	tcase_add_loop_test(tc, options_that_make_no_sense_are_refused, 0, N(impossible));
+	tcase_add_loop_test(tc, many_clients_at_once_each_get_their_own_answer, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, many_clients_in_few_slots_never_get_a_strangers_answer, UNIX, TCP + 1);
+	suite_add_tcase(suite, tc);
+	return bg_test_run(suite);
+}

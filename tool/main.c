@@ -1,0 +1,125 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include <jansson.h>
+
+#include "core/json.h"
+#include "tool/issuer.h"
+#include "tool/tool.h"
+
+static const struct {
+	const char *name;
+	int       (*run)(int argc, char **argv);
+	const char *what;
+} verbs[] = {
+	{ "check", bg_verb_check, "read the configuration as the daemon does and show what comes of it" },
+	{ "mint",  bg_verb_mint,  "make keys, key sets and tokens, for trying things without an issuer" },
+};
+
+#define N_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
+
+static void __attribute__((format(printf, 1, 0)))
+say(const char *fmt, va_list ap, const char *more)
+{
+	(void)fputs("bearergate: ", stderr);
+	(void)vfprintf(stderr, fmt, ap);
+	(void)fprintf(stderr, "%s\n", more);
+}
+
+void
+bg_verb_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap, "");
+	va_end(ap);
+}
+
+int
+bg_verb_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap, " (--help says more)");
+	va_end(ap);
+	return EX_USAGE;
+}
+
+int
+bg_verb_bad_option(int c, char *const *argv, const struct option *longopts)
+{
+	const char *last = argv[optind - 1];
+	const struct option *o;
+
+	if (c == ':')
+		return bg_verb_usage("%s needs a value", last);
+	if (optopt == 0)
+		return bg_verb_usage("unknown or ambiguous option %.*s", (int)strcspn(last, "="), last);
+	for (o = longopts; o->name != NULL; o++)
+		if (o->val == optopt)
+			return bg_verb_usage("--%s takes no value", o->name);
+	return bg_verb_usage("unknown option -%c", optopt);
+}
+
+/* What is on its way to stdout must arrive: half a token looks like a whole one. */
+static int
+finish(void)
+{
+	if (ferror(stdout) == 0 && fflush(stdout) == 0)
+		return EX_OK;
+	bg_verb_say("standard output: %s", strerror(errno));
+	return EX_IOERR;
+}
+
+int
+bg_verb_print(struct bg_slice text)
+{
+	(void)fwrite(text.ptr, 1, text.len, stdout);
+	return finish();
+}
+
+static int
+help(void)
+{
+	(void)printf("usage: bearergate VERB [options]\n"
+	    "       bearergate --help | --version\n\n");
+	for (size_t i = 0; i < N_VERBS; i++)
+		(void)printf("  %-8s %s\n", verbs[i].name, verbs[i].what);
+	(void)printf("\n\"bearergate VERB --help\" says more about one of them, bearergate(1) about all.\n");
+	return finish();
+}
+
+static int
+version(void)
+{
+	(void)printf("bearergate %s\n%s\njansson %s\n", PACKAGE_VERSION, bg_issuer_openssl_version(),
+	    jansson_version_str());
+	return finish();
+}
+
+int
+main(int argc, char **argv)
+{
+	if (bg_json_start() != 0) {
+		bg_verb_say("the system has no random numbers");
+		return EX_OSERR;
+	}
+	if (argc < 2)
+		return bg_verb_usage("a verb is needed");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return help();
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+		return version();
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	if (argv[1][0] == '-')
+		return bg_verb_usage("unknown option %.*s", (int)strcspn(argv[1], "="), argv[1]);
+	return bg_verb_usage("unknown verb \"%s\"", argv[1]);
+}
