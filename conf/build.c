@@ -1,7 +1,11 @@
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "conf/conf.h"
 #include "core/alg.h"
+
+#define THREADS_LEAST	4
+#define THREADS_MOST	1024
 
 static int
 no_memory(struct bg_error *err)
@@ -9,11 +13,24 @@ no_memory(struct bg_error *err)
 	return bg_fail(err, BG_R_NO_MEMORY, "gate");
 }
 
+int
+bg_conf_threads(const struct bg_conf *conf)
+{
+	long processors;
+
+	if (conf->threads > 0)
+		return conf->threads;
+	processors = sysconf(_SC_NPROCESSORS_ONLN);
+	return processors < THREADS_LEAST ? THREADS_LEAST : processors > THREADS_MOST ? THREADS_MOST : (int)processors;
+}
+
 /* Fill in one issuer, which was cleared.  What was made so far is in it, also after a failure. */
 static int
 build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, const struct bg_fetcher *fetcher,
     struct bg_issuer *out, struct bg_error *err)
 {
+	/* One thread stays free for requests that need not wait, whichever issuers hang (SR-51), if there are so many. */
+	unsigned waiters = (unsigned)(bg_conf_threads(conf) - 1) / (unsigned)conf->n_issuers;
 	struct bg_keystore_options options = {
 		.issuer = said->name,
 		.jwks_uri = said->jwks_uri,
@@ -23,6 +40,7 @@ build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, cons
 		.cache_ttl_min = conf->cache_ttl_min,
 		.cache_ttl_max = conf->cache_ttl_max,
 		.refresh_cooldown = conf->refresh_cooldown,
+		.max_waiters = waiters > 1 ? waiters : 1,
 	};
 
 	/* SR-40: neither a list nor the word is no permission */

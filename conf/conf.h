@@ -31,7 +31,7 @@ struct bg_conf {
 	int64_t  refresh_cooldown;
 	char   **listen;		/* addresses as after -l */
 	size_t   n_listen;
-	int      threads;		/* 0: one for each processor */
+	int      threads;		/* 0: see bg_conf_threads */
 	enum bg_log_level log_level;
 };
 
@@ -51,6 +51,12 @@ struct bg_conf_sources {
  * Not for two threads at once: libConfuse's scanner has one state.
  */
 int bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg_buf *report) BG_MUST_CHECK;
+
+/*
+ * The threads that decide: as many as were said, else one for each processor and at least four.  More threads than
+ * processors, because a few of them may be waiting for keys.
+ */
+int bg_conf_threads(const struct bg_conf *conf);
 
 void bg_conf_free(struct bg_conf *conf);	/* NULL is fine */
 

@@ -22,7 +22,7 @@ split_segments(struct bg_slice compact, struct bg_slice seg[3], struct bg_error 
 	if (dots == 4)
 		return bg_fail(err, BG_R_TOKEN_ENCRYPTED, "five parts: a JWE, RFC 7516; the issuer must not encrypt access tokens");
 	if (dots != 2)
-		return bg_fail(err, BG_R_BAD_TOKEN, "%zu parts instead of three%s", dots + 1,
+		return bg_fail(err, BG_R_BAD_TOKEN, "%zu %s instead of three%s", dots + 1, dots == 0 ? "part" : "parts",
 		    dots == 0 ? ": an opaque token? Ask the issuer for one with the audience of this API" : "");
 	seg[2] = (struct bg_slice){ compact.ptr + start, compact.len - start };
 	return 0;

@@ -208,6 +208,8 @@ configure(const struct options *options, struct daemon *daemon)
 	bg_buf_clear(&report);
 	if (code != 0)
 		return code;
+	if (options->threads > 0)
+		daemon->conf->threads = options->threads;
 	bg_fetch_helper_init(&daemon->fetcher, options->fetch, daemon->conf->ca_file);
 	if (bg_conf_build(daemon->conf, &daemon->fetcher.base, &daemon->gate, &err) != 0)
 		return complain(err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG, "%s", err.detail);
@@ -285,22 +287,12 @@ answer(void *arg, char *const *env, struct bg_buf *out)
 }
 
 static int
-count_threads(const struct options *options, const struct bg_conf *conf)
-{
-	long n = options->threads > 0 ? options->threads : conf->threads;
-
-	if (n <= 0)
-		n = sysconf(_SC_NPROCESSORS_ONLN);
-	return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (int)n;
-}
-
-static int
-start_threads(const struct options *options, struct daemon *daemon)
+start_threads(struct daemon *daemon)
 {
 	struct bg_error err = { 0 };
 	struct bg_worker_options worker = {
 		.n_listeners = daemon->n_listeners,
-		.threads = count_threads(options, daemon->conf),
+		.threads = bg_conf_threads(daemon->conf),
 		.max_waiting = WAITING_MAX,
 		.deadline = DEADLINE_MS,
 		.answer = answer,
@@ -400,7 +392,7 @@ main(int argc, char **argv)
 		goto out;
 	}
 	bg_log_open(STDERR_FILENO, options.verbose ? BG_LOG_DEBUG : daemon.conf->log_level);
-	if ((code = open_listeners(&options, &daemon)) != 0 || (code = start_threads(&options, &daemon)) != 0)
+	if ((code = open_listeners(&options, &daemon)) != 0 || (code = start_threads(&daemon)) != 0)
 		goto out;
 	code = serve(&daemon, &ending);
 out:

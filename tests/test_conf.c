@@ -1,12 +1,17 @@
 #include "conf/conf.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+#include "tests/support/mint.h"
 #include "tests/support/run.h"
 
 #define REPORT_MAX	(64 * 1024)
@@ -837,6 +842,63 @@ START_TEST(a_gate_is_built_from_the_configuration)
 END_TEST
 
 /* Whatever a caller put together by hand: no gate is built that would let more in than was written out (SR-40, SR-3). */
+/* An issuer that does not answer until it is let. */
+static sem_t let_answer;
+
+static int
+answer_when_let(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+    struct bg_fetch_meta *meta, struct bg_error *err)
+{
+	static const enum bg_mint_key key = BG_MINT_KEY_A;
+	char *jwks = bg_mint_jwks(&key, 1);
+
+	(void)self, (void)location, (void)timeout, (void)err;
+	while (sem_wait(&let_answer) != 0)
+		continue;
+	meta->max_age = 600;
+	bg_buf_put_str(body, jwks);
+	free(jwks);
+	return 0;
+}
+
+static void *
+ask_for_keys(void *arg)
+{
+	struct bg_jwks *keys;
+	int rc = bg_keystore_keys(arg, (struct bg_slice){ NULL, 0 }, bg_clock_mono_ms(), &keys, NULL);
+
+	bg_jwks_unref(keys);
+	return rc == 0 ? arg : NULL;
+}
+
+START_TEST(the_first_request_waits_for_the_keys)	/* users.md row 2 */
+{
+	struct bg_conf *conf = load_good("domain = \"a.example\"\naudience = \"one\"\njwks_uri = \"https://a.example/k\"\n", "");
+	struct bg_fetcher fetcher = { answer_when_let };
+	struct timespec soon;
+	struct bg_gate *gate;
+	pthread_t asker;
+	void *found;
+
+	setenv("srcdir", source_dir, 1);	/* where support/mint.c looks for keys; we are in a directory of our own */
+	ck_assert_int_eq(sem_init(&let_answer, 0, 0), 0);
+	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, NULL), 0);
+	ck_assert_int_eq(bg_gate_start(gate, NULL), 0);
+	ck_assert_int_eq(pthread_create(&asker, NULL, ask_for_keys, gate->issuers[0].keys), 0);
+	clock_gettime(CLOCK_REALTIME, &soon);
+	soon.tv_nsec += 100000000;
+	soon.tv_sec += soon.tv_nsec / 1000000000;
+	soon.tv_nsec %= 1000000000;
+	/* one that does not wait would be back by now, with nothing */
+	ck_assert_int_eq(pthread_timedjoin_np(asker, &found, &soon), ETIMEDOUT);
+	sem_post(&let_answer);
+	ck_assert_int_eq(pthread_join(asker, &found), 0);
+	ck_assert_ptr_eq(found, gate->issuers[0].keys);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
 START_TEST(no_gate_is_built_without_audience_algorithm_or_a_way_to_keys)
 {
 	static const struct bg_fetcher fetcher = { never };
@@ -929,6 +991,7 @@ main(void)
 	tcase_add_test(tc, a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order);
 	tcase_add_test(tc, the_installed_sample_is_a_configuration);
 	tcase_add_test(tc, a_gate_is_built_from_the_configuration);
+	tcase_add_test(tc, the_first_request_waits_for_the_keys);
 	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
 	suite_add_tcase(suite, tc);
 	status = bg_test_run(suite);
