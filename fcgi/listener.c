@@ -325,8 +325,8 @@ bg_listener_close(struct bg_listener *listener)
 {
 	struct stat st;
 
-	if (listener->path != NULL && lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
-	    st.st_ino == listener->ino)
+	if (listener->path != NULL && lstat(listener->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    st.st_dev == listener->dev && st.st_ino == listener->ino)
 		unlink(listener->path);
 	if (listener->fd != -1)
 		close(listener->fd);

@@ -21,8 +21,9 @@
 /*
  * One epoll instance is shared by all threads.  In it are
  *
- *  - the listening sockets, one-shot: a thread takes the event, accepts one connection, arms the socket again, which
- *    wakes another thread if more connections are there, and only then looks at what it got.
+ *  - the listening sockets, level-triggered: a thread takes the event and accepts one connection; if more are there the
+ *    socket is ready again for the next thread.  A second thread may wake for nothing, and finds that accept has none;
+ *    that was measured to cost less than arming a one-shot anew for each connection.
  *  - connections whose request is not whole yet, edge-triggered.  Their bytes stay unread in the kernel, so a level
  *    would report them for ever, and arming a one-shot again would report them at once.
  *  - a timer, edge-triggered, for deadlines, and an eventfd, level-triggered and never read, that tells all to leave.
@@ -81,7 +82,7 @@ struct bg_worker {
 	struct conns    free;
 	struct conns    waiting;	/* the oldest first; as all wait equally long, it has the first deadline too */
 	int64_t         timer_at;	/* when the timer goes off; 0: it is not set */
-	bool           *resting;	/* listeners that are not armed because accept failed */
+	bool           *resting;	/* listeners that are not looked at because accept failed */
 	int64_t         complained_at;
 	unsigned long   unsaid;		/* complaints since then */
 };
@@ -270,7 +271,7 @@ look(struct thread *self, int fd, struct bg_records_request *request, size_t *se
 	ssize_t n;
 
 	do
-		n = recv(fd, self->room, READ_ROOM, MSG_PEEK | MSG_DONTWAIT);
+		n = recv(fd, self->room, READ_ROOM, MSG_PEEK);
 	while (n == -1 && errno == EINTR);
 	*why = "no request came";
 	*seen = 0;
@@ -311,21 +312,19 @@ write_answer(struct thread *self, FCGX_Request *fcgi)
 
 /*
  * Hand a connection with a whole request to libfcgi, and close it.  libfcgi reads from ipcFd only what bg_records_vet
- * found there, so it never waits; the time limits are for a kernel that has less room for our answer than we think.
- * keepConnection keeps FCGX_Accept_r from closing ipcFd first, and FCGX_Detach keeps libfcgi, should it close after
- * all, from waiting two seconds for the peer to do so too.  FCGX_Finish_r is not for us: it writes END_REQUEST whatever
- * happened; what it does on a good day is done here step by step, FCGX_Free(_, 0) being what neither writes nor closes.
+ * found there, and the kernel has room for all of an answer (fcgi/listener.c, and 212,992 bytes on unix sockets), so
+ * libfcgi never waits.  Should either not be so, it fails, since the connection never blocks, and is closed with half
+ * an answer and no END_REQUEST.  keepConnection keeps FCGX_Accept_r from closing ipcFd first, and FCGX_Detach keeps
+ * libfcgi, should it close after all, from waiting two seconds for the peer to do so too.  FCGX_Finish_r is not for
+ * us: it writes END_REQUEST whatever happened; what it does on a good day is done here step by step, FCGX_Free(_, 0)
+ * being what neither writes nor closes.
  */
 static void
 serve(struct thread *self, int fd, const struct bg_records_request *request, size_t seen)
 {
-	int64_t limit = self->worker->options.deadline;
-	struct timeval wait = { .tv_sec = limit / 1000, .tv_usec = limit % 1000 * 1000 };
 	const char *why = "libfcgi does not take it";
 	FCGX_Request fcgi;
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	FCGX_InitRequest(&fcgi, -1, 0);
 	fcgi.ipcFd = fd;
 	fcgi.keepConnection = 1;
@@ -339,7 +338,7 @@ serve(struct thread *self, int fd, const struct bg_records_request *request, siz
 	if (fd != -1) {
 		/* An unread rest, such as an empty STDIN, would make the kernel reset the connection. */
 		if (seen > request->length)
-			(void)recv(fd, self->room, READ_ROOM, MSG_DONTWAIT);
+			(void)recv(fd, self->room, READ_ROOM, 0);
 		close(fd);
 	}
 	if (why != NULL)
@@ -421,18 +420,22 @@ greet(struct thread *self, int fd)
 }
 
 static void
-arm(struct bg_worker *worker, size_t i)
+heed(struct bg_worker *worker, size_t i, uint32_t events)
 {
-	if (watch(worker, EPOLL_CTL_MOD, worker->listeners[i], EPOLLIN | EPOLLONESHOT, tag(LISTENER, 0, i)) != 0)
+	if (watch(worker, EPOLL_CTL_MOD, worker->listeners[i], events, tag(LISTENER, 0, i)) != 0)
 		complain(worker, BG_LOG_ERROR, "cannot wait for connections", strerror(errno));
 }
 
-/* Do not arm a socket again before REST_MS have gone by: whatever is wrong with it would be wrong again at once. */
+/*
+ * Do not look at a socket for REST_MS: whatever is wrong with it would be wrong again at once.  It is disarmed before
+ * the sweep is told to arm it, so that the sweep has the last word.
+ */
 static void
 rest(struct bg_worker *worker, size_t i)
 {
 	int64_t now = bg_clock_mono_ms();
 
+	heed(worker, i, 0);
 	pthread_mutex_lock(&worker->lock);
 	worker->resting[i] = true;
 	wake_at(worker, now + REST_MS, now);
@@ -469,19 +472,16 @@ static void
 take_connection(struct thread *self, size_t i)
 {
 	struct bg_worker *worker = self->worker;
-	int fd = accept4(worker->listeners[i], NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(worker->listeners[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int error = errno;
 
 	if (fd == -1 && !is_passing(error)) {
 		bool full = error == EMFILE || error == ENFILE;
 
 		complain(worker, BG_LOG_ERROR, "cannot accept a connection", strerror(error));
-		if (!full || !evict(worker)) {
+		if (!full || !evict(worker))
 			rest(worker, i);
-			return;
-		}
 	}
-	arm(worker, i);
 	if (fd != -1)
 		greet(self, fd);
 }
@@ -505,7 +505,7 @@ sweep(struct bg_worker *worker)
 		worker->resting[i] = false;
 		pthread_mutex_unlock(&worker->lock);
 		if (rested)
-			arm(worker, i);
+			heed(worker, i, EPOLLIN);
 	}
 	/* Only now, so that the timer does not go off for what is done.  Who came in between finds timer_at in the past. */
 	pthread_mutex_lock(&worker->lock);
@@ -634,7 +634,7 @@ open_epoll(struct bg_worker *worker, struct bg_error *err)
 	    watch(worker, EPOLL_CTL_ADD, worker->bell, EPOLLIN, tag(BELL, 0, 0)) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "epoll: %s", strerror(errno));
 	for (size_t i = 0; i < worker->options.n_listeners; i++)
-		if (watch(worker, EPOLL_CTL_ADD, worker->listeners[i], EPOLLIN | EPOLLONESHOT, tag(LISTENER, 0, i)) != 0)
+		if (watch(worker, EPOLL_CTL_ADD, worker->listeners[i], EPOLLIN, tag(LISTENER, 0, i)) != 0)
 			return bg_fail(err, BG_R_INTERNAL, "epoll: %s", strerror(errno));
 	return 0;
 }

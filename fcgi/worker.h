@@ -10,7 +10,7 @@ struct bg_worker_options {
 	size_t     n_listeners;
 	int        threads;		/* at least 1 */
 	size_t     max_waiting;		/* connections whose request is not whole yet; beyond, the oldest is closed */
-	int64_t    deadline;		/* milliseconds from accept until the request is whole, and for one write */
+	int64_t    deadline;		/* milliseconds from accept until the request is whole */
 
 	/*
 	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  env ends with NULL

@@ -76,7 +76,7 @@ bg_rec_params(struct bg_buf *out, unsigned id, struct bg_slice pairs, size_t pie
 		bg_rec_put(out, BG_REC_PARAMS, id, (struct bg_slice){ pairs.ptr, n }, padding);
 		pairs = bg_slice_skip(pairs, n);
 	}
-	bg_rec_put(out, BG_REC_PARAMS, id, BG_SLICE(""), 0);
+	bg_rec_put(out, BG_REC_PARAMS, id, BG_SLICE(""), padding);
 }
 
 void
