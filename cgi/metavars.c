@@ -1,23 +1,58 @@
 #include "cgi/metavars.h"
 
 /* What a client request tells, and where it goes.  RFC 3875 section 4.1; the rest is what servers really send. */
-static const struct {
+static const struct variable {
 	struct bg_slice name;
 	size_t          member;
 } variables[] = {
 	{ BG_SLICE_INIT("REQUEST_METHOD"), offsetof(struct bg_request, method) },
 	{ BG_SLICE_INIT("REQUEST_URI"), offsetof(struct bg_request, uri) },
+	{ BG_SLICE_INIT("REQUEST_SCHEME"), offsetof(struct bg_request, scheme) },
 	{ BG_SLICE_INIT("HTTP_HOST"), offsetof(struct bg_request, host) },
+	{ BG_SLICE_INIT("HTTP_ORIGIN"), offsetof(struct bg_request, origin) },
+	{ BG_SLICE_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct bg_request, preflight_method) },
 	{ BG_SLICE_INIT("REMOTE_ADDR"), offsetof(struct bg_request, remote_addr) },
 	{ BG_SLICE_INIT("UNIQUE_ID"), offsetof(struct bg_request, request_id) },
 };
 
-/* What a location demands: in the server's configuration alone, since a client's headers all begin with HTTP_. */
+/* A value that a variable of ours may have. */
+typedef bool is_good(struct bg_slice value);
+
+static is_good is_scope_list, is_text, is_text_or_empty;
+
+/*
+ * What a location demands, and the client's own request where the server shows another one: in the server's
+ * configuration alone, since a client's headers all begin with HTTP_.
+ */
+static const struct {
+	struct variable variable;
+	is_good        *good;
+	const char     *wanted;
+	enum bg_reason  bad;	/* whose fault another value is: the server passes on what the client wrote */
+} demands[] = {
+	{ { BG_SLICE_INIT("BEARERGATE_SCOPE"), offsetof(struct bg_request, want_scope) }, is_scope_list, "list of scopes",
+	    BG_R_BAD_VARIABLE },
+	{ { BG_SLICE_INIT("BEARERGATE_ANY_SCOPE"), offsetof(struct bg_request, want_any_scope) }, is_scope_list, "list of scopes",
+	    BG_R_BAD_VARIABLE },
+	{ { BG_SLICE_INIT("BEARERGATE_PERMISSION"), offsetof(struct bg_request, want_permission) }, is_scope_list, "list of permissions",
+	    BG_R_BAD_VARIABLE },
+	{ { BG_SLICE_INIT("BEARERGATE_POLICY"), offsetof(struct bg_request, want_policy) }, is_scope_list, "list of policies",
+	    BG_R_BAD_VARIABLE },
+	{ { BG_SLICE_INIT("BEARERGATE_METHOD"), offsetof(struct bg_request, method) }, is_text, "method", BG_R_BAD_REQUEST },
+	{ { BG_SLICE_INIT("BEARERGATE_SCHEME"), offsetof(struct bg_request, scheme) }, is_text, "scheme", BG_R_BAD_VARIABLE },
+	{ { BG_SLICE_INIT("BEARERGATE_HOST"), offsetof(struct bg_request, host) }, is_text_or_empty, "host", BG_R_BAD_REQUEST },
+	{ { BG_SLICE_INIT("BEARERGATE_URI"), offsetof(struct bg_request, uri) }, is_text, "request target", BG_R_BAD_REQUEST },
+	{ { BG_SLICE_INIT("BEARERGATE_REQUEST_ID"), offsetof(struct bg_request, request_id) }, is_text, "request id", BG_R_BAD_VARIABLE },
+};
+
+/* BEARERGATE_AUTH. */
 static const struct {
 	struct bg_slice name;
-	size_t          member;
-} demands[] = {
-	{ BG_SLICE_INIT("BEARERGATE_SCOPE"), offsetof(struct bg_request, want_scope) },
+	enum bg_auth    auth;
+} auths[] = {
+	{ BG_SLICE_INIT("required"), BG_AUTH_REQUIRED },
+	{ BG_SLICE_INIT("optional"), BG_AUTH_OPTIONAL },
+	{ BG_SLICE_INIT("none"), BG_AUTH_NONE },
 };
 
 static struct bg_slice *
@@ -39,19 +74,50 @@ is_scope_list(struct bg_slice value)
 	return true;
 }
 
-static int
-read_demand(struct bg_request *out, struct bg_slice name, struct bg_slice value, struct bg_error *err)
+static bool
+is_text_or_empty(struct bg_slice value)
 {
-	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
-		struct bg_slice *at = member(out, demands[i].member);
+	for (size_t i = 0; i < value.len; i++)
+		if (value.ptr[i] <= 0x20 || value.ptr[i] > 0x7e)
+			return false;
+	return true;
+}
 
-		if (!bg_slice_equal(name, demands[i].name))
+static bool
+is_text(struct bg_slice value)
+{
+	return value.len > 0 && is_text_or_empty(value);
+}
+
+static int
+read_auth(struct bg_request *ours, struct bg_slice value, struct bg_error *err)
+{
+	if (ours->says_auth)
+		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_AUTH came twice");
+	for (size_t i = 0; i < sizeof(auths) / sizeof(auths[0]); i++)
+		if (bg_slice_equal(value, auths[i].name)) {
+			ours->says_auth = true;
+			ours->auth = auths[i].auth;
+			return 0;
+		}
+	return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_AUTH=\"%.*s\", expected required, optional or none", BG_SLICE_ARG(value));
+}
+
+static int
+read_ours(struct bg_request *ours, struct bg_slice name, struct bg_slice value, struct bg_error *err)
+{
+	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_AUTH")))
+		return read_auth(ours, value, err);
+	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
+		struct bg_slice *at = member(ours, demands[i].variable.member);
+
+		if (!bg_slice_equal(name, demands[i].variable.name))
 			continue;
 		if (at->ptr != NULL)
 			return bg_fail(err, BG_R_BAD_VARIABLE, "%.*s came twice", BG_SLICE_ARG(name));
-		if (!is_scope_list(value))
-			return bg_fail(err, BG_R_BAD_VARIABLE, "%.*s=\"%.*s\" is no list of scopes", BG_SLICE_ARG(name),
-			    BG_SLICE_ARG(value));
+		if (!demands[i].good(value))
+			return bg_fail(err, value.len > 0 ? demands[i].bad : BG_R_BAD_VARIABLE, "%.*s=\"%.*s\" is no %s",
+			    BG_SLICE_ARG(name), BG_SLICE_ARG(value), demands[i].wanted);
 		*at = value;
 		return 0;
 	}
@@ -85,6 +151,7 @@ read_authorization(struct bg_request *out, struct bg_slice value, bool redirecte
 int
 bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 {
+	struct bg_request ours = { 0 };		/* what BEARERGATE_ variables say */
 	bool direct = false, redirected;
 
 	*out = (struct bg_request){ 0 };
@@ -98,7 +165,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		name = (struct bg_slice){ *env, (size_t)(eq - *env) };
 		value = bg_slice_str(eq + 1);
 		if (bg_slice_starts(name, BG_SLICE("BEARERGATE_"))) {
-			if (read_demand(out, name, value, err) != 0) {
+			if (read_ours(&ours, name, value, err) != 0) {
 				*out = (struct bg_request){ 0 };
 				return -1;
 			}
@@ -117,5 +184,21 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 				break;
 			}
 	}
+	out->want_scope = ours.want_scope;
+	out->want_any_scope = ours.want_any_scope;
+	out->want_permission = ours.want_permission;
+	out->want_policy = ours.want_policy;
+	out->says_auth = ours.says_auth;
+	out->auth = ours.auth;
+	if (ours.method.ptr != NULL)
+		out->method = ours.method;
+	if (ours.scheme.ptr != NULL)
+		out->scheme = ours.scheme;
+	if (ours.host.ptr != NULL)
+		out->host = ours.host;
+	if (ours.uri.ptr != NULL)
+		out->uri = ours.uri;
+	if (ours.request_id.ptr != NULL)
+		out->request_id = ours.request_id;
 	return 0;
 }

@@ -11,7 +11,8 @@
  *  - Authorization is HTTP_AUTHORIZATION or REDIRECT_HTTP_AUTHORIZATION, to any depth of REDIRECT_; two that differ,
  *    or the first of them twice, are two tokens (SR-73).
  *  - A BEARERGATE_ variable that is unknown, repeated or malformed makes the request unanswerable: returns -1 with
- *    BG_R_BAD_VARIABLE, *out cleared; the caller denies with that error.
+ *    BG_R_BAD_VARIABLE, *out cleared; the caller denies with that error.  BG_R_BAD_REQUEST where it passes on what the
+ *    client wrote: method, host, request target.
  *
  * RFC 3875 section 4.1.
  */

@@ -3,6 +3,7 @@
 
 #include "conf/conf.h"
 #include "core/alg.h"
+#include "core/regex.h"
 
 #define THREADS_LEAST	4
 #define THREADS_MOST	1024
@@ -22,6 +23,36 @@ bg_conf_threads(const struct bg_conf *conf)
 		return conf->threads;
 	processors = sysconf(_SC_NPROCESSORS_ONLN);
 	return processors < THREADS_LEAST ? THREADS_LEAST : processors > THREADS_MOST ? THREADS_MOST : (int)processors;
+}
+
+/* A list of texts, copied; *n grows with it, so that whoever frees the list can do so at any time. */
+static int
+copy_texts(char ***out, size_t *n, char *const *from, size_t count, struct bg_error *err)
+{
+	if (count > 0 && (*out = calloc(count, sizeof(**out))) == NULL)
+		return no_memory(err);
+	for (; *n < count; ++*n)
+		if (((*out)[*n] = strdup(from[*n])) == NULL)
+			return no_memory(err);
+	return 0;
+}
+
+/* The sites an issuer speaks for: all that name it. */
+static int
+build_sites(const struct bg_conf *conf, struct bg_issuer *out, struct bg_error *err)
+{
+	if (conf->n_sites > 0 && (out->sites = calloc(conf->n_sites, sizeof(*out->sites))) == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < conf->n_sites; i++)
+		for (size_t j = 0; j < conf->sites[i].n_issuers; j++) {
+			if (strcmp(conf->sites[i].issuers[j], out->name) != 0)
+				continue;
+			if ((out->sites[out->n_sites] = strdup(conf->sites[i].host)) == NULL)
+				return no_memory(err);
+			out->n_sites++;
+			break;
+		}
+	return 0;
 }
 
 /* Fill in one issuer, which was cleared.  What was made so far is in it, also after a failure. */
@@ -55,11 +86,11 @@ build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, cons
 	if ((out->name = strdup(said->name)) == NULL)
 		return no_memory(err);
 	out->any_audience = said->any_audience;
-	if (said->n_audience > 0 && (out->audiences = calloc(said->n_audience, sizeof(*out->audiences))) == NULL)
+	if (copy_texts(&out->audiences, &out->n_audiences, said->audience, said->n_audience, err) != 0 ||
+	    build_sites(conf, out, err) != 0)
+		return -1;
+	if (said->require_typ != NULL && (out->require_typ = strdup(said->require_typ)) == NULL)
 		return no_memory(err);
-	for (; out->n_audiences < said->n_audience; out->n_audiences++)
-		if ((out->audiences[out->n_audiences] = strdup(said->audience[out->n_audiences])) == NULL)
-			return no_memory(err);
 	if ((out->algs = calloc(said->n_algorithms, sizeof(*out->algs))) == NULL)
 		return no_memory(err);
 	for (; out->n_algs < said->n_algorithms; out->n_algs++)
@@ -69,6 +100,137 @@ build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, cons
 	return bg_keystore_new(&out->keys, &options, err);
 }
 
+static const struct bg_policy *
+policy_named(const struct bg_policies *policies, const char *name)
+{
+	for (size_t i = 0; i < policies->n_policies; i++)
+		if (strcmp(policies->policies[i].name, name) == 0)
+			return &policies->policies[i];
+	return NULL;
+}
+
+/* The policies that a list names, each as a REF of out; conf/check.c saw that they are there. */
+static int
+build_refs(const struct bg_policies *policies, const struct bg_conf_rule *said, struct bg_rule *out, struct bg_error *err)
+{
+	out->kind = BG_RULE_ALL;
+	if ((out->rules = calloc(said->n_values, sizeof(*out->rules))) == NULL)
+		return no_memory(err);
+	for (; out->n_rules < said->n_values; out->n_rules++) {
+		const struct bg_policy *policy = policy_named(policies, said->values[out->n_rules]);
+
+		if (policy == NULL)
+			return bg_fail(err, BG_R_INTERNAL, "policy %s is not known", said->values[out->n_rules]);
+		out->rules[out->n_rules] = (struct bg_rule){ .kind = BG_RULE_REF, .ref = &policy->rule };
+	}
+	return 0;
+}
+
+/* Fill in a rule, which was cleared.  What was made so far is in it, also after a failure. */
+static int
+build_rule(const struct bg_policies *policies, const struct bg_conf_rule *said, struct bg_rule *out, struct bg_error *err)
+{
+	if (said->kind == BG_RULE_REF)
+		return build_refs(policies, said, out, err);
+	out->kind = said->kind;
+	/* the claim of a block is that of each condition in it already */
+	if (said->claim != NULL && said->n_rules == 0 && (out->claim = strdup(said->claim)) == NULL)
+		return no_memory(err);
+	if (said->kind == BG_RULE_MATCHES && bg_regex_new(&out->regex, bg_slice_str(said->values[0]), err) != 0)
+		return -1;
+	if (copy_texts(&out->values, &out->n_values, said->values, said->n_values, err) != 0)
+		return -1;
+	if (said->n_rules > 0 && (out->rules = calloc(said->n_rules, sizeof(*out->rules))) == NULL)
+		return no_memory(err);
+	/* counted first: a half-made rule is the gate's to free */
+	for (size_t i = 0; i < said->n_rules; i++) {
+		out->n_rules++;
+		if (build_rule(policies, &said->rules[i], &out->rules[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A location's policies are on a list of their own, beside its other conditions. */
+static int
+build_location(const struct bg_policies *policies, const struct bg_conf_location *said, struct bg_location *out,
+    struct bg_error *err)
+{
+	out->says_auth = said->says_auth;
+	out->auth = said->auth;
+	out->rule.kind = BG_RULE_ALL;
+	if ((out->path = strdup(said->path)) == NULL)
+		return no_memory(err);
+	if (copy_texts(&out->methods, &out->n_methods, said->methods, said->n_methods, err) != 0)
+		return -1;
+	if (said->rule.n_rules > 0 && (out->rule.rules = calloc(said->rule.n_rules, sizeof(*out->rule.rules))) == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < said->rule.n_rules; i++) {
+		const struct bg_conf_rule *rule = &said->rule.rules[i];
+
+		if (rule->kind != BG_RULE_REF) {
+			if (build_rule(policies, rule, &out->rule.rules[out->rule.n_rules++], err) != 0)
+				return -1;
+			continue;
+		}
+		if (out->policies != NULL)
+			return bg_fail(err, BG_R_INTERNAL, "%s: two lists of policies", said->said_at);
+		if ((out->policies = calloc(rule->n_values, sizeof(*out->policies))) == NULL)
+			return no_memory(err);
+		for (; out->n_policies < rule->n_values; out->n_policies++)
+			if ((out->policies[out->n_policies] = policy_named(policies, rule->values[out->n_policies])) == NULL)
+				return bg_fail(err, BG_R_INTERNAL, "%s: policy %s is not known", said->said_at,
+				    rule->values[out->n_policies]);
+	}
+	return 0;
+}
+
+/* The policies are allocated once and for all: locations and rules point to them. */
+static int
+build_policies(const struct bg_conf *conf, struct bg_policies *out, struct bg_error *err)
+{
+	out->preflight = conf->preflight;
+	if ((conf->n_policies > 0 && (out->policies = calloc(conf->n_policies, sizeof(*out->policies))) == NULL) ||
+	    (conf->n_locations > 0 && (out->locations = calloc(conf->n_locations, sizeof(*out->locations))) == NULL))
+		return no_memory(err);
+	for (size_t i = 0; i < conf->n_policies; i++) {
+		struct bg_policy *policy = &out->policies[i];
+
+		/* named when it is whole, so that no rule finds the one it is part of */
+		if (build_rule(out, &conf->policies[i].rule, &policy->rule, err) != 0 ||
+		    ((policy->name = strdup(conf->policies[i].name)) == NULL && no_memory(err) != 0)) {
+			bg_rule_clear(&policy->rule);
+			return -1;
+		}
+		out->n_policies++;
+	}
+	for (size_t i = 0; i < conf->n_locations; i++) {
+		out->n_locations++;
+		if (build_location(out, &conf->locations[i], &out->locations[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+build_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error *err)
+{
+	out->json = conf->export_json;
+	if ((conf->n_exports > 0 && (out->exports = calloc(conf->n_exports, sizeof(*out->exports))) == NULL) ||
+	    (out->user_claim = strdup(conf->user_claim)) == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < conf->n_exports; i++) {
+		const struct bg_conf_export *said = &conf->exports[i];
+		struct bg_export *row = &out->exports[out->n_exports++];
+
+		row->encoding = said->encoding;
+		if ((row->claim = strdup(said->claim)) == NULL || (row->name = strdup(said->as)) == NULL ||
+		    (said->join != NULL && (row->join = strdup(said->join)) == NULL))
+			return no_memory(err);
+	}
+	return 0;
+}
+
 int
 bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out, struct bg_error *err)
 {
@@ -76,12 +238,16 @@ bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, stru
 	int rc = -1;
 
 	*out = NULL;
-	if (gate == NULL || (gate->realm = strdup(conf->realm)) == NULL ||
+	if (gate == NULL || (gate->answers.realm = strdup(conf->realm)) == NULL ||
 	    (gate->issuers = calloc(conf->n_issuers, sizeof(*gate->issuers))) == NULL) {
 		(void)no_memory(err);
 		goto out;
 	}
 	gate->leeway = conf->leeway;
+	gate->answers.missing_status = conf->missing_status;
+	gate->answers.auth0 = conf->compat == BG_COMPAT_AUTH0;
+	if (build_policies(conf, &gate->policies, err) != 0 || build_exports(conf, &gate->exports, err) != 0)
+		goto out;
 	/* counted first: a half-made issuer is the gate's to free */
 	for (size_t i = 0; i < conf->n_issuers; i++) {
 		gate->n_issuers++;

@@ -4,23 +4,39 @@
 #include "conf/internal.h"
 #include "core/alg.h"
 #include "core/limits.h"
+#include "core/path.h"
+#include "core/regex.h"
 #include "core/url.h"
 
 /* Where the value of an option goes: by section, and for lists the member that counts as well. */
 #define MEMBER_TOP(name)		offsetof(struct bg_conf, name)
 #define MEMBER_ISSUER(name)		offsetof(struct bg_conf_issuer, name)
+#define MEMBER_LOCATION(name)		offsetof(struct bg_conf_location, name)
+#define MEMBER_SITE_domains		0	/* as issuers */
+#define MEMBER_SITE_issuers		offsetof(struct bg_conf_site, issuers)
+#define MEMBER_SITE_audience		0	/* of those issuers */
+#define MEMBER_SITE(name)		MEMBER_SITE_##name
+#define MEMBER_EXPORT(name)		offsetof(struct bg_conf_export, name)
 #define MEMBER_SHORT(name)		0
-#define COUNT_ONE_TOP(name)		0
-#define COUNT_ONE_ISSUER(name)		0
-#define COUNT_ONE_SHORT(name)		0
-#define COUNT_LIST_TOP(name)		offsetof(struct bg_conf, n_##name)
-#define COUNT_LIST_ISSUER(name)		offsetof(struct bg_conf_issuer, n_##name)
-#define COUNT_LIST_SHORT(name)		0
+#define MEMBER_POLICY(name)		0
+#define MEMBER_CLAIM(name)		0
+#define COUNT_ONE(section, name)	0
+#define COUNT_LIST(section, name)	COUNT_##section(name)
+#define COUNT_TOP(name)			offsetof(struct bg_conf, n_##name)
+#define COUNT_ISSUER(name)		offsetof(struct bg_conf_issuer, n_##name)
+#define COUNT_LOCATION(name)		offsetof(struct bg_conf_location, n_##name)
+#define COUNT_SITE_domains		0
+#define COUNT_SITE_issuers		offsetof(struct bg_conf_site, n_issuers)
+#define COUNT_SITE_audience		0
+#define COUNT_SITE(name)		COUNT_SITE_##name
+#define COUNT_SHORT(name)		0
+#define COUNT_POLICY(name)		0
+#define COUNT_CLAIM(name)		0
 
 const struct bg_option bg_options[BG_OPT_COUNT] = {
 #define BG_OPTION(section, name, shape, type, unit, def, min, max, help)			\
 	{ BG_##section, #name, BG_##shape, BG_##type, unit, def, min, max, help,		\
-	    MEMBER_##section(name), COUNT_##shape##_##section(name) },
+	    MEMBER_##section(name), COUNT_##shape(section, name) },
 #include "conf/options.def"
 #undef BG_OPTION
 };
@@ -37,7 +53,51 @@ static const char *const expected[] = {
 	[BG_COUNT]     = "a whole number",
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
 	[BG_LEVEL]     = "error, warning, info or debug",
+	[BG_TYP]       = "a media type without \"application/\", such as \"at+jwt\",",
+	[BG_BOOL]      = "true or false",
+	[BG_COMPAT]    = "none or auth0",
+	[BG_AUTH]      = "required, optional or none",
+	[BG_ENCODING]  = "percent or base64url",
+	[BG_SCOPE]     = "a name such as \"read:messages\", one each,",
+	[BG_VALUE]     = "a value",
+	[BG_REGEX]     = "a regular expression for the whole value",
+	[BG_METHOD]    = "a method such as \"GET\"",
+	[BG_VARIABLE]  = "the name of a variable such as \"ROLES\"",
+	[BG_ISSUER_NAME]   = "an https URL, exactly as in the iss claim,",
+	[BG_POLICY_NAME]   = "a name without spaces such as \"messages\"",
+	[BG_CLAIM_NAME]    = "a claim such as \"org_id\", or the JSON Pointer of one such as \"/realm_access/roles\",",
+	[BG_LOCATION_PATH] = "a path such as \"/api/messages\"",
+	[BG_SITE_HOST]     = "a host such as \"api.example.com\"",
 };
+
+/* The words of the types that have few.  The first of each is what memory means that was only cleared. */
+static const struct { enum bg_type type; const char *name; int value; } few[] = {
+	{ BG_BOOL,     "false",     false },
+	{ BG_BOOL,     "true",      true },
+	{ BG_COMPAT,   "none",      BG_COMPAT_NONE },
+	{ BG_COMPAT,   "auth0",     BG_COMPAT_AUTH0 },
+	{ BG_AUTH,     "required",  BG_AUTH_REQUIRED },
+	{ BG_AUTH,     "optional",  BG_AUTH_OPTIONAL },
+	{ BG_AUTH,     "none",      BG_AUTH_NONE },
+	{ BG_ENCODING, "percent",   BG_ENCODING_PERCENT },
+	{ BG_ENCODING, "base64url", BG_ENCODING_BASE64URL },
+};
+#define N_FEW	(sizeof(few) / sizeof(few[0]))
+
+/* What an option of a condition asks for; in the order in which they are asked. */
+static const struct { enum bg_opt opt; enum bg_rule_kind kind; } conditions[] = {
+	{ BG_OPT_POLICY_policy,     BG_RULE_REF },
+	{ BG_OPT_POLICY_scope,      BG_RULE_SCOPE },
+	{ BG_OPT_POLICY_any_scope,  BG_RULE_ANY_SCOPE },
+	{ BG_OPT_POLICY_permission, BG_RULE_PERMISSION },
+	{ BG_OPT_CLAIM_equals,      BG_RULE_EQUALS },
+	{ BG_OPT_CLAIM_contains,    BG_RULE_CONTAINS },
+	{ BG_OPT_CLAIM_any_of,      BG_RULE_ANY_OF },
+	{ BG_OPT_CLAIM_matches,     BG_RULE_MATCHES },
+	{ BG_OPT_CLAIM_present,     BG_RULE_PRESENT },
+	{ BG_OPT_CLAIM_present,     BG_RULE_ABSENT },	/* present = false */
+};
+#define N_CONDITIONS	(sizeof(conditions) / sizeof(conditions[0]))
 
 /* In descending order, so that the first without remainder is the largest. */
 static const struct { char letter; int64_t seconds; } units[] = {
@@ -85,6 +145,36 @@ bg_option_find(enum bg_section section, const char *name)
 	return NULL;
 }
 
+enum bg_opt
+bg_rule_option(enum bg_rule_kind kind)
+{
+	for (size_t i = 0; i < N_CONDITIONS; i++)
+		if (conditions[i].kind == kind)
+			return conditions[i].opt;
+	return BG_OPT_COUNT;
+}
+
+const char *
+bg_word_name(enum bg_type type, int value)
+{
+	for (size_t i = 0; i < N_FEW; i++)
+		if (few[i].type == type && few[i].value == value)
+			return few[i].name;
+	return "";
+}
+
+/* The value of a word; false when the type has no such word. */
+static bool
+word_value(enum bg_type type, const char *name, int *value)
+{
+	for (size_t i = 0; i < N_FEW; i++)
+		if (few[i].type == type && strcmp(few[i].name, name) == 0) {
+			*value = few[i].value;
+			return true;
+		}
+	return false;
+}
+
 char *
 bg_at(const char *file, int line)
 {
@@ -129,6 +219,9 @@ bg_said_block_clear(struct bg_said_block *block)
 	free(block->at);
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
 		bg_said_clear(&block->opt[i]);
+	for (size_t i = 0; i < block->n_blocks; i++)
+		bg_said_block_clear(&block->blocks[i]);
+	free(block->blocks);
 	*block = (struct bg_said_block){ 0 };
 }
 
@@ -261,6 +354,134 @@ range_wrong(const struct bg_option *option, int64_t n, struct bg_buf *words)
 	return finish_words(words);
 }
 
+/* Words of visible ASCII, without those in except. */
+static const char *
+visible_wrong(const char *text, const char *except)
+{
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == ' ')
+			return "has a space in it";
+		if ((unsigned char)*p < 0x21 || (unsigned char)*p > 0x7e)
+			return "has a byte in it that is not printable ASCII";
+		if (strchr(except, *p) != NULL)
+			return "has a character in it that none may have";
+	}
+	return NULL;
+}
+
+/* RFC 7515 section 4.1.9, RFC 6838 section 4.2. */
+static const char *
+typ_wrong(const char *text)
+{
+	if (bg_slice_starts(bg_slice_str(text), BG_SLICE("application/")))
+		return "begins with \"application/\", which is the same without";
+	return visible_wrong(text, "\"(),/:;<=>?@[\\]{}");
+}
+
+/* Methods are compared with case, and all there are have capitals; "get" would leave GET alone.  RFC 9110 section 9.1. */
+static const char *
+method_wrong(const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if (!(*p >= 'A' && *p <= 'Z') && (p == text || !((*p >= '0' && *p <= '9') || *p == '-' || *p == '_')))
+			return *p >= 'a' && *p <= 'z' ? "has small letters" : "is no method";
+	return NULL;
+}
+
+/* Longer parts of a pointer lead nowhere, see bg_claims_find. */
+#define POINTER_PART_MAX	255
+
+/* RFC 6901 section 3. */
+static const char *
+claim_wrong(const char *text)
+{
+	size_t n = 0;
+
+	if (text[0] == ' ' || text[strlen(text) - 1] == ' ')
+		return "begins or ends with a space";
+	for (const char *p = text; text[0] == '/' && *p != '\0'; p++) {
+		if (*p == '~' && p[1] != '0' && p[1] != '1')
+			return "has a \"~\" in it that is neither ~0, for \"~\", nor ~1, for \"/\"";
+		n = *p == '/' ? 0 : n + 1;
+		if (n > POINTER_PART_MAX)
+			return "has a part that is too long";
+	}
+	return NULL;
+}
+
+static const char *
+regex_wrong(struct bg_slice pattern, struct bg_buf *words)
+{
+	struct bg_error err = { 0 };
+	struct bg_regex *regex;
+
+	if (bg_regex_new(&regex, pattern, &err) == 0) {
+		bg_regex_free(regex);
+		return NULL;
+	}
+	bg_buf_put_format(words, "cannot be compiled: %s", err.detail);
+	return finish_words(words);
+}
+
+/* A path as requests are compared with it, which is the only form that can ever match. */
+static const char *
+location_wrong(struct bg_slice path, struct bg_buf *words)
+{
+	struct bg_buf normal;
+	struct bg_slice form;
+	const char *wrong = NULL;
+
+	if (path.ptr[0] != '/')
+		return "does not begin with a slash";
+	if (memchr(path.ptr, '?', path.len) != NULL)
+		return "has a query";
+	if (memchr(path.ptr, '#', path.len) != NULL)
+		return "has a fragment";
+	if (memchr(path.ptr, '*', path.len) != NULL)
+		return "has a wildcard; it takes in all below it as it is";
+	bg_buf_init(&normal, BG_CONF_VALUE_MAX);
+	if ((wrong = bg_path_normalise(path, &normal)) != NULL)
+		bg_buf_put_format(words, "has %s, so no request will match", wrong);
+	else if (bg_buf_finish(&normal, &form, NULL) != 0)
+		bg_buf_put_str(words, "is wrong");
+	else if (!bg_slice_equal(form, path) && strpbrk(form.ptr, "%?#*") != NULL)
+		bg_buf_put_str(words, "has an encoded character that no location can have");
+	else if (!bg_slice_equal(form, path)) {
+		bg_buf_put_str(words, "is not in its normal form, ");
+		bg_log_text(words, form);
+	}
+	bg_buf_clear(&normal);
+	return words->len > 0 ? finish_words(words) : NULL;
+}
+
+/* A host without port: the Host header is compared with it so.  RFC 3986 section 3.2.2. */
+static const char *
+site_wrong(const char *host, struct bg_buf *words, const char **remark)
+{
+	size_t len = strlen(host);
+	const char *wrong;
+	struct bg_slice url;
+
+	if (strstr(host, "://") != NULL)
+		return "has a scheme in it";
+	if (strpbrk(host, "/?#") != NULL)
+		return "has a path in it";
+	if (strchr(host, '*') != NULL)
+		return "has a wildcard in it; hosts are compared as a whole";
+	if (host[len - 1] == '.')
+		return "ends with a dot";
+	if (strchr(host, ':') != NULL && host[len - 1] != ']')
+		return "has a port in it";
+	bg_buf_put_format(words, "https://%s/", host);
+	if (bg_buf_finish(words, &url, NULL) != 0)
+		return "is wrong";
+	if ((wrong = bg_url_wrong(url, false)) == NULL)
+		for (const char *p = host; *p != '\0'; p++)
+			if (*p >= 'A' && *p <= 'Z')
+				*remark = "is written with capitals; they were made small";
+	return wrong;
+}
+
 /* What is wrong with a value that is not empty; words is room for a text of its own, remark for what was put right. */
 static const char *
 value_wrong(const struct bg_option *option, const char *text, struct bg_buf *words, const char **remark)
@@ -269,6 +490,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	const char *wrong = NULL;
 	enum bg_log_level level;
 	int64_t n = 0;
+	int word;
 
 	switch (option->type) {
 	case BG_DOMAIN:
@@ -284,7 +506,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	case BG_PATH:
 		return path_wrong(text, words);
 	case BG_TEXT:
-		return text_wrong(text, BG_CONF_REALM_MAX);
+		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:
 		if ((wrong = duration_wrong(text, &n)) != NULL)
 			return wrong;
@@ -297,6 +519,35 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return NULL;		/* whoever listens knows what it can listen on */
 	case BG_LEVEL:
 		return bg_log_level_parse(value, &level) ? NULL : "is no level";
+	case BG_TYP:
+		return typ_wrong(text);
+	case BG_BOOL:
+	case BG_COMPAT:
+	case BG_AUTH:
+	case BG_ENCODING:
+		return word_value(option->type, text, &word) ? NULL : "is unknown";
+	case BG_SCOPE:		/* RFC 6749 section 3.3 */
+		return visible_wrong(text, "\"\\");
+	case BG_VALUE:
+		return NULL;
+	case BG_REGEX:
+		return regex_wrong(value, words);
+	case BG_METHOD:
+		return method_wrong(text);
+	case BG_VARIABLE:
+		return bg_export_name_wrong(text);
+	case BG_ISSUER_NAME:
+		return bg_url_wrong(value, false);
+	case BG_POLICY_NAME:	/* a word of BEARERGATE_POLICY */
+		return visible_wrong(text, "\"\\");
+	case BG_CLAIM_NAME:
+		return claim_wrong(text);
+	case BG_LOCATION_PATH:
+		return location_wrong(value, words);
+	case BG_SITE_HOST:
+		return site_wrong(text, words, remark);
+	case BG_TYPE_COUNT:
+		break;
 	}
 	return "is of no known type";
 }
@@ -348,15 +599,19 @@ bg_option_check(const struct bg_option *option, const char *name, const char *te
 }
 
 int
-bg_issuer_check(const char *name, const char *at, struct bg_buf *report)
+bg_title_check(enum bg_block kind, const char *title, const char *at, struct bg_buf *report)
 {
-	const char *wrong = bg_url_wrong(bg_slice_str(name), false);
+	static const enum bg_type types[BG_BLOCK_COUNT] = {
+		[BG_BLOCK_ISSUER]   = BG_ISSUER_NAME,
+		[BG_BLOCK_POLICY]   = BG_POLICY_NAME,
+		[BG_BLOCK_CLAIM]    = BG_CLAIM_NAME,
+		[BG_BLOCK_LOCATION] = BG_LOCATION_PATH,
+		[BG_BLOCK_SITE]     = BG_SITE_HOST,
+		[BG_BLOCK_EXPORT]   = BG_CLAIM_NAME,
+	};
+	struct bg_option option = { .name = bg_block_name(kind), .type = types[kind] };
 
-	if (wrong == NULL)
-		return 0;
-	put_value(report, at, "", "issuer", name, wrong);
-	bg_buf_put_str(report, "; an https URL, exactly as in the iss claim, was expected\n");
-	return EX_CONFIG;
+	return bg_option_check(&option, option.name, title, at, report);
 }
 
 /* What was said, or the default, as a list; *n grows with it, so that whoever frees the list can do so at any time. */
@@ -381,6 +636,18 @@ free_list(char **list, size_t n)
 	free(list);
 }
 
+static void
+free_rule(struct bg_conf_rule *rule)
+{
+	for (size_t i = 0; i < rule->n_rules; i++)
+		free_rule(&rule->rules[i]);
+	free(rule->rules);
+	free_list(rule->values, rule->n_values);
+	free(rule->claim);
+}
+
+static const struct bg_said nothing;
+
 /* Put what was said, or the default, into the option's member of base.  It has been checked before. */
 static int
 store(const struct bg_option *option, const struct bg_said *said, void *base, struct bg_buf *report)
@@ -388,6 +655,7 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	void *member = (char *)base + option->offset;
 	const char *text = said->n > 0 ? said->text[0] : option->def;
 	int64_t n = 0;
+	int word = 0;
 
 	if (*text == '\0')
 		return 0;		/* no default either */
@@ -408,43 +676,101 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	case BG_LEVEL:
 		(void)bg_log_level_parse(bg_slice_str(text), member);
 		return 0;
+	case BG_BOOL:
+		(void)word_value(option->type, text, &word);
+		*(bool *)member = word != 0;
+		return 0;
+	case BG_COMPAT:
+		(void)word_value(option->type, text, &word);
+		*(enum bg_compat *)member = (enum bg_compat)word;
+		return 0;
+	case BG_AUTH:
+		(void)word_value(option->type, text, &word);
+		*(enum bg_auth *)member = (enum bg_auth)word;
+		return 0;
+	case BG_ENCODING:
+		(void)word_value(option->type, text, &word);
+		*(enum bg_encoding *)member = (enum bg_encoding)word;
+		return 0;
 	default:
 		return (*(char **)member = strdup(text)) != NULL ? 0 : bg_report_memory(report);
 	}
 }
 
+/* Room for one more row behind the n there are, cleared; NULL and a line in the report when there is no memory. */
+static void *
+grow(void *rows, size_t *n, size_t size, struct bg_buf *report)
+{
+	char *grown = realloc(*(void **)rows, (*n + 1) * size);
+
+	if (grown == NULL) {
+		(void)bg_report_memory(report);
+		return NULL;
+	}
+	*(void **)rows = grown;
+	return memset(grown + (*n)++ * size, 0, size);
+}
+
+/* Two texts of a row that every block has. */
+static int
+name_row(char **name, const char *title, char **said_at, const char *at, struct bg_buf *report)
+{
+	*name = strdup(title);
+	*said_at = strdup(at);
+	return *name != NULL && *said_at != NULL ? 0 : bg_report_memory(report);
+}
+
+static int
+given_twice(const char *what, const char *name, const char *at, const char *before, struct bg_buf *report)
+{
+	put_value(report, at, "", what, name, "is given twice");
+	bg_buf_put_format(report, ", %s has it already\n", before);
+	return EX_CONFIG;
+}
+
 /*
- * What was said about an option of an issuer: in its own block, or at the top.  Where its keys are is said for one
- * issuer alone, so a block takes nothing of that from the top.  block is NULL for an issuer that is named by its domain.
+ * What was said about an option of an issuer: in its own block or site, or at the top.  Where its keys are is said for
+ * one issuer alone, so a block takes nothing of that from the top.  block is NULL for an issuer that is named by its
+ * domain at the top.
  */
 static const struct bg_said *
 said_of(const struct bg_said_block *top, const struct bg_said_block *block, const struct bg_option *option)
 {
-	if (block != NULL && (block->opt[option - bg_options].n > 0 || option->type == BG_URL || option->type == BG_PATH))
-		return &block->opt[option - bg_options];
+	const struct bg_said *own = NULL;
+
+	if (block != NULL && block->kind == BG_BLOCK_ISSUER)
+		own = &block->opt[option - bg_options];
+	else if (block != NULL && option == &bg_options[BG_OPT_ISSUER_audience])
+		own = &block->opt[BG_OPT_SITE_audience];
+	if (block != NULL && (option->type == BG_URL || option->type == BG_PATH))
+		return own != NULL ? own : &nothing;
+	if (own != NULL && own->n > 0)
+		return own;
 	return &top->opt[bg_option_find(BG_SHORT, option->name) - bg_options];
+}
+
+static struct bg_conf_issuer *
+issuer_named(const struct bg_conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->n_issuers; i++)
+		if (strcmp(conf->issuers[i].name, name) == 0)
+			return &conf->issuers[i];
+	return NULL;
 }
 
 static int
 add_issuer(struct bg_conf *conf, const char *name, const char *at, const struct bg_said_block *top,
     const struct bg_said_block *block, struct bg_buf *report)
 {
-	struct bg_conf_issuer *issuer, *grown;
+	struct bg_conf_issuer *issuer = issuer_named(conf, name);
 	int rc;
 
-	for (size_t i = 0; i < conf->n_issuers; i++)
-		if (strcmp(conf->issuers[i].name, name) == 0) {
-			put_value(report, at, "", "issuer", name, "is given twice");
-			bg_buf_put_format(report, ", %s has it already\n", conf->issuers[i].said_at);
-			return EX_CONFIG;
-		}
-	if ((grown = realloc(conf->issuers, (conf->n_issuers + 1) * sizeof(*grown))) == NULL)
-		return bg_report_memory(report);
-	conf->issuers = grown;
-	issuer = &conf->issuers[conf->n_issuers++];
-	*issuer = (struct bg_conf_issuer){ .name = strdup(name), .said_at = strdup(at) };
-	if (issuer->name == NULL || issuer->said_at == NULL)
-		return bg_report_memory(report);
+	if (issuer != NULL)
+		return given_twice("issuer", name, at, issuer->said_at, report);
+	if ((issuer = grow(&conf->issuers, &conf->n_issuers, sizeof(*issuer), report)) == NULL)
+		return EX_OSERR;
+	if ((rc = name_row(&issuer->name, name, &issuer->said_at, at, report)) != 0)
+		return rc;
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
 		if (bg_options[i].section == BG_ISSUER &&
 		    (rc = store(&bg_options[i], said_of(top, block, &bg_options[i]), issuer, report)) != 0)
@@ -472,26 +798,453 @@ add_issuer(struct bg_conf *conf, const char *name, const char *at, const struct 
 	return 0;
 }
 
-/* An issuer for each domain said. */
-static int
-add_domains(struct bg_conf *conf, const struct bg_said_block *top, const struct bg_said *domains, struct bg_buf *report)
+/* The issuer of a domain, the caller's own; NULL without memory. */
+static char *
+issuer_of(const char *domain)
 {
 	const char *remark;
 	struct bg_buf name;
 	struct bg_slice text;
-	int rc = 0;
+	char *issuer = NULL;
 
 	bg_buf_init(&name, BG_URL_MAX + sizeof("https:///"));
-	for (size_t i = 0; i < domains->n && rc == 0; i++) {
-		bg_buf_reset(&name);
-		(void)bg_url_issuer_of_domain(bg_slice_str(domains->text[i]), &name, &remark);
-		if (bg_buf_finish(&name, &text, NULL) != 0)
-			rc = bg_report_memory(report);
-		else
-			rc = add_issuer(conf, text.ptr, domains->at, top, NULL, report);
-	}
+	(void)bg_url_issuer_of_domain(bg_slice_str(domain), &name, &remark);
+	if (bg_buf_finish(&name, &text, NULL) == 0)
+		issuer = strdup(text.ptr);
 	bg_buf_clear(&name);
+	return issuer;
+}
+
+/* An issuer for each domain said. */
+static int
+add_domains(struct bg_conf *conf, const struct bg_said_block *top, const struct bg_said *domains, struct bg_buf *report)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < domains->n && rc == 0; i++) {
+		char *name = issuer_of(domains->text[i]);
+
+		rc = name == NULL ? bg_report_memory(report) : add_issuer(conf, name, domains->at, top, NULL, report);
+		free(name);
+	}
 	return rc;
+}
+
+/* Of the names offered, the one that may have been meant. */
+struct nearest {
+	const char *name, *best;
+	size_t      least;
+};
+
+static void
+offer(struct nearest *to, const char *name)
+{
+	size_t n = bg_name_distance(to->name, name);
+
+	if (n < to->least) {
+		to->least = n;
+		to->best = name;
+	}
+}
+
+static void
+put_nearest(const struct nearest *to, const char *expected_words, struct bg_buf *report)
+{
+	if (to->best != NULL) {
+		bg_buf_put_str(report, "; did you mean ");
+		bg_log_text(report, bg_slice_str(to->best));
+		bg_buf_put_str(report, "?\n");
+	} else
+		bg_buf_put_format(report, "; %s was expected\n", expected_words);
+}
+
+static const struct bg_said_block *
+site_block_of(const struct bg_said_block *top, const char *host)
+{
+	for (size_t i = 0; i < top->n_blocks; i++)
+		if (top->blocks[i].kind == BG_BLOCK_SITE && strcasecmp(top->blocks[i].title, host) == 0)
+			return &top->blocks[i];
+	return NULL;
+}
+
+static const struct bg_conf_site *
+site_with(const struct bg_conf *conf, const char *issuer)
+{
+	for (size_t i = 0; i < conf->n_sites; i++)
+		for (size_t j = 0; j < conf->sites[i].n_issuers; j++)
+			if (strcmp(conf->sites[i].issuers[j], issuer) == 0)
+				return &conf->sites[i];
+	return NULL;
+}
+
+static bool
+same_texts(const struct bg_said *a, const struct bg_said *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = strcmp(a->text[i], b->text[i]) == 0;
+	return same;
+}
+
+static bool
+is_block(const struct bg_said_block *top, const char *issuer)
+{
+	for (size_t i = 0; i < top->n_blocks; i++)
+		if (top->blocks[i].kind == BG_BLOCK_ISSUER && strcmp(top->blocks[i].title, issuer) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A domain of a site: an issuer of its own, or one that a site before has made, which must then agree.  It must be no
+ * issuer block and no domain at the top, since those are made by others.
+ */
+static int
+add_site_domain(struct bg_conf *conf, const char *issuer, const struct bg_said_block *top, const struct bg_said_block *block,
+    struct bg_buf *report)
+{
+	const char *at = block->opt[BG_OPT_SITE_domains].at;
+	const struct bg_conf_site *other = site_with(conf, issuer);
+	const struct bg_option *audience = &bg_options[BG_OPT_ISSUER_audience];
+	const struct bg_said_block *before = other != NULL ? site_block_of(top, other->host) : NULL;
+
+	if (before == NULL || is_block(top, issuer))
+		return add_issuer(conf, issuer, at, top, block, report);
+	if (same_texts(said_of(top, block, audience), said_of(top, before, audience)))
+		return 0;
+	put_value(report, at, "", "issuer", issuer, "has another audience here");
+	bg_buf_put_format(report, " than in the site at %s; an issuer block named by both sites was expected\n", before->at);
+	return EX_CONFIG;
+}
+
+static int
+site_issuer(struct bg_conf_site *site, const char *name, const char *at, struct bg_buf *report)
+{
+	char **row;
+
+	for (size_t i = 0; i < site->n_issuers; i++)
+		if (strcmp(site->issuers[i], name) == 0)
+			return given_twice("issuer", name, at, at, report);
+	row = grow(&site->issuers, &site->n_issuers, sizeof(*row), report);
+	if (row == NULL)
+		return EX_OSERR;
+	return (*row = strdup(name)) != NULL ? 0 : bg_report_memory(report);
+}
+
+static int
+add_site(struct bg_conf *conf, const struct bg_said_block *top, const struct bg_said_block *block, struct bg_buf *report)
+{
+	const struct bg_said *domains = &block->opt[BG_OPT_SITE_domains], *issuers = &block->opt[BG_OPT_SITE_issuers],
+	    *audience = &block->opt[BG_OPT_SITE_audience];
+	struct bg_conf_site *site;
+	int rc;
+
+	for (size_t i = 0; i < conf->n_sites; i++)
+		if (strcasecmp(conf->sites[i].host, block->title) == 0)
+			return given_twice("site", block->title, block->at, conf->sites[i].said_at, report);
+	if (domains->n == 0 && issuers->n == 0) {
+		put_value(report, block->at, "", "site", block->title, "has no issuer");
+		bg_buf_put_str(report, "; domains or issuers were expected\n");
+		return EX_CONFIG;
+	}
+	if (domains->n == 0 && audience->n > 0) {
+		bg_report(report, audience->at, "audience in a site is for its domains, and it has none; "
+		    "it was expected in the issuer block");
+		return EX_CONFIG;
+	}
+	if ((site = grow(&conf->sites, &conf->n_sites, sizeof(*site), report)) == NULL)
+		return EX_OSERR;
+	if ((rc = name_row(&site->host, block->title, &site->said_at, block->at, report)) != 0)
+		return rc;
+	for (char *p = site->host; *p != '\0'; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	for (size_t i = 0; i < domains->n && rc == 0; i++) {
+		char *name = issuer_of(domains->text[i]);
+
+		if (name == NULL)
+			rc = bg_report_memory(report);
+		else if ((rc = add_site_domain(conf, name, top, block, report)) == 0)
+			rc = site_issuer(site, name, domains->at, report);
+		free(name);
+	}
+	for (size_t i = 0; i < issuers->n && rc == 0; i++) {
+		struct nearest near = { issuers->text[i], NULL, BG_NEAR_MAX + 1 };
+
+		for (size_t j = 0; j < top->n_blocks; j++)
+			if (top->blocks[j].kind == BG_BLOCK_ISSUER)
+				offer(&near, top->blocks[j].title);
+		if (is_block(top, near.name)) {
+			rc = site_issuer(site, near.name, issuers->at, report);
+			continue;
+		}
+		put_value(report, issuers->at, "", "issuers", near.name, "is no issuer block");
+		put_nearest(&near, "the name of one", report);
+		rc = EX_CONFIG;
+	}
+	return rc;
+}
+
+static struct bg_conf_rule *
+add_rule(struct bg_conf_rule *to, enum bg_rule_kind kind, struct bg_buf *report)
+{
+	struct bg_conf_rule *rule = grow(&to->rules, &to->n_rules, sizeof(*rule), report);
+
+	if (rule != NULL)
+		rule->kind = kind;
+	return rule;
+}
+
+/* Policies named in a block are among the first n: a policy names none but those before it, so there is no circle. */
+static int
+check_policies(const struct bg_conf *conf, const struct bg_said *names, const struct bg_said_block *top,
+    struct bg_buf *report)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		struct nearest near = { names->text[i], NULL, BG_NEAR_MAX + 1 };
+		bool known = false, below = false;
+
+		for (size_t j = 0; j < conf->n_policies; j++) {
+			known = known || strcmp(conf->policies[j].name, near.name) == 0;
+			offer(&near, conf->policies[j].name);
+		}
+		if (known)
+			continue;
+		for (size_t j = 0; j < top->n_blocks; j++)
+			below = below || (top->blocks[j].kind == BG_BLOCK_POLICY && strcmp(top->blocks[j].title, near.name) == 0);
+		put_value(report, names->at, "", "policy", near.name, "is not known");
+		if (below)
+			bg_buf_put_str(report, " here; a policy defined above it was expected\n");
+		else
+			put_nearest(&near, "the name of a policy block", report);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
+/* The conditions that stand in a block, each as one rule of to. */
+static int
+add_conditions(struct bg_conf_rule *to, const struct bg_conf *conf, const struct bg_said_block *top,
+    const struct bg_said_block *block, struct bg_buf *report)
+{
+	int rc;
+
+	if ((rc = check_policies(conf, &block->opt[BG_OPT_POLICY_policy], top, report)) != 0)
+		return rc;
+	for (size_t i = 0; i < N_CONDITIONS; i++) {
+		const struct bg_said *said = &block->opt[conditions[i].opt];
+		struct bg_conf_rule *rule;
+
+		if (said->n == 0)
+			continue;
+		if (conditions[i].opt == BG_OPT_CLAIM_present &&
+		    (strcmp(said->text[0], "true") == 0) != (conditions[i].kind == BG_RULE_PRESENT))
+			continue;
+		if ((rule = add_rule(to, conditions[i].kind, report)) == NULL)
+			return EX_OSERR;
+		if (to->claim != NULL && (rule->claim = strdup(to->claim)) == NULL)
+			return bg_report_memory(report);
+		if (conditions[i].opt != BG_OPT_CLAIM_present && copy_list(said, "", &rule->values, &rule->n_values) != 0)
+			return bg_report_memory(report);
+	}
+	for (size_t i = 0; i < block->n_blocks; i++) {
+		const struct bg_said_block *inner = &block->blocks[i];
+		struct bg_conf_rule *rule = add_rule(to, inner->kind == BG_BLOCK_ANY ? BG_RULE_ANY : BG_RULE_ALL, report);
+
+		if (rule == NULL)
+			return EX_OSERR;
+		if (inner->title != NULL && (rule->claim = strdup(inner->title)) == NULL)
+			return bg_report_memory(report);
+		if ((rc = add_conditions(rule, conf, top, inner, report)) != 0)
+			return rc;
+		if (rule->n_rules == 0) {
+			if (inner->title != NULL)
+				put_value(report, inner->at, "", "claim", inner->title, "has no condition");
+			else
+				bg_buf_put_format(report, "%s: any has no condition", inner->at);
+			bg_buf_put_str(report, "; at least one was expected\n");
+			return EX_CONFIG;
+		}
+		/* nothing meets both, and what nobody can meet is a mistake */
+		if (rule->n_rules > 1 && rule->rules[rule->n_rules - 1].kind == BG_RULE_ABSENT) {
+			put_value(report, inner->opt[BG_OPT_CLAIM_present].at, "", "claim", inner->title,
+			    "is to be absent and to have a value");
+			bg_buf_put_str(report, "; present = false alone was expected\n");
+			return EX_CONFIG;
+		}
+	}
+	return 0;
+}
+
+static int
+add_policy(struct bg_conf *conf, const struct bg_said_block *top, const struct bg_said_block *block, struct bg_buf *report)
+{
+	struct bg_conf_policy *policy;
+	struct bg_conf_rule rule = { .kind = BG_RULE_ALL };
+	int rc;
+
+	for (size_t i = 0; i < conf->n_policies; i++)
+		if (strcmp(conf->policies[i].name, block->title) == 0)
+			return given_twice("policy", block->title, block->at, conf->policies[i].said_at, report);
+	/* before it has its name, so that it cannot name itself */
+	rc = add_conditions(&rule, conf, top, block, report);
+	if ((policy = grow(&conf->policies, &conf->n_policies, sizeof(*policy), report)) == NULL) {
+		free_rule(&rule);
+		return EX_OSERR;
+	}
+	policy->rule = rule;	/* moved */
+	if (rc != 0 || (rc = name_row(&policy->name, block->title, &policy->said_at, block->at, report)) != 0)
+		return rc;
+	if (rule.n_rules > 0)
+		return 0;
+	put_value(report, block->at, "", "policy", block->title, "has no condition");
+	bg_buf_put_str(report, ", so any token would meet it; at least one was expected\n");
+	return EX_CONFIG;
+}
+
+/* Two locations of one path: may one request be for both?  One for all methods gives way to one that names them. */
+static bool
+overlap(const struct bg_conf_location *a, const struct bg_conf_location *b)
+{
+	if (strcmp(a->path, b->path) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_methods; i++)
+		for (size_t j = 0; j < b->n_methods; j++)
+			if (strcmp(a->methods[i], b->methods[j]) == 0)
+				return true;
+	return a->n_methods == 0 && b->n_methods == 0;
+}
+
+static int
+add_location(struct bg_conf *conf, const struct bg_said_block *top, const struct bg_said_block *block,
+    struct bg_buf *report)
+{
+	struct bg_conf_location *location = grow(&conf->locations, &conf->n_locations, sizeof(*location), report);
+	const struct bg_said *auth = &block->opt[BG_OPT_LOCATION_auth];
+	int rc;
+
+	if (location == NULL)
+		return EX_OSERR;
+	location->rule.kind = BG_RULE_ALL;
+	location->says_auth = auth->n > 0;
+	if ((rc = name_row(&location->path, block->title, &location->said_at, block->at, report)) != 0)
+		return rc;
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if (bg_options[i].section == BG_LOCATION &&
+		    (rc = store(&bg_options[i], &block->opt[i], location, report)) != 0)
+			return rc;
+	if ((rc = add_conditions(&location->rule, conf, top, block, report)) != 0)
+		return rc;
+	for (size_t i = 0; i + 1 < conf->n_locations; i++)
+		if (overlap(&conf->locations[i], location)) {
+			put_value(report, block->at, "", "location", location->path, "is given twice for a method");
+			bg_buf_put_format(report, ", %s has it already\n", conf->locations[i].said_at);
+			return EX_CONFIG;
+		}
+	if (location->rule.n_rules > 0 && location->auth != BG_AUTH_REQUIRED) {
+		bg_report(report, auth->at, "auth \"%s\" stands beside a condition, which only a token can meet; "
+		    "one of the two was expected", bg_word_name(BG_AUTH, (int)location->auth));
+		return EX_CONFIG;
+	}
+	if (location->rule.n_rules == 0 && !location->says_auth) {
+		put_value(report, block->at, "", "location", location->path, "says nothing");
+		bg_buf_put_str(report, "; auth or a condition was expected, and auth = \"required\" where any token will do\n");
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
+/* The variable of a claim that was given no name, the caller's own; NULL without memory. */
+static char *
+variable_of(const char *claim)
+{
+	struct bg_buf name;
+	struct bg_slice text;
+	char *variable = NULL;
+
+	bg_buf_init(&name, BG_CONF_VALUE_MAX + sizeof("CLAIM_"));
+	bg_export_name(claim, &name);
+	if (bg_buf_finish(&name, &text, NULL) == 0)
+		variable = strdup(text.ptr);
+	bg_buf_clear(&name);
+	return variable;
+}
+
+static int
+add_default_exports(struct bg_conf *conf, struct bg_buf *report)
+{
+	for (size_t i = 0; bg_export_defaults[i] != NULL; i++) {
+		struct bg_conf_export *row = grow(&conf->exports, &conf->n_exports, sizeof(*row), report);
+
+		if (row == NULL)
+			return EX_OSERR;
+		if ((row->claim = strdup(bg_export_defaults[i])) == NULL || (row->as = variable_of(bg_export_defaults[i])) == NULL)
+			return bg_report_memory(report);
+	}
+	return 0;
+}
+
+/* An export takes the place of the default one of its claim. */
+static int
+add_export(struct bg_conf *conf, const struct bg_said_block *block, struct bg_buf *report)
+{
+	struct bg_conf_export *row = NULL;
+	const char *wrong;
+	int rc;
+
+	for (size_t i = 0; i < conf->n_exports && row == NULL; i++)
+		if (strcmp(conf->exports[i].claim, block->title) == 0)
+			row = &conf->exports[i];
+	if (row != NULL && row->said_at != NULL)
+		return given_twice("export", block->title, block->at, row->said_at, report);
+	if (row != NULL) {
+		free(row->claim);
+		free(row->as);
+		*row = (struct bg_conf_export){ 0 };
+	} else if (conf->n_exports == BG_EXPORT_MAX) {
+		put_value(report, block->at, "", "export", block->title, "is one too many");
+		bg_buf_put_format(report, "; at most %d are allowed, those by default among them\n", BG_EXPORT_MAX);
+		return EX_CONFIG;
+	} else if ((row = grow(&conf->exports, &conf->n_exports, sizeof(*row), report)) == NULL)
+		return EX_OSERR;
+	if ((rc = name_row(&row->claim, block->title, &row->said_at, block->at, report)) != 0)
+		return rc;
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if (bg_options[i].section == BG_EXPORT && (rc = store(&bg_options[i], &block->opt[i], row, report)) != 0)
+			return rc;
+	if (row->as == NULL && (row->as = variable_of(row->claim)) == NULL)
+		return bg_report_memory(report);
+	if ((wrong = bg_export_name_wrong(row->as)) != NULL) {	/* one of ours can only be too long */
+		put_value(report, block->at, "", "export", row->claim, "makes the variable ");
+		bg_buf_put_format(report, "%s, which %s; as = \"NAME\" was expected\n", row->as, wrong);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
+/* One variable cannot have two values.  design.md section 3. */
+static int
+check_exports(const struct bg_conf *conf, struct bg_buf *report)
+{
+	for (size_t i = 0; i < conf->n_exports; i++)
+		for (size_t j = 0; j < i; j++) {
+			const struct bg_conf_export *a = &conf->exports[j], *b = &conf->exports[i];
+
+			if (strcmp(a->as, b->as) != 0)
+				continue;
+			if (b->said_at == NULL) {	/* an export took the place of a default one above it */
+				a = b;
+				b = &conf->exports[j];
+			}
+			put_value(report, b->said_at, "", "export", b->claim, "makes the variable ");
+			bg_buf_put_format(report, "%s, as export ", b->as);
+			bg_log_text(report, bg_slice_str(a->claim));
+			bg_buf_put_format(report, " does %s%s; as = \"NAME\" was expected in one of them\n",
+			    a->said_at != NULL ? "at " : "by default", a->said_at != NULL ? a->said_at : "");
+			return EX_CONFIG;
+		}
+	return 0;
 }
 
 /* "none" means any audience only where it stands alone; beside others one of the two is a mistake. */
@@ -509,10 +1262,10 @@ check_audience(const struct bg_said *audience, struct bg_buf *report)
 
 /* What options must agree on, before they are put together. */
 static int
-check_together(const struct bg_said_file *said, struct bg_buf *report)
+check_together(const struct bg_said_block *said, struct bg_buf *report)
 {
 	static const enum bg_opt places[] = { BG_OPT_SHORT_jwks_uri, BG_OPT_SHORT_jwks_file };
-	const struct bg_said *top = said->top.opt;
+	const struct bg_said *top = said->opt;
 	size_t n_domains = top[BG_OPT_SHORT_domain].n + top[BG_OPT_SHORT_domains].n;
 
 	if (top[BG_OPT_SHORT_domain].n > 0 && top[BG_OPT_SHORT_domains].n > 0) {
@@ -529,36 +1282,73 @@ check_together(const struct bg_said_file *said, struct bg_buf *report)
 		}
 	if (check_audience(&top[BG_OPT_SHORT_audience], report) != 0)
 		return EX_CONFIG;
-	for (size_t i = 0; i < said->n_issuers; i++)
-		if (check_audience(&said->issuers[i].opt[BG_OPT_ISSUER_audience], report) != 0)
+	for (size_t i = 0; i < said->n_blocks; i++)
+		if (check_audience(&said->blocks[i].opt[BG_OPT_ISSUER_audience], report) != 0 ||
+		    check_audience(&said->blocks[i].opt[BG_OPT_SITE_audience], report) != 0)
 			return EX_CONFIG;
 	return 0;
 }
 
+/* The blocks, kind after kind, since one refers to another: sites to issuers, locations to policies. */
+static int
+add_blocks(struct bg_conf *conf, const struct bg_said_block *top, struct bg_buf *report)
+{
+	static const enum bg_block order[] = { BG_BLOCK_ISSUER, BG_BLOCK_SITE, BG_BLOCK_POLICY, BG_BLOCK_LOCATION, BG_BLOCK_EXPORT };
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		for (size_t j = 0; j < top->n_blocks && rc == 0; j++) {
+			const struct bg_said_block *block = &top->blocks[j];
+
+			if (block->kind != order[i])
+				continue;
+			switch (block->kind) {
+			case BG_BLOCK_ISSUER:
+				rc = add_issuer(conf, block->title, block->at, top, block, report);
+				break;
+			case BG_BLOCK_SITE:
+				rc = add_site(conf, top, block, report);
+				break;
+			case BG_BLOCK_POLICY:
+				rc = add_policy(conf, top, block, report);
+				break;
+			case BG_BLOCK_LOCATION:
+				rc = add_location(conf, top, block, report);
+				break;
+			default:
+				rc = add_export(conf, block, report);
+			}
+		}
+	return rc;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
-complete(struct bg_conf *conf, const struct bg_said_file *said, const char *source, struct bg_buf *report)
+complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
 {
-	const struct bg_said *top = said->top.opt, *min = &top[BG_OPT_TOP_cache_ttl_min],
-	    *max = &top[BG_OPT_TOP_cache_ttl_max];
+	const struct bg_said *top = top_block->opt, *min = &top[BG_OPT_TOP_cache_ttl_min], *max = &top[BG_OPT_TOP_cache_ttl_max];
 	int rc;
 
-	if ((rc = check_together(said, report)) != 0 ||
-	    (rc = add_domains(conf, &said->top, &top[BG_OPT_SHORT_domain], report)) != 0 ||
-	    (rc = add_domains(conf, &said->top, &top[BG_OPT_SHORT_domains], report)) != 0)
-		return rc;
-	for (size_t i = 0; i < said->n_issuers; i++)
-		if ((rc = add_issuer(conf, said->issuers[i].title, said->issuers[i].at, &said->top, &said->issuers[i],
-		    report)) != 0)
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if (bg_options[i].section == BG_TOP && (rc = store(&bg_options[i], &top[i], conf, report)) != 0)
 			return rc;
+	if (conf->compat == BG_COMPAT_AUTH0) {	/* requirements/sdk-parity.md section 7.2 */
+		if (top[BG_OPT_TOP_missing_status].n == 0)
+			conf->missing_status = 400;
+		if (top[BG_OPT_TOP_leeway].n == 0)
+			conf->leeway = 0;
+	}
+	if ((rc = check_together(top_block, report)) != 0 ||
+	    (rc = add_domains(conf, top_block, &top[BG_OPT_SHORT_domain], report)) != 0 ||
+	    (rc = add_domains(conf, top_block, &top[BG_OPT_SHORT_domains], report)) != 0 ||
+	    (conf->export_defaults && (rc = add_default_exports(conf, report)) != 0) ||
+	    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
+		return rc;
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
 		    "or domain or an issuer block in a configuration file, were expected");
 		return EX_CONFIG;
 	}
-	for (size_t i = 0; i < BG_OPT_COUNT; i++)
-		if (bg_options[i].section == BG_TOP && (rc = store(&bg_options[i], &top[i], conf, report)) != 0)
-			return rc;
 	if (conf->cache_ttl_min > conf->cache_ttl_max) {
 		struct bg_buf text;
 		struct bg_slice words;
@@ -579,7 +1369,7 @@ complete(struct bg_conf *conf, const struct bg_said_file *said, const char *sour
 
 /* The environment speaks where the file is silent. */
 static int
-merge(struct bg_said_file *said, struct bg_said env[BG_ENV_COUNT], struct bg_buf *report)
+merge(struct bg_said_block *said, struct bg_said env[BG_ENV_COUNT], struct bg_buf *report)
 {
 	static const struct { enum bg_env var; enum bg_opt opt; } rows[] = {
 		{ BG_ENV_DOMAIN,   BG_OPT_SHORT_domain },
@@ -588,16 +1378,17 @@ merge(struct bg_said_file *said, struct bg_said env[BG_ENV_COUNT], struct bg_buf
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct bg_said *mine = &env[rows[i].var], *theirs = &said->top.opt[rows[i].opt];
+		struct bg_said *mine = &env[rows[i].var], *theirs = &said->opt[rows[i].opt];
 		const char *name = bg_env_name(rows[i].var), *at = theirs->at;
 
 		if (mine->n == 0)
 			continue;
 		/* a file that names any issuer names them all: a variable must not add one to it */
 		if (rows[i].opt == BG_OPT_SHORT_domain && at == NULL) {
-			at = said->top.opt[BG_OPT_SHORT_domains].at;
-			if (at == NULL && said->n_issuers > 0)
-				at = said->issuers[0].at;
+			at = said->opt[BG_OPT_SHORT_domains].at;
+			for (size_t j = 0; j < said->n_blocks && at == NULL; j++)
+				if (said->blocks[j].kind == BG_BLOCK_ISSUER || said->blocks[j].kind == BG_BLOCK_SITE)
+					at = said->blocks[j].at;
 		}
 		if (at != NULL) {
 			if (theirs->n != 1 || strcmp(theirs->text[0], mine->text[0]) != 0)
@@ -622,7 +1413,7 @@ int
 bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg_buf *report)
 {
 	struct bg_said env[BG_ENV_COUNT] = { 0 };
-	struct bg_said_file said = { 0 };
+	struct bg_said_block said = { 0 };
 	struct bg_conf *conf = NULL;
 	const char *file = from->file;
 	int rc;
@@ -649,10 +1440,7 @@ out:
 	bg_conf_free(conf);
 	for (size_t i = 0; i < BG_ENV_COUNT; i++)
 		bg_said_clear(&env[i]);
-	for (size_t i = 0; i < said.n_issuers; i++)
-		bg_said_block_clear(&said.issuers[i]);
-	free(said.issuers);
-	bg_said_block_clear(&said.top);
+	bg_said_block_clear(&said);
 	return rc;
 }
 
@@ -668,10 +1456,38 @@ bg_conf_free(struct bg_conf *conf)
 		free(issuer->said_at);
 		free_list(issuer->audience, issuer->n_audience);
 		free_list(issuer->algorithms, issuer->n_algorithms);
+		free(issuer->require_typ);
 		free(issuer->jwks_uri);
 		free(issuer->jwks_file);
 	}
+	for (size_t i = 0; i < conf->n_policies; i++) {
+		free(conf->policies[i].name);
+		free(conf->policies[i].said_at);
+		free_rule(&conf->policies[i].rule);
+	}
+	for (size_t i = 0; i < conf->n_locations; i++) {
+		free(conf->locations[i].path);
+		free(conf->locations[i].said_at);
+		free_list(conf->locations[i].methods, conf->locations[i].n_methods);
+		free_rule(&conf->locations[i].rule);
+	}
+	for (size_t i = 0; i < conf->n_sites; i++) {
+		free(conf->sites[i].host);
+		free(conf->sites[i].said_at);
+		free_list(conf->sites[i].issuers, conf->sites[i].n_issuers);
+	}
+	for (size_t i = 0; i < conf->n_exports; i++) {
+		free(conf->exports[i].claim);
+		free(conf->exports[i].said_at);
+		free(conf->exports[i].as);
+		free(conf->exports[i].join);
+	}
 	free(conf->issuers);
+	free(conf->policies);
+	free(conf->locations);
+	free(conf->sites);
+	free(conf->exports);
+	free(conf->user_claim);
 	free(conf->realm);
 	free(conf->ca_file);
 	free_list(conf->listen, conf->n_listen);

@@ -15,15 +15,76 @@ struct bg_conf_issuer {
 	bool    any_audience;	/* audience = "none" */
 	char  **algorithms;
 	size_t  n_algorithms;
+	char   *require_typ;	/* NULL when not said */
 	char   *jwks_uri;	/* NULL when not said */
 	char   *jwks_file;	/* NULL when not said */
 };
 
+/*
+ * A condition, or several: what core/rule.h knows, with patterns and names as text.
+ * A claim block with several conditions is ALL with a claim.  REF has names of policies in values, all to be met.
+ */
+struct bg_conf_rule {
+	enum bg_rule_kind    kind;
+	char                *claim;
+	char               **values;
+	size_t               n_values;
+	struct bg_conf_rule *rules;
+	size_t               n_rules;
+};
+
+struct bg_conf_policy {
+	char               *name;
+	char               *said_at;
+	struct bg_conf_rule rule;	/* ALL; REF in it names policies before this one */
+};
+
+struct bg_conf_location {
+	char               *path;
+	char               *said_at;
+	char              **methods;	/* none: all */
+	size_t              n_methods;
+	bool                says_auth;
+	enum bg_auth        auth;
+	struct bg_conf_rule rule;	/* ALL, perhaps of nothing */
+};
+
+struct bg_conf_site {
+	char   *host;
+	char   *said_at;
+	char  **issuers;	/* names, those of its domains among them */
+	size_t  n_issuers;
+};
+
+struct bg_conf_export {
+	char            *claim;
+	char            *said_at;	/* NULL: exported by default */
+	char            *as;		/* the name of the variable, also where none was said */
+	char            *join;		/* NULL when not said */
+	enum bg_encoding encoding;
+};
+
+enum bg_compat { BG_COMPAT_NONE, BG_COMPAT_AUTH0 };
+
 struct bg_conf {
 	struct bg_conf_issuer *issuers;
 	size_t   n_issuers;
+	struct bg_conf_policy   *policies;
+	size_t   n_policies;
+	struct bg_conf_location *locations;
+	size_t   n_locations;
+	struct bg_conf_site     *sites;
+	size_t   n_sites;
+	struct bg_conf_export   *exports;	/* all, the default ones first */
+	size_t   n_exports;
 	char    *realm;
 	int64_t  leeway;		/* this and all times below in seconds */
+	int      missing_status;	/* 401 or 400 */
+	enum bg_compat compat;
+	bool     preflight;
+	char    *user_claim;
+	bool     export_defaults;
+	bool     export_json;
 	char    *ca_file;		/* NULL: the system's authorities */
 	int64_t  fetch_timeout;
 	int64_t  cache_ttl_min;

@@ -13,13 +13,23 @@
 /* One value: longer than any URL and any sensible name, short enough for the headers it may end in. */
 #define BG_CONF_VALUE_MAX	2048
 
-/* The realm is in every challenge, and those must stay below BG_CHALLENGE_MAX. */
-#define BG_CONF_REALM_MAX	128
+/* Short texts: the realm is in every challenge, and those must stay below BG_CHALLENGE_MAX. */
+#define BG_CONF_TEXT_MAX	128
 
-enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER };
+enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER, BG_POLICY, BG_CLAIM, BG_LOCATION, BG_SITE, BG_EXPORT };
 enum bg_shape { BG_ONE, BG_LIST };
 enum bg_type {
-	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PATH, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL
+	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PATH, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL, BG_TYP,
+	BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING, BG_SCOPE, BG_VALUE, BG_REGEX, BG_METHOD, BG_VARIABLE,
+	/* titles of blocks, and where they are referred to */
+	BG_ISSUER_NAME, BG_POLICY_NAME, BG_CLAIM_NAME, BG_LOCATION_PATH, BG_SITE_HOST,
+	BG_TYPE_COUNT
+};
+
+/* NAME "TITLE" { ... }; any has no title.  The top of the file is one too. */
+enum bg_block {
+	BG_BLOCK_TOP, BG_BLOCK_ISSUER, BG_BLOCK_POLICY, BG_BLOCK_CLAIM, BG_BLOCK_ANY, BG_BLOCK_LOCATION, BG_BLOCK_SITE,
+	BG_BLOCK_EXPORT, BG_BLOCK_COUNT
 };
 
 enum bg_opt {
@@ -40,7 +50,7 @@ struct bg_option {
 	int64_t         min;
 	int64_t         max;
 	const char     *help;
-	size_t          offset;		/* of the member in its struct; unused for BG_SHORT */
+	size_t          offset;		/* of the member in its struct; unused for BG_SHORT, BG_POLICY and BG_CLAIM */
 	size_t          offset_n;	/* of the member that counts, for lists */
 };
 
@@ -53,18 +63,14 @@ struct bg_said {
 	char  *at;	/* "FILE:LINE" or "environment" */
 };
 
-/* One issuer block, or the top of the file. */
+/* One block, with those in it in their order.  Cleared memory: the top of a file that says nothing. */
 struct bg_said_block {
-	char          *title;
-	char          *at;
-	struct bg_said opt[BG_OPT_COUNT];
-};
-
-/* A whole file. */
-struct bg_said_file {
-	struct bg_said_block  top;
-	struct bg_said_block *issuers;
-	size_t                n_issuers;
+	enum bg_block         kind;
+	char                 *title;	/* NULL for the top and for any */
+	char                 *at;
+	struct bg_said        opt[BG_OPT_COUNT];
+	struct bg_said_block *blocks;
+	size_t                n_blocks;
 };
 
 /* The variables that are looked at. */
@@ -85,8 +91,13 @@ const struct bg_option *bg_option_find(enum bg_section section, const char *name
 int bg_option_check(const struct bg_option *option, const char *name, const char *text, const char *at,
     struct bg_buf *report) BG_MUST_CHECK;
 
-/* An issuer's name in a block. */
-int bg_issuer_check(const char *name, const char *at, struct bg_buf *report) BG_MUST_CHECK;
+/* What stands behind "issuer", "policy" and so on; kind is one with a title. */
+int bg_title_check(enum bg_block kind, const char *title, const char *at, struct bg_buf *report) BG_MUST_CHECK;
+
+/* The option that makes such a condition; BG_OPT_COUNT where none does. */
+enum bg_opt bg_rule_option(enum bg_rule_kind kind);
+
+const char *bg_word_name(enum bg_type type, int value);	/* of BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING; static */
 
 char *bg_at(const char *file, int line);	/* "FILE:LINE", the caller's own; NULL without memory */
 int  bg_said_add(struct bg_said *said, const char *text, const char *at) BG_MUST_CHECK;	/* at: of the first alone */
@@ -108,8 +119,14 @@ int bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report) B
 /* Is this a regular file that can be opened?  If not, words on why not, in static memory or strerror's. */
 const char *bg_file_wrong(const char *path);
 
-/* parse.c.  out was cleared before and is the caller's to clear in any case. */
-int bg_conf_parse(const char *file, char *const *envp, struct bg_said_file *out,
+/* parse.c.  top was cleared before and is the caller's to clear in any case. */
+int bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top,
     struct bg_buf *report) BG_MUST_CHECK;
+
+const char *bg_block_name(enum bg_block kind);	/* "issuer"; static */
+
+/* For "did you mean": how many letters are wrong in name, if it is meant to be that; small ones are near. */
+#define BG_NEAR_MAX	2
+size_t bg_name_distance(const char *name, const char *that);
 
 #endif

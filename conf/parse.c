@@ -11,9 +11,9 @@
  * first: it refuses all that, with the line, and makes comments blank.
  */
 
-#define DEPTH_MAX	8	/* braces in braces: no option has more than two */
-#define NEAR_MAX	2	/* letters that may be wrong in a name for a hint */
-#define NEAR_NAME_MAX	32	/* and how long a name we compare; ours have 16 at most */
+#define DEPTH_MAX	8	/* braces in braces: a list of a claim in an any block of a policy is four deep */
+#define BLOCKS_MAX	3	/* blocks in blocks */
+#define NEAR_NAME_MAX	64	/* how long a name we compare for a hint */
 
 struct scan {
 	const char     *file;
@@ -215,17 +215,43 @@ vet(struct scan *in)
 	return 0;
 }
 
+#define BIT(n)	(1u << (n))
+
+/* Which options and which other blocks stand in a block, and what stands behind its name. */
+static const struct {
+	const char *name, *title;
+	unsigned    sections, blocks;
+} blocks[BG_BLOCK_COUNT] = {
+	[BG_BLOCK_TOP] = { NULL, NULL, BIT(BG_TOP) | BIT(BG_SHORT), BIT(BG_BLOCK_ISSUER) | BIT(BG_BLOCK_POLICY) |
+	    BIT(BG_BLOCK_LOCATION) | BIT(BG_BLOCK_SITE) | BIT(BG_BLOCK_EXPORT) },
+	[BG_BLOCK_ISSUER]   = { "issuer",   "URL",   BIT(BG_ISSUER), 0 },
+	[BG_BLOCK_POLICY]   = { "policy",   "name",  BIT(BG_POLICY), BIT(BG_BLOCK_CLAIM) | BIT(BG_BLOCK_ANY) },
+	[BG_BLOCK_CLAIM]    = { "claim",    "name",  BIT(BG_CLAIM), 0 },
+	[BG_BLOCK_ANY]      = { "any",      NULL,    BIT(BG_POLICY), BIT(BG_BLOCK_CLAIM) },
+	[BG_BLOCK_LOCATION] = { "location", "path",  BIT(BG_LOCATION) | BIT(BG_POLICY), BIT(BG_BLOCK_CLAIM) | BIT(BG_BLOCK_ANY) },
+	[BG_BLOCK_SITE]     = { "site",     "host",  BIT(BG_SITE), 0 },
+	[BG_BLOCK_EXPORT]   = { "export",   "claim", BIT(BG_EXPORT), 0 },
+};
+
+const char *
+bg_block_name(enum bg_block kind)
+{
+	return blocks[kind].name;
+}
+
 /*
  * libConfuse hands its callbacks no pointer of ours, and its scanner is global anyway: one parse at a time, in the thread
  * that loads configurations.
  */
 static struct {
-	const char          *file;
-	const cfg_t         *root;
-	const cfg_t         *section;	/* the issuer block that was entered last */
-	struct bg_said_file *said;
-	struct bg_buf       *report;
-	int                  rc;	/* of the first error, which is the one told */
+	const char           *file;
+	cfg_t                *root;
+	struct bg_said_block *top;
+	/* the blocks that are open, outermost first; each moves into the one around it when it ends */
+	struct { const cfg_t *cfg; struct bg_said_block said; } open[BLOCKS_MAX];
+	size_t                n_open;
+	struct bg_buf        *report;
+	int                   rc;	/* of the first error, which is the one told */
 } parser;
 
 static int
@@ -244,9 +270,10 @@ fail_memory(void)
 }
 
 /* Levenshtein's distance, of names short enough. */
-static size_t
-distance(struct bg_slice a, struct bg_slice b)
+size_t
+bg_name_distance(const char *name, const char *that)
 {
+	struct bg_slice a = bg_slice_str(name), b = bg_slice_str(that);
 	size_t row[NEAR_NAME_MAX + 1];
 
 	if (a.len > NEAR_NAME_MAX || b.len > NEAR_NAME_MAX)
@@ -271,66 +298,145 @@ distance(struct bg_slice a, struct bg_slice b)
 	return row[b.len];
 }
 
-/* Where may this option stand, seen from the top or from an issuer block? */
-static bool
-belongs(const struct bg_option *option, bool top)
+static enum bg_block
+kind_named(const char *name)
 {
-	return (option->section != BG_ISSUER) == top;
+	for (size_t i = 1; i < BG_BLOCK_COUNT; i++)
+		if (strcmp(blocks[i].name, name) == 0)
+			return (enum bg_block)i;
+	return BG_BLOCK_TOP;
+}
+
+static enum bg_block
+kind_of(const cfg_t *cfg)
+{
+	return cfg == parser.root ? BG_BLOCK_TOP : kind_named(cfg->name);
+}
+
+/* May an option, or a block, of this name stand in a block of this kind? */
+static bool
+belongs(const char *name, enum bg_block kind)
+{
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if ((blocks[kind].sections & BIT(bg_options[i].section)) != 0 && strcmp(bg_options[i].name, name) == 0)
+			return true;
+	for (size_t i = 1; i < BG_BLOCK_COUNT; i++)
+		if ((blocks[kind].blocks & BIT(i)) != 0 && strcmp(blocks[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The name nearest to this one of what may stand in a block of this kind; NULL when none is near. */
+static const char *
+nearest(const char *name, enum bg_block kind)
+{
+	const char *best = NULL;
+	size_t least = BG_NEAR_MAX + 1, n;
+
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if ((blocks[kind].sections & BIT(bg_options[i].section)) != 0 &&
+		    (n = bg_name_distance(name, bg_options[i].name)) < least) {
+			least = n;
+			best = bg_options[i].name;
+		}
+	for (size_t i = 1; i < BG_BLOCK_COUNT; i++)
+		if ((blocks[kind].blocks & BIT(i)) != 0 && (n = bg_name_distance(name, blocks[i].name)) < least) {
+			least = n;
+			best = blocks[i].name;
+		}
+	return best;
+}
+
+static const char *
+article(enum bg_block kind)
+{
+	return strchr("aei", blocks[kind].name[0]) != NULL ? "an" : "a";
+}
+
+/* "; it belongs in a policy, any or location block": where a name is known that is not known here. */
+static bool
+put_homes(const char *name)
+{
+	enum bg_block homes[BG_BLOCK_COUNT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < BG_BLOCK_COUNT; i++)
+		if (belongs(name, (enum bg_block)i))
+			homes[n++] = (enum bg_block)i;
+	if (n == 0)
+		return false;
+	if (homes[0] == BG_BLOCK_TOP) {
+		bg_buf_put_str(parser.report, "; it belongs at the top of the file");
+		return true;
+	}
+	bg_buf_put_format(parser.report, "; it belongs in %s ", article(homes[0]));
+	for (size_t i = 0; i < n; i++)
+		bg_buf_put_format(parser.report, "%s%s", i == 0 ? "" : i + 1 < n ? ", " : " or ", blocks[homes[i]].name);
+	bg_buf_put_str(parser.report, " block");
+	return true;
 }
 
 static void
 unknown_option(const cfg_t *cfg, const char *name)
 {
-	bool top = cfg == parser.root, elsewhere = false, variable = false;
-	size_t best = NEAR_MAX + 1, n;
-	const char *hint = NULL;
+	enum bg_block kind = kind_of(cfg);
+	const char *hint = nearest(name, kind);
+	bool variable = false, elsewhere = false;
 
-	for (size_t i = 0; i < BG_OPT_COUNT; i++) {
-		if (!belongs(&bg_options[i], top)) {
-			elsewhere = elsewhere || strcmp(bg_options[i].name, name) == 0;
-			continue;
-		}
-		n = distance(bg_slice_str(name), bg_slice_str(bg_options[i].name));
-		if (n < best) {
-			best = n;
-			hint = bg_options[i].name;
-		}
-	}
-	if (top && distance(bg_slice_str(name), BG_SLICE("issuer")) < best)
-		hint = "issuer";
 	for (size_t i = 0; i < BG_ENV_COUNT; i++)
 		variable = variable || strcmp(bg_env_name((enum bg_env)i), name) == 0;
+	for (size_t i = 0; i < BG_BLOCK_COUNT; i++)
+		elsewhere = elsewhere || belongs(name, (enum bg_block)i);
 
 	bg_buf_put_format(parser.report, "%s:%d: unknown option ", parser.file, cfg->line);
 	bg_log_text(parser.report, bg_slice_str(name));
-	if (elsewhere)
-		bg_buf_put_str(parser.report, " in an issuer block; it belongs at the top of the file");
-	else if (variable)
+	if (elsewhere && hint == NULL) {
+		if (kind != BG_BLOCK_TOP)
+			bg_buf_put_format(parser.report, " in %s %s block", article(kind), blocks[kind].name);
+		(void)put_homes(name);
+	} else if (variable)
 		bg_buf_put_str(parser.report, "; it is a variable, for the environment or the file named by --env-file");
 	else if (hint != NULL)
 		bg_buf_put_format(parser.report, "; did you mean \"%s\"?", hint);
 	else if (strcmp(name, "include") == 0)
 		bg_buf_put_str(parser.report, "; one file holds everything, none can be included");
+	else if (kind == BG_BLOCK_TOP)
+		bg_buf_put_str(parser.report, "; an option of bearergate.conf(5) was expected");
 	else
-		bg_buf_put_format(parser.report, "; an option of %s was expected", top ? "bearergate.conf(5)" : "an issuer block");
+		bg_buf_put_format(parser.report, "; an option of %s %s block was expected", article(kind), blocks[kind].name);
 	bg_buf_put_char(parser.report, '\n');
 }
 
 /* libConfuse's complaints in our words, so far as we know them. */
 static const struct { const char *theirs, *before, *behind; } wordings[] = {
 	{ "unexpected token '%s'", "unexpected", "; one value, a list { \"...\", \"...\" } or the next option was expected" },
-	{ "found duplicate title '%s'", "issuer", "is given twice" },
-	{ "missing title for section '%s'", "no URL behind", "; issuer \"https://...\" { was expected" },
-	{ "missing opening brace for section '%s'", "no \"{\" behind the URL of", "; issuer \"https://...\" { was expected" },
 	{ "missing equal sign after option '%s'", "no \"=\" behind", "; name = value was expected" },
 	{ "premature end of file", "the file ends in the middle of an option", "; name = value was expected" },
 };
+
+/* "issuer" is not followed by what a block has behind its name. */
+static void
+bad_opening(const char *name, bool title_missing)
+{
+	enum bg_block kind = kind_named(name);
+	bool has_title = blocks[kind].title != NULL, url = kind == BG_BLOCK_ISSUER;
+
+	if (title_missing)
+		bg_buf_put_format(parser.report, "no %s behind", blocks[kind].title);
+	else if (has_title)
+		bg_buf_put_format(parser.report, "no \"{\" behind the %s of", blocks[kind].title);
+	else
+		bg_buf_put_str(parser.report, "no \"{\" behind");
+	bg_buf_put_format(parser.report, " \"%s\"; %s%s { was expected\n", name, name,
+	    !has_title ? "" : url ? " \"https://...\"" : " \"...\"");
+}
 
 __attribute__((format(printf, 2, 0)))
 static void
 complain(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char text[BG_DETAIL_MAX];
+	bool title = strcmp(fmt, "missing title for section '%s'") == 0;
 
 	if (parser.rc != 0)
 		return;
@@ -340,6 +446,10 @@ complain(cfg_t *cfg, const char *fmt, va_list ap)
 		return;
 	}
 	bg_buf_put_format(parser.report, "%s:%d: ", parser.file, cfg->line);
+	if (title || strcmp(fmt, "missing opening brace for section '%s'") == 0) {
+		bad_opening(va_arg(ap, const char *), title);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(wordings) / sizeof(wordings[0]); i++)
 		if (strcmp(fmt, wordings[i].theirs) == 0) {
 			bg_buf_put_str(parser.report, wordings[i].before);
@@ -347,53 +457,83 @@ complain(cfg_t *cfg, const char *fmt, va_list ap)
 				bg_buf_put_char(parser.report, ' ');
 				bg_log_text(parser.report, bg_slice_str(va_arg(ap, const char *)));
 			}
-			bg_buf_put_format(parser.report, "%s%s\n", wordings[i].behind[0] == ';' ? "" : " ", wordings[i].behind);
+			bg_buf_put_format(parser.report, "%s\n", wordings[i].behind);
 			return;
 		}
 	bg_log_text(parser.report, (struct bg_slice){ text, bg_vformat(text, sizeof(text), fmt, ap) });
 	bg_buf_put_char(parser.report, '\n');
 }
 
-/* Enter an issuer block.  Its name is judged at the line of its opening brace, where libConfuse leaves the root's. */
-static int
-enter(const cfg_t *section)
+/* The block in cfg that is being read; NULL when none is.  leave() takes the line from those that have ended. */
+static cfg_t *
+open_inside(cfg_t *cfg)
 {
-	struct bg_said_file *said = parser.said;
-	struct bg_said_block *block, *grown;
+	for (cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++)
+		for (unsigned i = opt->type == CFGT_SEC ? opt->nvalues : 0; i-- > 0;)
+			if (opt->values[i]->section->line != 0)
+				return opt->values[i]->section;
+	return NULL;
+}
 
-	if ((grown = realloc(said->issuers, (said->n_issuers + 1) * sizeof(*grown))) == NULL)
-		return fail_memory();
-	said->issuers = grown;
-	block = &said->issuers[said->n_issuers++];
-	*block = (struct bg_said_block){ .title = strdup(section->title), .at = bg_at(parser.file, parser.root->line) };
-	if (block->title == NULL || block->at == NULL)
-		return fail_memory();
-	parser.section = section;
-	if (bg_issuer_check(block->title, block->at, parser.report) != 0) {
-		parser.rc = EX_CONFIG;
-		return -1;
+/*
+ * Enter the blocks that libConfuse has opened since it last called: it does not tell.  A block's name is judged at the
+ * line of its opening brace, where libConfuse leaves what is around it.
+ */
+static int
+enter(void)
+{
+	cfg_t *around = parser.root, *cfg;
+
+	for (size_t i = 0; (cfg = open_inside(around)) != NULL; i++, around = cfg) {
+		struct bg_said_block *block;
+
+		if (i < parser.n_open)
+			continue;
+		if (i == BLOCKS_MAX)
+			return fail(cfg->line, "too many blocks in each other");
+		parser.open[i].cfg = cfg;
+		block = &parser.open[i].said;
+		*block = (struct bg_said_block){ .kind = kind_of(cfg), .at = bg_at(parser.file, around->line) };
+		parser.n_open++;
+		if (block->at == NULL || (cfg->title != NULL && (block->title = strdup(cfg->title)) == NULL))
+			return fail_memory();
+		if (block->title != NULL && bg_title_check(block->kind, block->title, block->at, parser.report) != 0) {
+			parser.rc = EX_CONFIG;
+			return -1;
+		}
 	}
 	return 0;
+}
+
+/* The block that is being read, entered. */
+static struct bg_said_block *
+block_of(const cfg_t *cfg)
+{
+	if (cfg == parser.root)
+		return parser.top;
+	if ((parser.n_open == 0 || parser.open[parser.n_open - 1].cfg != cfg) && enter() != 0)
+		return NULL;
+	return &parser.open[parser.n_open - 1].said;
 }
 
 /* libConfuse calls this with each value; a list has several. */
 static int
 take(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
-	bool top = cfg == parser.root;
+	struct bg_said_block *block = block_of(cfg);
 	const struct bg_option *option = NULL;
 	struct bg_said *said;
 	char *at = NULL;
 	int rc = -1;
 
+	if (block == NULL)
+		return -1;
 	for (size_t i = 0; i < BG_OPT_COUNT && option == NULL; i++)
-		if (belongs(&bg_options[i], top) && strcmp(bg_options[i].name, opt->name) == 0)
+		if ((blocks[block->kind].sections & BIT(bg_options[i].section)) != 0 && strcmp(bg_options[i].name, opt->name) == 0)
 			option = &bg_options[i];
 	if (option == NULL)
 		return fail(cfg->line, "an option without a row");
-	if (!top && cfg != parser.section && enter(cfg) != 0)
-		return -1;
-	said = (top ? parser.said->top.opt : parser.said->issuers[parser.said->n_issuers - 1].opt) + (option - bg_options);
+	said = &block->opt[option - bg_options];
 
 	/* a new assignment begins with its first value */
 	if (said->n > 0 && opt->nvalues == 1) {
@@ -414,6 +554,14 @@ take(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 		parser.rc = EX_CONFIG;
 		goto out;
 	}
+	for (size_t i = 0; i < said->n; i++)
+		if (strcmp(said->text[i], value) == 0) {
+			bg_buf_put_format(parser.report, "%s: %s ", at, option->name);
+			bg_log_text(parser.report, bg_slice_str(value));
+			bg_buf_put_str(parser.report, " stands twice in one list\n");
+			parser.rc = EX_CONFIG;
+			goto out;
+		}
 	if (bg_said_add(said, value, at) != 0) {
 		(void)fail_memory();
 		goto out;
@@ -425,61 +573,76 @@ out:
 	return rc;
 }
 
-/* The end of an issuer block: one that says nothing is a block nevertheless. */
+/* The end of a block, which may have said nothing. */
 static int
 leave(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	struct bg_said_block *around, *grown;
 
-	(void)cfg;
-	return section != parser.section ? enter(section) : 0;
+	(void)opt;
+	if (enter() != 0)
+		return -1;
+	parser.n_open--;	/* its end is here, so it is the innermost */
+	around = parser.n_open > 0 ? &parser.open[parser.n_open - 1].said : parser.top;
+	if ((grown = realloc(around->blocks, (around->n_blocks + 1) * sizeof(*grown))) == NULL) {
+		parser.n_open++;
+		return fail_memory();
+	}
+	around->blocks = grown;
+	around->blocks[around->n_blocks++] = parser.open[parser.n_open].said;	/* moved */
+	open_inside(cfg)->line = 0;
+	return 0;
 }
 
-/* Every option is a list of strings to libConfuse; what they mean, and how many there may be, is judged by take(). */
-static cfg_opt_t issuer_options[] = {
-#define TAKE(name)		CFG_STR_LIST_CB(#name, NULL, CFGF_NODEFAULT, take),
-#define NOTHING(name)
-#define IN_ISSUER_TOP		NOTHING
-#define IN_ISSUER_SHORT		NOTHING
-#define IN_ISSUER_ISSUER	TAKE
-#define BG_OPTION(section, name, shape, type, unit, def, min, max, help)	IN_ISSUER_##section(name)
-#include "conf/options.def"
-#undef BG_OPTION
-	CFG_END()
-};
+/*
+ * The grammar for libConfuse, from the tables.  Every option is a list of strings to it; what they mean, and how many
+ * there may be, is judged by take().
+ */
+static cfg_opt_t grammar[BG_BLOCK_COUNT][BG_OPT_COUNT + BG_BLOCK_COUNT + 1];
 
-static cfg_opt_t top_options[] = {
-#define IN_TOP_TOP		TAKE
-#define IN_TOP_SHORT		TAKE
-#define IN_TOP_ISSUER		NOTHING
-#define BG_OPTION(section, name, shape, type, unit, def, min, max, help)	IN_TOP_##section(name)
-#include "conf/options.def"
-#undef BG_OPTION
-	CFG_SEC("issuer", issuer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_END()
-};
+static void
+make_grammar(void)
+{
+	for (size_t i = 0; i < BG_BLOCK_COUNT; i++) {
+		cfg_opt_t *opt = grammar[i];
+
+		for (size_t j = 0; j < BG_OPT_COUNT; j++)
+			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0)
+				*opt++ = (cfg_opt_t)CFG_STR_LIST_CB(bg_options[j].name, NULL, CFGF_NODEFAULT, take);
+		for (size_t j = 1; j < BG_BLOCK_COUNT; j++)
+			if ((blocks[i].blocks & BIT(j)) != 0) {
+				*opt = (cfg_opt_t)CFG_SEC(blocks[j].name, grammar[j],
+				    CFGF_MULTI | (blocks[j].title != NULL ? CFGF_TITLE : CFGF_NONE));
+				(opt++)->validcb = leave;
+			}
+		*opt = (cfg_opt_t)CFG_END();
+	}
+}
 
 /* What vet() has passed, through libConfuse. */
 static int
-parse(const struct scan *in, struct bg_said_file *out)
+parse(const struct scan *in, struct bg_said_block *top)
 {
-	cfg_t *cfg = cfg_init(top_options, CFGF_NONE);
 	FILE *fp = NULL;
+	cfg_t *cfg;
 
+	make_grammar();
+	cfg = cfg_init(grammar[BG_BLOCK_TOP], CFGF_NONE);
 	memset(&parser, 0, sizeof(parser));
 	parser.file = in->file;
 	parser.root = cfg;
-	parser.said = out;
+	parser.top = top;
 	parser.report = in->report;
 	if (cfg == NULL || (cfg->filename = strdup(in->file)) == NULL || (fp = fmemopen(in->text, in->len, "r")) == NULL) {
 		(void)fail_memory();
 		goto out;
 	}
 	cfg_set_error_function(cfg, complain);
-	cfg_set_validate_func(cfg, "issuer", leave);
 	if (cfg_parse_fp(cfg, fp) != CFG_SUCCESS && parser.rc == 0)
 		(void)fail_memory();	/* all else is told through complain() */
 out:
+	while (parser.n_open > 0)
+		bg_said_block_clear(&parser.open[--parser.n_open].said);
 	if (fp != NULL)
 		fclose(fp);
 	if (cfg != NULL)
@@ -488,7 +651,7 @@ out:
 }
 
 int
-bg_conf_parse(const char *file, char *const *envp, struct bg_said_file *out, struct bg_buf *report)
+bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top, struct bg_buf *report)
 {
 	struct scan in = { .file = file, .line = 1, .envp = envp, .report = report };
 	struct bg_buf text;
@@ -499,7 +662,7 @@ bg_conf_parse(const char *file, char *const *envp, struct bg_said_file *out, str
 		in.len = text.len;
 		rc = vet(&in);
 		if (rc == 0 && in.len > 0)	/* fmemopen(3) of some systems refuses what is empty */
-			rc = parse(&in, out);
+			rc = parse(&in, top);
 	}
 	bg_buf_clear(&text);
 	return rc;

@@ -1,8 +1,17 @@
 #include "core/alg.h"
 
-/* RFC 7518 section 3.1. */
+/* RFC 7518 section 3.1; RFC 8037 section 3.1 for the last row. */
 static const struct bg_alg algs[] = {
-	{ BG_SLICE_INIT("RS256"), BG_KTY_RSA, "SHA256", bg_rsa_verify },
+	{ BG_SLICE_INIT("RS256"), BG_KTY_RSA,     "SHA256", bg_rsa_verify },
+	{ BG_SLICE_INIT("RS384"), BG_KTY_RSA,     "SHA384", bg_rsa_verify },
+	{ BG_SLICE_INIT("RS512"), BG_KTY_RSA,     "SHA512", bg_rsa_verify },
+	{ BG_SLICE_INIT("PS256"), BG_KTY_RSA,     "SHA256", bg_rsa_pss_verify },
+	{ BG_SLICE_INIT("PS384"), BG_KTY_RSA,     "SHA384", bg_rsa_pss_verify },
+	{ BG_SLICE_INIT("PS512"), BG_KTY_RSA,     "SHA512", bg_rsa_pss_verify },
+	{ BG_SLICE_INIT("ES256"), BG_KTY_P256,    "SHA256", bg_ecdsa_verify },
+	{ BG_SLICE_INIT("ES384"), BG_KTY_P384,    "SHA384", bg_ecdsa_verify },
+	{ BG_SLICE_INIT("ES512"), BG_KTY_P521,    "SHA512", bg_ecdsa_verify },
+	{ BG_SLICE_INIT("EdDSA"), BG_KTY_ED25519, NULL,     bg_eddsa_verify },
 };
 
 const struct bg_alg *

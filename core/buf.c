@@ -23,7 +23,7 @@ void
 bg_buf_reset(struct bg_buf *buf)
 {
 	buf->len = 0;
-	buf->failed = false;
+	buf->failed = buf->no_memory = false;
 }
 
 /* Room for n more bytes and a terminator. */
@@ -44,7 +44,7 @@ reserve(struct bg_buf *buf, size_t n)
 	while (cap < want)
 		cap = cap > SIZE_MAX / 2 ? want : cap * 2;
 	if ((data = realloc(buf->data, cap)) == NULL) {
-		buf->failed = true;
+		buf->failed = buf->no_memory = true;
 		return false;
 	}
 	buf->data = data;
@@ -124,7 +124,8 @@ bg_buf_finish(struct bg_buf *buf, struct bg_slice *out, struct bg_error *err)
 {
 	*out = (struct bg_slice){ NULL, 0 };
 	if (!reserve(buf, 0))
-		return bg_fail(err, BG_R_INTERNAL, "no memory, or more than %zu bytes", buf->max);
+		return buf->no_memory ? bg_fail(err, BG_R_NO_MEMORY, "text") :
+		    bg_fail(err, BG_R_INTERNAL, "more than %zu bytes", buf->max);
 	buf->data[buf->len] = '\0';
 	*out = (struct bg_slice){ buf->data, buf->len };
 	return 0;

@@ -16,6 +16,7 @@ struct bg_buf {
 	size_t  cap;
 	size_t  max;	/* bytes it may ever hold, without the terminator */
 	bool    failed;
+	bool    no_memory;	/* it failed for want of memory, not at the ceiling */
 };
 
 void bg_buf_init(struct bg_buf *buf, size_t max);
@@ -35,7 +36,7 @@ char *bg_buf_extend(struct bg_buf *buf, size_t n);
 
 /*
  * What was built, terminated for those who need it and borrowed from buf until it changes.  Returns -1 and
- * BG_R_INTERNAL when anything did not fit.
+ * BG_R_INTERNAL when anything did not fit, BG_R_NO_MEMORY when there was no memory for it.
  */
 int bg_buf_finish(struct bg_buf *buf, struct bg_slice *out, struct bg_error *err) BG_MUST_CHECK;
 

@@ -37,23 +37,23 @@ read_string(const json_t *payload, const char *name, struct bg_slice *out, struc
 	return 0;
 }
 
-/* StringOrURI, or an array of them.  RFC 7519 section 4.1.3, SR-44. */
+/* A string, or an array of them: aud (RFC 7519 section 4.1.3, SR-44), and scope as some issuers write it. */
 static int
-read_audience(const json_t *payload, const json_t **out, struct bg_error *err)
+read_strings(const json_t *payload, const char *name, const json_t **out, struct bg_error *err)
 {
-	const json_t *aud = json_object_get(payload, "aud"), *one;
+	const json_t *value = json_object_get(payload, name), *one;
 	size_t i;
 
-	*out = aud;
-	if (aud == NULL || json_is_string(aud))
+	*out = value;
+	if (value == NULL || json_is_string(value))
 		return 0;
-	if (!json_is_array(aud))
-		return bg_fail(err, BG_R_BAD_CLAIMS, "aud is %s, not a string or an array", bg_json_type_name(aud));
-	if (json_array_size(aud) > BG_AUDIENCES_MAX)
-		return bg_fail(err, BG_R_BAD_CLAIMS, "aud has %zu entries, at most %d", json_array_size(aud), BG_AUDIENCES_MAX);
-	json_array_foreach(aud, i, one)
+	if (!json_is_array(value))
+		return bg_fail(err, BG_R_BAD_CLAIMS, "%s is %s, not a string or an array", name, bg_json_type_name(value));
+	if (json_array_size(value) > BG_STRINGS_MAX)
+		return bg_fail(err, BG_R_BAD_CLAIMS, "%s has %zu entries, at most %d", name, json_array_size(value), BG_STRINGS_MAX);
+	json_array_foreach(value, i, one)
 		if (!json_is_string(one))
-			return bg_fail(err, BG_R_BAD_CLAIMS, "aud has %s in it, not strings alone", bg_json_type_name(one));
+			return bg_fail(err, BG_R_BAD_CLAIMS, "%s has %s in it, not strings alone", name, bg_json_type_name(one));
 	return 0;
 }
 
@@ -63,9 +63,9 @@ bg_claims_read(const struct bg_token *token, struct bg_claims *out, struct bg_er
 	const json_t *all = token->payload;
 	bool has_exp, has_iat;
 
-	*out = (struct bg_claims){ .all = all };
+	*out = (struct bg_claims){ .all = all, .typ = token->typ };
 	if (read_string(all, "iss", &out->iss, err) != 0 || read_string(all, "sub", &out->sub, err) != 0 ||
-	    read_string(all, "scope", &out->scope, err) != 0 || read_audience(all, &out->aud, err) != 0 ||
+	    read_strings(all, "scope", &out->scope, err) != 0 || read_strings(all, "aud", &out->aud, err) != 0 ||
 	    read_date(all, "exp", &has_exp, &out->exp, err) != 0 || read_date(all, "iat", &has_iat, &out->iat, err) != 0 ||
 	    read_date(all, "nbf", &out->has_nbf, &out->nbf, err) != 0)
 		return -1;
@@ -101,22 +101,82 @@ is_audience(const struct bg_issuer *issuer, struct bg_slice aud)
 	return false;
 }
 
+/* typ is a media type whose "application/" may be left out, in any case of letters.  RFC 7515 section 4.1.9. */
+static struct bg_slice
+without_application(struct bg_slice typ)
+{
+	struct bg_slice application = BG_SLICE("application/");
+
+	if (typ.len > application.len && bg_slice_equal_nocase((struct bg_slice){ typ.ptr, application.len }, application))
+		return bg_slice_skip(typ, application.len);
+	return typ;
+}
+
+static bool
+is_type(struct bg_slice typ, struct bg_slice want)
+{
+	return typ.ptr != NULL && bg_slice_equal_nocase(without_application(typ), without_application(want));
+}
+
+/* What only ID tokens have: hashes of what came with them.  OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11. */
+static bool
+has_hash(const struct bg_claims *claims)
+{
+	return json_object_get(claims->all, "at_hash") != NULL || json_object_get(claims->all, "c_hash") != NULL ||
+	    json_object_get(claims->all, "s_hash") != NULL;
+}
+
+/* A nonce is usual in ID tokens and not unheard of in others.  OpenID Connect Core 1.0 section 2. */
+static bool
+looks_like_id_token(const struct bg_claims *claims)
+{
+	return has_hash(claims) || json_object_get(claims->all, "nonce") != NULL;
+}
+
+/* An audience of ours that differs from theirs by the slash at the end alone: the usual slip of the pen. */
+static bool
+off_by_slash(const struct bg_issuer *issuer, struct bg_slice aud)
+{
+	for (size_t i = 0; i < issuer->n_audiences; i++) {
+		struct bg_slice ours = bg_slice_str(issuer->audiences[i]);
+
+		if ((ours.len + 1 == aud.len && bg_slice_starts(aud, ours) && aud.ptr[ours.len] == '/') ||
+		    (aud.len + 1 == ours.len && bg_slice_starts(ours, aud) && ours.ptr[aud.len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static int
+fail_audience(const struct bg_claims *claims, const struct bg_issuer *issuer, struct bg_error *err)
+{
+	struct bg_slice first = bg_json_string(json_is_array(claims->aud) ? json_array_get(claims->aud, 0) : claims->aud);
+	const char *expected = issuer->n_audiences > 0 ? issuer->audiences[0] : "";
+
+	if (looks_like_id_token(claims))
+		return bg_fail(err, BG_R_ID_TOKEN, "aud \"%.*s\" is a client and there is a nonce or hash: an ID token; the client "
+		    "must send the access token, and ask for the audience \"%s\"", BG_SLICE_ARG(first), expected);
+	return bg_fail(err, BG_R_WRONG_AUDIENCE, "aud %s\"%.*s\", expected \"%s\"%s%s", claims->aud == NULL ? "is missing " : "",
+	    BG_SLICE_ARG(first), expected, issuer->n_audiences > 1 ? " or another" : "",
+	    off_by_slash(issuer, first) ? ": they differ by the slash at the end" : "");
+}
+
 int
 bg_claims_check_issuer(const struct bg_claims *claims, const struct bg_issuer *issuer, struct bg_error *err)
 {
-	struct bg_slice first = bg_json_string(json_is_array(claims->aud) ? json_array_get(claims->aud, 0) : claims->aud);
 	const json_t *one;
 	size_t i;
 
 	if (!bg_slice_equal(claims->iss, bg_slice_str(issuer->name)))
 		return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\"", BG_SLICE_ARG(claims->iss));
-	if (issuer->any_audience)
-		return 0;
-	if (json_is_string(claims->aud) && is_audience(issuer, first))
+	if (issuer->require_typ != NULL && !is_type(claims->typ, bg_slice_str(issuer->require_typ)))
+		return bg_fail(err, BG_R_WRONG_TYPE, "typ \"%.*s\", expected \"%s\"", BG_SLICE_ARG(claims->typ), issuer->require_typ);
+	if (issuer->any_audience)	/* no audience tells an ID token from an access token here */
+		return has_hash(claims) && !is_type(claims->typ, BG_SLICE("at+jwt")) ? fail_audience(claims, issuer, err) : 0;
+	if (json_is_string(claims->aud) && is_audience(issuer, bg_json_string(claims->aud)))
 		return 0;
 	json_array_foreach(claims->aud, i, one)
 		if (is_audience(issuer, bg_json_string(one)))
 			return 0;
-	return bg_fail(err, BG_R_WRONG_AUDIENCE, "aud %s\"%.*s\", expected \"%s\"%s", claims->aud == NULL ? "is missing " : "",
-	    BG_SLICE_ARG(first), issuer->n_audiences > 0 ? issuer->audiences[0] : "", issuer->n_audiences > 1 ? " or another" : "");
+	return fail_audience(claims, issuer, err);
 }

@@ -12,7 +12,8 @@ struct bg_claims {
 	struct bg_slice iss;
 	struct bg_slice sub;		/* ptr NULL when the token names none (RFC 9068 wants it, machines lack it) */
 	const json_t   *aud;		/* string or array of strings, NULL when absent */
-	struct bg_slice scope;		/* space-separated; ptr NULL when absent */
+	const json_t   *scope;		/* string of words or array of strings, NULL when absent */
+	struct bg_slice typ;		/* of the header; ptr NULL when absent */
 	const json_t   *cnf;		/* object, NULL when absent: the token is bound (RFC 7800) */
 	int64_t         exp;		/* seconds since the epoch; a fraction counts as the second it ends in */
 	int64_t         iat;
@@ -41,10 +42,13 @@ int bg_claims_check_time(const struct bg_claims *claims, int64_t now, int64_t le
     struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Was this token made for us?  iss is compared once more, byte for byte, and one of the issuer's audiences must be in
- * aud (SR-40, SR-42, SR-44).  Returns -1 with BG_R_WRONG_ISSUER or BG_R_WRONG_AUDIENCE.
+ * Was this token made for us, and as an access token?  iss is compared once more, byte for byte; typ must be what the
+ * issuer's require_typ says, if it says so; one of the issuer's audiences must be in aud (SR-40, SR-42, SR-44).  An ID
+ * token that was sent instead, which has another audience and claims only ID tokens have, gets a reason of its own; where
+ * any audience will do, one that has a hash of what came with it is refused all the same.
+ * Returns -1 with BG_R_WRONG_ISSUER, BG_R_WRONG_TYPE, BG_R_ID_TOKEN or BG_R_WRONG_AUDIENCE.
  *
- * RFC 7519 sections 4.1.1 and 4.1.3, RFC 9068 section 4.
+ * RFC 7519 sections 4.1.1, 4.1.3 and 5.1, RFC 9068 section 4, OpenID Connect Core 1.0 section 2.
  */
 int bg_claims_check_issuer(const struct bg_claims *claims, const struct bg_issuer *issuer,
     struct bg_error *err) BG_MUST_CHECK;

@@ -32,7 +32,7 @@ bg_credentials_find(const struct bg_request *request, struct bg_credentials *out
 		value.len--;
 	if (value.len == 0)
 		return bg_fail(err, BG_R_NO_TOKEN, value.ptr == NULL ?
-		    "no Authorization header reached us (Apache needs CGIPassAuth On)" : "the Authorization header is empty");
+		    "no Authorization header; if one was sent, the server dropped it (Apache: add CGIPassAuth On)" : "the Authorization header is empty");
 
 	while (scheme.len < value.len && value.ptr[scheme.len] != ' ')
 		scheme.len++;

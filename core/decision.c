@@ -13,6 +13,13 @@ bg_decision_allow(struct bg_decision *decision, const struct bg_claims *claims)
 }
 
 void
+bg_decision_allow_anonymous(struct bg_decision *decision)
+{
+	decision->anonymous = true;
+	decision->verdict = BG_ALLOW;
+}
+
+void
 bg_decision_deny(struct bg_decision *decision, const struct bg_error *err)
 {
 	decision->verdict = BG_DENY;
@@ -44,14 +51,13 @@ put_text(struct bg_buf *line, const char *key, struct bg_slice text)
 }
 
 void
-bg_decision_log(const struct bg_decision *decision, const struct bg_request *request)
+bg_decision_log(const struct bg_decision *decision, const struct bg_request *request, int status)
 {
 	bool allow = decision->verdict == BG_ALLOW;
 	char fingerprint[BG_FINGERPRINT_LEN + 1];
 	struct bg_slice text;
 	struct bg_buf line;
 	enum bg_reason reason = bg_decision_reason(decision);
-	int status = allow ? 200 : bg_reason_status(reason);
 	/* A fault of ours or of the configuration is something an operator must see at any level. */
 	enum bg_log_level level = status >= 500 ? BG_LOG_ERROR : BG_LOG_INFO;
 
@@ -60,6 +66,8 @@ bg_decision_log(const struct bg_decision *decision, const struct bg_request *req
 	bg_buf_init(&line, LINE_MAX_LEN);
 	bg_buf_put_format(&line, "decision=%s reason=%s status=%d", allow ? "allow" : "deny",
 	    bg_reason_name(reason), status);
+	if (allow && decision->anonymous)
+		bg_buf_put_str(&line, " anonymous=yes");
 	if (decision->token != NULL) {
 		put_text(&line, "iss", bg_json_string(json_object_get(decision->token->payload, "iss")));
 		put_text(&line, "kid", decision->token->kid);
@@ -76,5 +84,8 @@ bg_decision_log(const struct bg_decision *decision, const struct bg_request *req
 		put_text(&line, "detail", bg_slice_str(decision->error.detail));
 	if (bg_buf_finish(&line, &text, NULL) == 0)
 		bg_log(level, "%s", text.ptr);
+	else	/* no memory, or more text than a line takes: no decision goes unsaid, whatever a stranger sends */
+		bg_log(level, "decision=%s reason=%s status=%d detail=\"the rest could not be written\"", allow ? "allow" : "deny",
+		    bg_reason_name(reason), status);
 	bg_buf_clear(&line);
 }

@@ -2,6 +2,7 @@
 #define BG_CORE_DECISION_H
 
 #include "core/claims.h"
+#include "core/policy.h"
 #include "core/request.h"
 
 enum bg_verdict { BG_DENY = 0, BG_ALLOW = 1 };	/* denial is the zero value */
@@ -12,12 +13,15 @@ struct bg_decision {
 	struct bg_error  error;		/* the one reason of a denial */
 	struct bg_slice  compact;	/* the token as it was sent, for its fingerprint; borrowed from the request */
 	struct bg_token *token;		/* owned; NULL when none was read.  Of a denial: for the log, not to be believed */
-	struct bg_claims claims;	/* of an allow: the identity to hand on; borrowed from token */
+	struct bg_demand demand;	/* what the request had to meet; borrowed from request and gate */
+	bool             anonymous;	/* of an allow: no token was needed, and there is no identity */
+	struct bg_claims claims;	/* of any other allow: the identity to hand on; borrowed from token */
 	int64_t          retry_after;	/* seconds, for a 503; 0 otherwise */
 };
 
-/* The only way to an allow. */
+/* The only two ways to an allow. */
 void bg_decision_allow(struct bg_decision *decision, const struct bg_claims *claims);
+void bg_decision_allow_anonymous(struct bg_decision *decision);
 
 /* A front end that cannot even build the request denies with this. */
 void bg_decision_deny(struct bg_decision *decision, const struct bg_error *err);
@@ -26,7 +30,10 @@ enum bg_reason bg_decision_reason(const struct bg_decision *decision);
 
 void bg_decision_clear(struct bg_decision *decision);
 
-/* The one line in the log: verdict, reason, status, issuer, the token's fingerprint, path, detail; never the token. */
-void bg_decision_log(const struct bg_decision *decision, const struct bg_request *request);
+/*
+ * The one line in the log: verdict, reason, the status that was answered, issuer, the token's fingerprint, path, detail;
+ * never the token.
+ */
+void bg_decision_log(const struct bg_decision *decision, const struct bg_request *request, int status);
 
 #endif

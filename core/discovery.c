@@ -63,6 +63,10 @@ bg_discovery_read(struct bg_slice document, struct bg_slice issuer, struct bg_bu
 		goto out;
 	}
 	bg_buf_put(jwks_uri, uri);
+	if (jwks_uri->no_memory) {
+		bg_fail(err, BG_R_NO_MEMORY, "jwks_uri");
+		goto out;
+	}
 	if (jwks_uri->failed) {
 		bg_fail(err, BG_R_BAD_DISCOVERY, "jwks_uri is longer than %zu bytes", jwks_uri->max);
 		goto out;

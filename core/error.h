@@ -38,7 +38,10 @@ struct bg_error {
  */
 int bg_fail(struct bg_error *err, enum bg_reason reason, const char *fmt, ...) BG_PRINTF(3, 4);
 
-/* As bg_fail, with OpenSSL's queue of errors added to the detail and emptied.  In core/secret.c, where OpenSSL is. */
+/*
+ * As bg_fail, with OpenSSL's queue of errors added to the detail and emptied; the reason is BG_R_NO_MEMORY where OpenSSL
+ * was short of memory on this thread since the last time.  In core/secret.c, where OpenSSL is.
+ */
 int bg_fail_openssl(struct bg_error *err, enum bg_reason reason, const char *what);
 
 void bg_error_clear(struct bg_error *err);

@@ -1,36 +1,70 @@
 #include "core/export.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/b64url.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/rule.h"
 
-/* What a protected program sees unless told otherwise; CLAIM_ goes in front.  RFC 9068 section 2.2, RFC 7519 section 4.1. */
-static const struct {
-	const char *claim;
-	const char *name;
-} defaults[] = {
-	{ "iss", "CLAIM_ISS" },
-	{ "sub", "CLAIM_SUB" },
-	{ "aud", "CLAIM_AUD" },
-	{ "exp", "CLAIM_EXP" },
-	{ "iat", "CLAIM_IAT" },
-	{ "nbf", "CLAIM_NBF" },
-	{ "jti", "CLAIM_JTI" },
-	{ "scope", "CLAIM_SCOPE" },
-	{ "permissions", "CLAIM_PERMISSIONS" },
-	{ "azp", "CLAIM_AZP" },
-	{ "client_id", "CLAIM_CLIENT_ID" },
-	{ "org_id", "CLAIM_ORG_ID" },
-};
+const char *const bg_export_defaults[] = { "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "scope", "permissions", "azp",
+	"client_id", "org_id", NULL };
+
+void
+bg_export_name(const char *claim, struct bg_buf *out)
+{
+	const char *last = claim[0] == '/' ? strrchr(claim, '/') + 1 : claim;
+
+	bg_buf_put_str(out, "CLAIM_");
+	for (; *last != '\0'; last++) {
+		char c = *last;
+
+		if (c >= 'a' && c <= 'z')
+			c = (char)(c - 'a' + 'A');
+		bg_buf_put_char(out, (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_');
+	}
+}
+
+/*
+ * What means something to a server, to CGI (RFC 3875 section 4.1), to a shell or to the loader.  Whole names, or, with
+ * "*" at the end, beginnings.
+ */
+static const char *const reserved[] = { "HTTP_*", "REDIRECT_*", "BEARERGATE_*", "SSL_*", "CONTENT_*", "PATH*", "QUERY_STRING",
+	"REMOTE_*", "REQUEST_*", "SCRIPT_*", "SERVER_*", "GATEWAY_INTERFACE", "AUTH_TYPE", "DOCUMENT_*", "CONTEXT_*", "HTTPS",
+	"CLAIMS_JSON", "FCGI_*", "UNIQUE_ID", "LD_*", "DYLD_*", "IFS", "ENV", "BASH_*", "SHELLOPTS", "PS4", "PERL*", "PYTHON*",
+	"RUBY*", "NODE_*", "PHP*", "LUA_*", "TZ", "HOME", "TMPDIR", "LANG", "LC_*", "USER", "SHELL", "GCONV_PATH", "MALLOC_*", "GLIBC_*",
+	"LOCPATH", "NLSPATH", "HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_*", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+	"FTP_PROXY", "CURL_*", "OPENSSL_*", "SSLKEYLOGFILE", "GIT_*", "JAVA_*", "CLASSPATH", "JDK_*", "TCL*", "EDITOR", "PAGER",
+	"TERM*", "ORIG_*", "LISTEN_*", "NOTIFY_SOCKET" };
+
+const char *
+bg_export_name_wrong(const char *name)
+{
+	struct bg_slice text = bg_slice_str(name);
+
+	if (text.len == 0 || text.len > 128 || (name[0] >= '0' && name[0] <= '9'))
+		return "is no name of a variable";
+	for (size_t i = 0; i < text.len; i++)
+		if (!((name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_'))
+			return "has other characters than A-Z, 0-9 and _";
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+		struct bg_slice word = bg_slice_str(reserved[i]);
+		bool begins = word.ptr[word.len - 1] == '*';
+
+		if (begins)
+			word.len--;
+		if (begins ? bg_slice_starts(text, word) : bg_slice_equal(text, word))
+			return "means something else to servers, scripts or the system";
+	}
+	return NULL;
+}
 
 /*
  * Printable ASCII alone; "%" is encoded too, so that decoding gives back what was in the token.  So is a space at
  * either end, because servers trim it: " admin" must not arrive as "admin".
  */
 static void
-put_encoded(struct bg_buf *out, struct bg_slice value)
+put_percent(struct bg_buf *out, struct bg_slice value)
 {
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.ptr[i];
@@ -46,60 +80,129 @@ put_encoded(struct bg_buf *out, struct bg_slice value)
 }
 
 static void
-put_variable(struct bg_buf *out, const char *name, struct bg_slice value)
+put_variable(struct bg_buf *out, const char *name, struct bg_slice value, enum bg_encoding encoding)
 {
-	size_t start = out->len, name_len = strlen(name);
+	size_t start = out->len, name_len = strlen(name), len;
+	char *at;
 
 	bg_buf_put(out, (struct bg_slice){ name, name_len + 1 });
-	put_encoded(out, value);
-	if (!out->failed && out->len - start - name_len - 1 > BG_EXPORT_VALUE_MAX) {
-		bg_log(BG_LOG_WARNING, "export=%s left out: %zu bytes, servers take %d", name,
-		    out->len - start - name_len - 1, BG_EXPORT_VALUE_MAX);
+	if (encoding != BG_ENCODING_BASE64URL)
+		put_percent(out, value);
+	else if ((at = bg_buf_extend(out, BG_B64URL_ENCODED(value.len))) != NULL)
+		bg_b64url_encode(at, (const unsigned char *)value.ptr, value.len);
+	if (out->failed)
+		return;
+	len = out->len - start - name_len - 1;
+	if (len > BG_EXPORT_VALUE_MAX) {
+		bg_log(BG_LOG_WARNING, "export=%s left out: %zu bytes, servers take %d", name, len, BG_EXPORT_VALUE_MAX);
 		out->len = start;
 		return;
 	}
 	bg_buf_put(out, (struct bg_slice){ "", 1 });
 }
 
+/* A value as text: a string as it is, all else as compact JSON.  *made is to be freed; -1: no memory. */
 static int
-put_claim(struct bg_buf *out, const char *name, const json_t *value, struct bg_error *err)
+text_of(const json_t *value, struct bg_slice *text, char **made, struct bg_error *err)
 {
-	char number[24];
-	char *text;
-
-	if (json_is_string(value)) {
-		put_variable(out, name, bg_json_string(value));
+	*made = NULL;
+	*text = bg_json_string(value);
+	if (text->ptr != NULL)
 		return 0;
-	}
-	if (json_is_integer(value)) {
-		struct bg_slice digits = { number, 0 };
-
-		digits.len = bg_format(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-		put_variable(out, name, digits);
-		return 0;
-	}
 	/* never deeper than BG_JSON_DEPTH_MAX: the pre-scan saw to that (SR-28) */
-	if ((text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII)) == NULL)
-		return bg_fail(err, BG_R_NO_MEMORY, "export %s", name);
-	put_variable(out, name, bg_slice_str(text));
-	free(text);
+	if ((*made = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "export");
+	*text = bg_slice_str(*made);
 	return 0;
 }
 
-int
-bg_export(const struct bg_claims *claims, struct bg_buf *out, struct bg_error *err)
+/*
+ * An array of plain values as one text.  A value that holds the separator would look like two, so there is no joining.
+ * Returns 1 when it was joined, 0 when it cannot be, -1 when there was no memory.
+ */
+static int
+join(const json_t *array, const char *separator, struct bg_buf *out)
 {
+	struct bg_slice text;
+	const json_t *entry;
+	char *made;
+	size_t i;
+
+	if (!json_is_array(array))
+		return 0;
+	json_array_foreach(array, i, entry) {
+		if (json_is_array(entry) || json_is_object(entry))
+			return 0;
+		if (text_of(entry, &text, &made, NULL) != 0)
+			return -1;
+		if (memmem(text.ptr, text.len, separator, strlen(separator)) != NULL) {
+			free(made);
+			return 0;
+		}
+		if (i > 0)
+			bg_buf_put_str(out, separator);
+		bg_buf_put(out, text);
+		free(made);
+	}
+	return out->no_memory ? -1 : !out->failed;
+}
+
+static int
+put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, struct bg_error *err)
+{
+	struct bg_slice text;
+	struct bg_buf joined;
+	char *made = NULL;
+	int rc;
+
+	bg_buf_init(&joined, BG_EXPORT_VALUE_MAX);
+	/* never as JSON for want of memory alone: the program behind would take it for another value */
+	if ((rc = how->join != NULL ? join(value, how->join, &joined) : 0) < 0)
+		bg_fail(err, BG_R_NO_MEMORY, "export");
+	else if (rc > 0) {
+		rc = 0;
+		put_variable(out, how->name, (struct bg_slice){ joined.data != NULL ? joined.data : "", joined.len }, how->encoding);
+	} else if ((rc = text_of(value, &text, &made, err)) == 0)
+		put_variable(out, how->name, text, how->encoding);
+	free(made);
+	bg_buf_clear(&joined);
+	return rc;
+}
+
+static void
+put_anonymous(const struct bg_exports *exports, struct bg_buf *out)
+{
+	put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
+	put_variable(out, "AUTH_TYPE", BG_SLICE(""), BG_ENCODING_PERCENT);
+	for (size_t i = 0; i < exports->n_exports; i++)
+		put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
+	if (exports->json)
+		put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
+}
+
+int
+bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, struct bg_error *err)
+{
+	struct bg_export user = { .name = (char[]){ "REMOTE_USER" } }, json = { .name = (char[]){ "CLAIMS_JSON" } };
+	const json_t *value;
 	struct bg_slice all;
 
-	if (claims->sub.ptr != NULL)
-		put_variable(out, "REMOTE_USER", claims->sub);
-	put_variable(out, "AUTH_TYPE", BG_SLICE("Bearer"));
-	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
-		const json_t *value = json_object_get(claims->all, defaults[i].claim);
-
-		if (value != NULL && put_claim(out, defaults[i].name, value, err) != 0)
+	if (claims == NULL) {
+		put_anonymous(exports, out);
+		return bg_buf_finish(out, &all, err);
+	}
+	value = exports->user_claim != NULL ? bg_claims_find(claims, exports->user_claim) : NULL;
+	/* only a plain value can name somebody */
+	if ((json_is_string(value) || json_is_number(value)) && put_claim(out, &user, value, err) != 0)
+		return -1;
+	put_variable(out, "AUTH_TYPE", BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
+	for (size_t i = 0; i < exports->n_exports; i++) {
+		value = bg_claims_find(claims, exports->exports[i].claim);
+		if (value != NULL && put_claim(out, &exports->exports[i], value, err) != 0)
 			return -1;
 	}
+	if (exports->json && put_claim(out, &json, claims->all, err) != 0)
+		return -1;
 	return bg_buf_finish(out, &all, err);
 }
 
@@ -117,4 +220,17 @@ bg_export_next(struct bg_slice *rest, struct bg_slice *name, struct bg_slice *va
 	*value = (struct bg_slice){ rest->ptr, (size_t)(end - rest->ptr) };
 	*rest = bg_slice_skip(*rest, value->len + 1);
 	return true;
+}
+
+void
+bg_exports_clear(struct bg_exports *exports)
+{
+	for (size_t i = 0; i < exports->n_exports; i++) {
+		free(exports->exports[i].claim);
+		free(exports->exports[i].name);
+		free(exports->exports[i].join);
+	}
+	free(exports->exports);
+	free(exports->user_claim);
+	*exports = (struct bg_exports){ 0 };
 }

@@ -3,30 +3,49 @@
 #include <stdlib.h>
 
 #include "core/credentials.h"
-#include "core/policy.h"
 #include "core/proof.h"
 #include "core/signature.h"
+
+/* The road of a request that needs a token, or brought one.  *issuer is set as far as it was found. */
+static int
+judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
+    const struct bg_issuer **issuer, struct bg_claims *claims, struct bg_error *err)
+{
+	struct bg_credentials cred;
+
+	*issuer = NULL;
+	if (bg_credentials_find(request, &cred, err) != 0)
+		return -1;
+	out->compact = cred.token;
+	if (bg_token_parse(cred.token, &out->token, err) != 0 ||
+	    bg_signature_issuer(gate->issuers, gate->n_issuers, request->host, out->token, issuer, err) != 0 ||
+	    bg_signature_check(*issuer, out->token, now.mono_ms, err) != 0 ||
+	    bg_claims_read(out->token, claims, err) != 0 ||
+	    bg_claims_check_issuer(claims, *issuer, err) != 0 ||
+	    bg_claims_check_time(claims, now.wall, gate->leeway, err) != 0 ||
+	    bg_proof_check(claims, err) != 0 ||
+	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0)
+		return -1;
+	return 0;
+}
 
 void
 bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now,
     struct bg_decision *out)
 {
 	const struct bg_issuer *issuer = NULL;
-	struct bg_credentials cred;
 	struct bg_claims claims;
 	struct bg_error err = { 0 };
 
 	*out = (struct bg_decision){ .verdict = BG_DENY };
-	if (bg_credentials_find(request, &cred, &err) == 0 &&
-	    (out->compact = cred.token, bg_token_parse(cred.token, &out->token, &err)) == 0 &&
-	    bg_signature_issuer(gate->issuers, gate->n_issuers, out->token, &issuer, &err) == 0 &&
-	    bg_signature_check(issuer, out->token, now.mono_ms, &err) == 0 &&
-	    bg_claims_read(out->token, &claims, &err) == 0 &&
-	    bg_claims_check_issuer(&claims, issuer, &err) == 0 &&
-	    bg_claims_check_time(&claims, now.wall, gate->leeway, &err) == 0 &&
-	    bg_proof_check(&claims, &err) == 0 &&
-	    bg_policy_check(request, &claims, &err) == 0)
+	if (bg_policy_find(&gate->policies, request, &out->demand, &err) != 0)
+		bg_decision_deny(out, &err);
+	else if (bg_policy_is_preflight(&gate->policies, request) || out->demand.auth == BG_AUTH_NONE)
+		bg_decision_allow_anonymous(out);
+	else if (judge(gate, request, now, out, &issuer, &claims, &err) == 0)
 		bg_decision_allow(out, &claims);
+	else if (err.reason == BG_R_NO_TOKEN && out->demand.auth == BG_AUTH_OPTIONAL)
+		bg_decision_allow_anonymous(out);
 	else {
 		bg_decision_deny(out, &err);
 		if (bg_reason_status(err.reason) == 503 && issuer != NULL)
@@ -43,6 +62,14 @@ bg_gate_start(const struct bg_gate *gate, struct bg_error *err)
 	return 0;
 }
 
+static void
+free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 void
 bg_gate_free(struct bg_gate *gate)
 {
@@ -52,13 +79,15 @@ bg_gate_free(struct bg_gate *gate)
 		struct bg_issuer *issuer = &gate->issuers[i];
 
 		bg_keystore_free(issuer->keys);
-		for (size_t j = 0; j < issuer->n_audiences; j++)
-			free(issuer->audiences[j]);
-		free(issuer->audiences);
+		free_texts(issuer->audiences, issuer->n_audiences);
+		free_texts(issuer->sites, issuer->n_sites);
 		free(issuer->algs);
+		free(issuer->require_typ);
 		free(issuer->name);
 	}
 	free(gate->issuers);
-	free(gate->realm);
+	bg_policies_clear(&gate->policies);
+	bg_exports_clear(&gate->exports);
+	free(gate->answers.realm);
 	free(gate);
 }

@@ -2,14 +2,25 @@
 #define BG_CORE_GATE_H
 
 #include "core/decision.h"
+#include "core/export.h"
 #include "core/issuer.h"
+#include "core/policy.h"
+
+/* How refusals are worded. */
+struct bg_answers {
+	char *realm;		/* of the challenge */
+	int   missing_status;	/* where no token was sent: 401, or 400 as the SDK has it */
+	bool  auth0;		/* answers as Auth0's SDK gives them, where it differs: compat = "auth0" */
+};
 
 /* All that a decision needs to know.  Built by conf/build.c, const while threads run, taken down by bg_gate_free. */
 struct bg_gate {
 	struct bg_issuer *issuers;
 	size_t            n_issuers;
 	int64_t           leeway;	/* seconds, for exp, nbf and iat */
-	char             *realm;	/* of the challenge */
+	struct bg_policies policies;
+	struct bg_exports exports;
+	struct bg_answers answers;
 };
 
 /* The time of one decision, read once. */

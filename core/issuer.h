@@ -12,6 +12,9 @@ struct bg_issuer {
 	bool                  any_audience;	/* audience = "none" was written out (SR-40) */
 	const struct bg_alg **algs;		/* the allow-list (SR-1) */
 	size_t                n_algs;
+	char                 *require_typ;	/* what typ must be, "at+jwt"; NULL: anything (RFC 9068 section 4) */
+	char                **sites;		/* hosts for which this issuer speaks; none: for those no site names */
+	size_t                n_sites;
 	struct bg_keystore   *keys;
 };
 

@@ -1,9 +1,100 @@
 #include "core/json.h"
 
+#include <setjmp.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
 #include "core/limits.h"
+
+/*
+ * jansson 2.14 does not look whether the buffer of a string that it reads could grow (lex_save).  Short of memory it drops
+ * a character: out of a claim, which is then another one, or the closing quote, and then it writes past the end of the
+ * string.  So it never sees a failure while it parses: its allocator leaves the parser instead (longjmp), and gives back
+ * all it made.  For that, nothing is freed before the parser has ended.
+ */
+struct parse {
+	jmp_buf out;
+	struct {
+		void *made;
+		void *freed;		/* by the parser; two lists, each as long as its own n says */
+	}      *blocks;
+	size_t  n_made;
+	size_t  n_freed;
+	size_t  cap;
+};
+
+static _Thread_local struct parse *parsing;
+static _Thread_local bool no_memory;
+
+static void *
+allocate(size_t size)
+{
+	struct parse *parse = parsing;
+	void *mem = malloc(size);
+
+	if (mem == NULL)
+		no_memory = true;
+	if (parse == NULL)
+		return mem;
+	if (mem != NULL && parse->n_made == parse->cap) {
+		size_t cap = parse->cap > 0 ? parse->cap * 2 : 128;
+		void *blocks = realloc(parse->blocks, cap * sizeof(*parse->blocks));
+
+		if (blocks == NULL) {
+			free(mem);
+			mem = NULL;
+		} else {
+			parse->blocks = blocks;
+			parse->cap = cap;
+		}
+	}
+	if (mem == NULL)
+		longjmp(parse->out, 1);
+	parse->blocks[parse->n_made++].made = mem;
+	return mem;
+}
+
+static void
+release(void *mem)
+{
+	if (parsing == NULL || mem == NULL)
+		free(mem);
+	else
+		parsing->blocks[parsing->n_freed++].freed = mem;
+}
+
+/* Run the parser; false when it was left for want of memory.  Nothing local changes between setjmp and longjmp. */
+static bool
+run_parser(struct parse *parse, struct bg_slice text, json_t **root, json_error_t *error)
+{
+	parsing = parse;
+	if (setjmp(parse->out) != 0) {
+		parsing = NULL;
+		return false;
+	}
+	*root = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, error);
+	parsing = NULL;
+	return true;
+}
+
+/* json_loadb, but *whole is false, and nothing left over, when there was no memory. */
+static json_t *
+load(struct bg_slice text, json_error_t *error, bool *whole)
+{
+	struct parse parse = { .n_made = 0 };
+	json_t *root = NULL;
+
+	*whole = run_parser(&parse, text, &root, error);
+	if (*whole)
+		for (size_t i = 0; i < parse.n_freed; i++)
+			free(parse.blocks[i].freed);
+	else
+		for (size_t i = 0; i < parse.n_made; i++)
+			free(parse.blocks[i].made);
+	free(parse.blocks);
+	return *whole ? root : NULL;
+}
 
 int
 bg_json_start(void)
@@ -14,6 +105,7 @@ bg_json_start(void)
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -1;
 	json_object_seed(seed);
+	json_set_alloc_funcs(allocate, release);
 	return 0;
 }
 
@@ -76,15 +168,17 @@ bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct
 	json_error_t parse;
 	const char *why;
 	json_t *root;
+	bool whole;
 
 	*out = NULL;
 	if (bg_json_prescan(text, &why) != 0)
 		return bg_fail(err, reason, "JSON: %s", why);
-	if ((root = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &parse)) == NULL) {
-		if (json_error_code(&parse) == json_error_out_of_memory)
-			return bg_fail(err, BG_R_NO_MEMORY, "JSON");
+	no_memory = false;
+	root = load(text, &parse, &whole);
+	if (!whole)
+		return bg_fail(err, BG_R_NO_MEMORY, "JSON");
+	if (root == NULL)
 		return bg_fail(err, reason, "JSON: %s at byte %d", parse.text, parse.position);
-	}
 	if (!json_is_object(root)) {
 		bg_fail(err, reason, "JSON: an object was expected, not %s", bg_json_type_name(root));
 		json_decref(root);
@@ -92,6 +186,12 @@ bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct
 	}
 	*out = root;
 	return 0;
+}
+
+bool
+bg_json_no_memory(void)
+{
+	return no_memory;
 }
 
 struct bg_slice

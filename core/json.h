@@ -9,7 +9,7 @@
  * Parse text that must be one JSON object and nothing else.  Before jansson sees it, one pass over the text bounds
  * its nesting, the length of its numbers and the members of its objects (SR-28, SR-29, SR-30); duplicate names and
  * NUL characters are refused (SR-27).  *out belongs to the caller: json_decref.
- * On failure returns -1 with the reason given, *out NULL.
+ * On failure returns -1 with the reason given, or BG_R_NO_MEMORY, *out NULL.
  *
  * RFC 8259, RFC 7519 section 4.
  */
@@ -21,6 +21,9 @@ int bg_json_prescan(struct bg_slice text, const char **why) BG_MUST_CHECK;
 /* The text of a JSON string, borrowed; ptr is NULL when value is NULL or no string. */
 struct bg_slice bg_json_string(const json_t *value);
 
+/* Has jansson been short of memory on this thread since bg_json_object last began?  What it left out may then be why. */
+bool bg_json_no_memory(void);
+
 /* "string", "integer" and so on, for details; value may be NULL ("nothing"). */
 const char *bg_json_type_name(const json_t *value);
 
@@ -30,7 +33,10 @@ const char *bg_json_type_name(const json_t *value);
  */
 void bg_json_put_string(struct bg_buf *buf, struct bg_slice text);
 
-/* Once, before the first thread: seeds jansson's hash from the system's randomness (SR-29). */
+/*
+ * Once, before the first thread and before anything else uses jansson: seeds its hash from the system's randomness
+ * (SR-29), and makes it tell want of memory from text that is no JSON.
+ */
 int bg_json_start(void);
 
 #endif

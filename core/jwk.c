@@ -12,42 +12,52 @@
 #include "core/secret.h"
 
 #define RSA_EXPONENT_BITS_MAX	33	/* SR-10: a longer one only makes verifying slow */
+#define COORDINATE_MAX		66	/* bytes: P-521 */
+#define ED25519_LEN		32	/* bytes of a public key; RFC 8032 section 5.1.5 */
+
+/* The bytes of a base64url member, at most max of them, into bytes; returns how many, or -1. */
+static long
+read_bytes(const json_t *object, const char *name, unsigned char *bytes, size_t max, struct bg_error *err)
+{
+	struct bg_slice text = bg_json_string(json_object_get(object, name));
+	long n;
+
+	if (text.ptr == NULL)
+		return bg_fail(err, BG_R_BAD_JWK, "%s is %s, not a string", name, bg_json_type_name(json_object_get(object, name)));
+	if (BG_B64URL_DECODED(text.len) > max)
+		return bg_fail(err, BG_R_BAD_JWK, "%s is too long", name);
+	if ((n = bg_b64url_decode(bytes, text)) <= 0)
+		return bg_fail(err, BG_R_BAD_JWK, "%s is not base64url", name);
+	return n;
+}
 
 /* A Base64urlUInt member as a number, new for the caller.  RFC 7518 section 2. */
 static int
 read_number(const json_t *object, const char *name, BIGNUM **out, struct bg_error *err)
 {
-	struct bg_slice text = bg_json_string(json_object_get(object, name));
 	unsigned char bytes[BG_RSA_BITS_MAX / 8 + 1];	/* one more: some issuers put a zero in front */
-	long n;
+	long n = read_bytes(object, name, bytes, sizeof(bytes), err);
 
 	*out = NULL;
-	if (text.ptr == NULL)
-		return bg_fail(err, BG_R_BAD_JWK, "%s is %s, not a string", name, bg_json_type_name(json_object_get(object, name)));
-	if (BG_B64URL_DECODED(text.len) > sizeof(bytes))
-		return bg_fail(err, BG_R_BAD_JWK, "%s is too long", name);
-	if ((n = bg_b64url_decode(bytes, text)) <= 0)
-		return bg_fail(err, BG_R_BAD_JWK, "%s is not base64url", name);
+	if (n < 0)
+		return -1;
 	if ((*out = BN_bin2bn(bytes, (int)n, NULL)) == NULL)
 		return bg_fail_openssl(err, BG_R_NO_MEMORY, name);
 	return 0;
 }
 
-/* The public key of n and e, for OpenSSL.  *pkey is new. */
+/* The public key that build describes, for OpenSSL.  Takes build; *pkey is new. */
 static int
-rsa_pkey(const BIGNUM *n, const BIGNUM *e, EVP_PKEY **pkey, struct bg_error *err)
+make_pkey(const char *type, OSSL_PARAM_BLD *build, EVP_PKEY **pkey, struct bg_error *err)
 {
-	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	OSSL_PARAM *params = NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	OSSL_PARAM *params = build != NULL ? OSSL_PARAM_BLD_to_param(build) : NULL;
 	int rc = -1;
 
-	if (build == NULL || ctx == NULL || OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) != 1 ||
-	    (params = OSSL_PARAM_BLD_to_param(build)) == NULL)
-		bg_fail_openssl(err, BG_R_NO_MEMORY, "RSA key");
+	if (ctx == NULL || params == NULL)
+		bg_fail_openssl(err, BG_R_NO_MEMORY, type);
 	else if (EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		bg_fail_openssl(err, BG_R_BAD_JWK, "RSA key");
+		bg_fail_openssl(err, BG_R_BAD_JWK, type);	/* among other things: a point that is not on the curve */
 	else
 		rc = 0;
 	OSSL_PARAM_free(params);
@@ -60,6 +70,7 @@ rsa_pkey(const BIGNUM *n, const BIGNUM *e, EVP_PKEY **pkey, struct bg_error *err
 static int
 read_rsa(const json_t *object, struct bg_jwk *key, struct bg_error *err)
 {
+	OSSL_PARAM_BLD *build = NULL;
 	BIGNUM *n = NULL, *e = NULL;
 	int rc = -1, bits;
 
@@ -70,19 +81,126 @@ read_rsa(const json_t *object, struct bg_jwk *key, struct bg_error *err)
 		bg_fail(err, BG_R_BAD_JWK, "RSA key of %d bits, from %d to %d are accepted", bits, BG_RSA_BITS_MIN, BG_RSA_BITS_MAX);
 		goto out;
 	}
+	if (!BN_is_odd(n)) {
+		bg_fail(err, BG_R_BAD_JWK, "RSA modulus even");
+		goto out;
+	}
 	if (!BN_is_odd(e) || BN_is_one(e) || BN_num_bits(e) > RSA_EXPONENT_BITS_MAX) {
 		bg_fail(err, BG_R_BAD_JWK, "RSA exponent even, 1, or over %d bits", RSA_EXPONENT_BITS_MAX);
 		goto out;
 	}
-	if (rsa_pkey(n, e, &key->pkey, err) != 0)
-		goto out;
+	if ((build = OSSL_PARAM_BLD_new()) == NULL || OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) != 1) {
+		OSSL_PARAM_BLD_free(build);
+		build = NULL;
+	}
+	rc = make_pkey("RSA", build, &key->pkey, err);
 	key->kty = BG_KTY_RSA;
 	key->size = ((size_t)bits + 7) / 8;
-	rc = 0;
 out:
 	BN_free(n);
 	BN_free(e);
 	return rc;
+}
+
+/* RFC 7518 section 6.2.1.1; no other curve is known (SR-10). */
+static const struct curve {
+	struct bg_slice name;
+	enum bg_kty     kty;
+	const char     *group;		/* as OpenSSL says it */
+	size_t          len;		/* bytes of a coordinate */
+} curves[] = {
+	{ BG_SLICE_INIT("P-256"), BG_KTY_P256, "prime256v1", 32 },
+	{ BG_SLICE_INIT("P-384"), BG_KTY_P384, "secp384r1", 48 },
+	{ BG_SLICE_INIT("P-521"), BG_KTY_P521, "secp521r1", COORDINATE_MAX },
+};
+
+/* RFC 7518 section 6.2.1: both coordinates, each of exactly the length of the curve's field. */
+static int
+read_ec(const json_t *object, struct bg_jwk *key, struct bg_error *err)
+{
+	struct bg_slice crv = bg_json_string(json_object_get(object, "crv"));
+	unsigned char point[1 + 2 * COORDINATE_MAX] = { 4 };	/* uncompressed: SEC 1 section 2.3.3 */
+	const struct curve *curve = NULL;
+	OSSL_PARAM_BLD *build;
+	long x, y;
+
+	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
+		if (bg_slice_equal(curves[i].name, crv))
+			curve = &curves[i];
+	if (curve == NULL)
+		return bg_fail(err, BG_R_BAD_JWK, "crv \"%.*s\" is not known", BG_SLICE_ARG(crv));
+	if ((x = read_bytes(object, "x", point + 1, curve->len, err)) < 0 ||
+	    (y = read_bytes(object, "y", point + 1 + curve->len, curve->len, err)) < 0)
+		return -1;
+	if ((size_t)x != curve->len || (size_t)y != curve->len)
+		return bg_fail(err, BG_R_BAD_JWK, "a coordinate of %s has %zu bytes", curve->name.ptr, curve->len);
+	if ((build = OSSL_PARAM_BLD_new()) == NULL ||
+	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, curve->group, 0) != 1 ||
+	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * curve->len) != 1) {
+		OSSL_PARAM_BLD_free(build);
+		build = NULL;
+	}
+	key->kty = curve->kty;
+	key->size = 2 * curve->len;
+	return make_pkey("EC", build, &key->pkey, err);
+}
+
+/*
+ * Is this y, little-endian and without the sign of x, of a point whose order divides 8?  Under such a key, one of zeros
+ * among them, whoever likes can make signatures: the proof is in tests/test_alg.c.  There are five, and those written
+ * with the prime added, which RFC 8032 section 5.1.3 step 1 refuses anyway, as all that is not below the prime.
+ */
+static bool
+is_weak_ed25519(const unsigned char x[ED25519_LEN])
+{
+	static const unsigned char prime[ED25519_LEN] = {	/* 2^255 - 19 */
+		0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f };
+	static const unsigned char weak[][ED25519_LEN] = {
+		{ 0 },						/* order 4 */
+		{ 1 },						/* order 1 */
+		{ 0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },	/* order 2 */
+		{ 0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+		  0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05 },	/* order 8 */
+		{ 0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+		  0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a },	/* order 8 */
+	};
+	unsigned char y[ED25519_LEN];
+	int i;
+
+	memcpy(y, x, sizeof(y));
+	y[ED25519_LEN - 1] &= 0x7f;
+	for (size_t k = 0; k < sizeof(weak) / sizeof(weak[0]); k++)
+		if (memcmp(y, weak[k], sizeof(y)) == 0)
+			return true;
+	for (i = ED25519_LEN - 1; i > 0 && y[i] == prime[i]; i--)
+		continue;
+	return y[i] >= prime[i];
+}
+
+/* RFC 8037 section 2. */
+static int
+read_okp(const json_t *object, struct bg_jwk *key, struct bg_error *err)
+{
+	struct bg_slice crv = bg_json_string(json_object_get(object, "crv"));
+	unsigned char x[ED25519_LEN];
+	long n;
+
+	if (!bg_slice_equal(crv, BG_SLICE("Ed25519")))
+		return bg_fail(err, BG_R_BAD_JWK, "crv \"%.*s\" is not known", BG_SLICE_ARG(crv));
+	if ((n = read_bytes(object, "x", x, sizeof(x), err)) < 0)
+		return -1;
+	if (n != sizeof(x))
+		return bg_fail(err, BG_R_BAD_JWK, "x of Ed25519 has %d bytes", ED25519_LEN);
+	if (is_weak_ed25519(x))
+		return bg_fail(err, BG_R_BAD_JWK, "x of Ed25519 is no point, or one under which anybody can sign");
+	key->kty = BG_KTY_ED25519;
+	key->size = 2 * ED25519_LEN;
+	if ((key->pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, x, sizeof(x))) == NULL)
+		return bg_fail_openssl(err, BG_R_BAD_JWK, "Ed25519");
+	return 0;
 }
 
 static const struct {
@@ -90,6 +208,8 @@ static const struct {
 	int           (*read)(const json_t *object, struct bg_jwk *key, struct bg_error *err);
 } types[] = {
 	{ BG_SLICE_INIT("RSA"), read_rsa },
+	{ BG_SLICE_INIT("EC"),  read_ec },
+	{ BG_SLICE_INIT("OKP"), read_okp },
 };
 
 /* use, key_ops and alg say what a key is for: not for anything but verifying (SR-12).  RFC 7517 sections 4.2 to 4.4. */
@@ -149,6 +269,12 @@ bg_jwk_parse(const json_t *object, struct bg_jwk **out, struct bg_error *err)
 	return 0;
 }
 
+bool
+bg_jwk_fits(const struct bg_jwk *key, const struct bg_alg *alg)
+{
+	return key->kty == alg->kty && (key->alg == NULL || key->alg == alg);
+}
+
 void
 bg_jwk_free(struct bg_jwk *key)
 {
@@ -159,23 +285,76 @@ bg_jwk_free(struct bg_jwk *key)
 	free(key);
 }
 
-/* Put a number of the key as Base64urlUInt. */
+static void
+put_b64url(struct bg_buf *buf, const unsigned char *bytes, size_t len)
+{
+	char *at = bg_buf_extend(buf, BG_B64URL_ENCODED(len));
+
+	if (at != NULL)
+		bg_b64url_encode(at, bytes, len);
+}
+
+/* Put a number of the key as Base64urlUInt: of len bytes, or as few as it needs where len is 0. */
 static int
-put_number(struct bg_buf *buf, const struct bg_jwk *key, const char *param, struct bg_error *err)
+put_number(struct bg_buf *buf, const struct bg_jwk *key, const char *param, size_t len, struct bg_error *err)
 {
 	unsigned char bytes[BG_RSA_BITS_MAX / 8];
 	BIGNUM *bn = NULL;
-	char *at;
-	int n;
+	int rc = -1;
 
-	if (EVP_PKEY_get_bn_param(key->pkey, param, &bn) != 1 || (n = BN_num_bytes(bn)) > (int)sizeof(bytes)) {
-		BN_free(bn);
-		return bg_fail_openssl(err, BG_R_INTERNAL, "key parameter");
+	if (EVP_PKEY_get_bn_param(key->pkey, param, &bn) != 1 || (size_t)BN_num_bytes(bn) > sizeof(bytes) ||
+	    BN_bn2binpad(bn, bytes, (int)(len > 0 ? len : (size_t)BN_num_bytes(bn))) < 0)
+		bg_fail_openssl(err, BG_R_INTERNAL, "key parameter");
+	else {
+		put_b64url(buf, bytes, len > 0 ? len : (size_t)BN_num_bytes(bn));
+		rc = 0;
 	}
-	BN_bn2bin(bn, bytes);
 	BN_free(bn);
-	if ((at = bg_buf_extend(buf, BG_B64URL_ENCODED((size_t)n))) != NULL)
-		bg_b64url_encode(at, bytes, (size_t)n);
+	return rc;
+}
+
+/* The members that make the thumbprint, in the order of their names, no white space.  RFC 7638 section 3.2. */
+static int
+put_rsa_members(struct bg_buf *buf, const struct bg_jwk *key, struct bg_error *err)
+{
+	bg_buf_put_str(buf, "{\"e\":\"");
+	if (put_number(buf, key, OSSL_PKEY_PARAM_RSA_E, 0, err) != 0)
+		return -1;
+	bg_buf_put_str(buf, "\",\"kty\":\"RSA\",\"n\":\"");
+	if (put_number(buf, key, OSSL_PKEY_PARAM_RSA_N, 0, err) != 0)
+		return -1;
+	bg_buf_put_str(buf, "\"}");
+	return 0;
+}
+
+static int
+put_ec_members(struct bg_buf *buf, const struct bg_jwk *key, struct bg_error *err)
+{
+	const struct curve *curve = curves;
+
+	while (curve->kty != key->kty)
+		curve++;
+	bg_buf_put_format(buf, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"", curve->name.ptr);
+	if (put_number(buf, key, OSSL_PKEY_PARAM_EC_PUB_X, curve->len, err) != 0)
+		return -1;
+	bg_buf_put_str(buf, "\",\"y\":\"");
+	if (put_number(buf, key, OSSL_PKEY_PARAM_EC_PUB_Y, curve->len, err) != 0)
+		return -1;
+	bg_buf_put_str(buf, "\"}");
+	return 0;
+}
+
+static int
+put_okp_members(struct bg_buf *buf, const struct bg_jwk *key, struct bg_error *err)
+{
+	unsigned char x[ED25519_LEN];
+	size_t len = sizeof(x);
+
+	if (EVP_PKEY_get_raw_public_key(key->pkey, x, &len) != 1 || len != sizeof(x))
+		return bg_fail_openssl(err, BG_R_INTERNAL, "Ed25519");
+	bg_buf_put_str(buf, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"");
+	put_b64url(buf, x, len);
+	bg_buf_put_str(buf, "\"}");
 	return 0;
 }
 
@@ -188,20 +367,25 @@ bg_jwk_thumbprint(const struct bg_jwk *key, char out[BG_THUMBPRINT_LEN + 1], str
 	int rc = -1;
 
 	bg_buf_init(&buf, 2 * BG_RSA_BITS_MAX / 8);
-	/* RFC 7638 section 3.2: the required members in the order of their names, no white space. */
-	bg_buf_put_str(&buf, "{\"e\":\"");
-	if (put_number(&buf, key, OSSL_PKEY_PARAM_RSA_E, err) != 0)
-		goto out;
-	bg_buf_put_str(&buf, "\",\"kty\":\"RSA\",\"n\":\"");
-	if (put_number(&buf, key, OSSL_PKEY_PARAM_RSA_N, err) != 0)
-		goto out;
-	bg_buf_put_str(&buf, "\"}");
-	if (bg_buf_finish(&buf, &text, err) != 0 || bg_sha256(text, hash, err) != 0)
-		goto out;
-	bg_b64url_encode(out, hash, sizeof(hash));
-	out[BG_THUMBPRINT_LEN] = '\0';
-	rc = 0;
-out:
+	switch (key->kty) {
+	case BG_KTY_RSA:
+		rc = put_rsa_members(&buf, key, err);
+		break;
+	case BG_KTY_P256:
+	case BG_KTY_P384:
+	case BG_KTY_P521:
+		rc = put_ec_members(&buf, key, err);
+		break;
+	case BG_KTY_ED25519:
+		rc = put_okp_members(&buf, key, err);
+		break;
+	}
+	if (rc == 0 && ((rc = bg_buf_finish(&buf, &text, err)) != 0 || (rc = bg_sha256(text, hash, err)) != 0))
+		rc = -1;
+	if (rc == 0) {
+		bg_b64url_encode(out, hash, sizeof(hash));
+		out[BG_THUMBPRINT_LEN] = '\0';
+	}
 	bg_buf_clear(&buf);
 	return rc;
 }

@@ -12,18 +12,22 @@ struct bg_jwk {
 	char                *kid;	/* NULL when the key has none */
 	const struct bg_alg *alg;	/* NULL when the key leaves it open */
 	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
-	size_t               size;	/* bytes of a signature by this key (RSA: of the modulus) */
+	size_t               size;	/* bytes of a signature by this key */
 };
 
 /*
- * Make a verification key of a JWK.  Its use, key_ops and alg must allow verifying (SR-12); RSA moduli outside
- * BG_RSA_BITS_MIN..BG_RSA_BITS_MAX and exponents that are even, below 3 or over 33 bits are refused (SR-10).
+ * Make a verification key of a JWK.  Its use, key_ops and alg must allow verifying (SR-12); RSA moduli that are even or
+ * outside BG_RSA_BITS_MIN..BG_RSA_BITS_MAX, exponents that are even, below 3 or over 33 bits, points that are not on
+ * their curve, and the few points of Ed25519 under which anybody can sign are refused (SR-10).
  * Private members are not looked at.  *out belongs to the caller: bg_jwk_free.
  * Returns -1 with BG_R_BAD_JWK and what is wrong with it, or BG_R_NO_MEMORY.
  *
- * RFC 7517 section 4, RFC 7518 section 6.3.1.
+ * RFC 7517 section 4, RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2.
  */
 int bg_jwk_parse(const json_t *object, struct bg_jwk **out, struct bg_error *err) BG_MUST_CHECK;
+
+/* May this key verify by this algorithm?  Type, curve and the key's own alg say so (SR-1, SR-12). */
+bool bg_jwk_fits(const struct bg_jwk *key, const struct bg_alg *alg);
 
 /* NULL is fine. */
 void bg_jwk_free(struct bg_jwk *key);

@@ -118,12 +118,6 @@ bg_jwks_has_kid(const struct bg_jwks *set, struct bg_slice kid)
 	return false;
 }
 
-static bool
-fits(const struct bg_jwk *key, const struct bg_alg *alg)
-{
-	return key->kty == alg->kty && (key->alg == NULL || key->alg == alg);
-}
-
 const struct bg_jwk *
 bg_jwks_next(const struct bg_jwks *set, const struct bg_jwk *after, struct bg_slice kid, const struct bg_alg *alg)
 {
@@ -134,7 +128,7 @@ bg_jwks_next(const struct bg_jwks *set, const struct bg_jwk *after, struct bg_sl
 		while (i < set->n && set->keys[i++] != after)
 			continue;
 	for (; i < set->n; i++) {
-		if (!fits(set->keys[i], alg))
+		if (!bg_jwk_fits(set->keys[i], alg))
 			continue;
 		if (kid.ptr != NULL && has_kid(set->keys[i], kid))
 			return set->keys[i];

@@ -34,8 +34,8 @@
 /* A URL we are configured with or that an issuer tells us. */
 #define BG_URL_MAX		2048
 
-/* A value in the aud array counts as one comparison; more than this is no token but an attempt (SR-44). */
-#define BG_AUDIENCES_MAX	1000
+/* Each entry of aud or scope costs a comparison; more than this is no token but an attempt (SR-44). */
+#define BG_STRINGS_MAX		1000
 
 /*
  * What an answer may hold.  mod_authnz_fcgi reads one answer of 8192 bytes and libfcgi writes 8184 at once, and
@@ -54,5 +54,8 @@
 /* The request as FastCGI parameters: lighttpd and nginx stop at 65,535 bytes, Apache sends several records (SR-21). */
 #define BG_PARAMS_MAX		(128 * 1024)
 #define BG_PARAMS_COUNT_MAX	1024
+
+/* A request target; servers stop at 8 KiB unless told otherwise. */
+#define BG_URI_MAX		(64 * 1024)
 
 #endif

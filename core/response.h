@@ -17,11 +17,10 @@ void bg_response_clear(struct bg_response *response);
 
 /*
  * A decision as status, challenge, body and variables.  Cannot fail: when anything does not fit, it becomes a plain
- * denial with status 500.  request is needed for the scope of a 403.
+ * denial with status 500.
  *
  * RFC 6750 section 3, RFC 9110 section 11.6.1.
  */
-void bg_response_make(const struct bg_gate *gate, const struct bg_request *request,
-    const struct bg_decision *decision, struct bg_response *out);
+void bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision, struct bg_response *out);
 
 #endif

@@ -1,10 +1,57 @@
 #include "core/secret.h"
 
+#include <stdlib.h>
+
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "core/buf.h"
+
+/*
+ * OpenSSL short of memory mostly answers "the signature does not match" or "no such key" and leaves no word of memory in
+ * its queue of errors.  So its allocator remembers.
+ */
+static _Thread_local bool no_memory;
+
+static void *
+allocate(size_t size, const char *file, int line)
+{
+	void *mem = malloc(size);
+
+	(void)file, (void)line;
+	no_memory |= mem == NULL;
+	return mem;
+}
+
+static void
+release(void *mem, const char *file, int line)
+{
+	(void)file, (void)line;
+	free(mem);
+}
+
+static void *
+reallocate(void *mem, size_t size, const char *file, int line)
+{
+	void *grown;
+
+	if (mem == NULL)
+		return allocate(size, file, line);
+	if (size == 0) {
+		free(mem);	/* as CRYPTO_realloc does without us */
+		return NULL;
+	}
+	grown = realloc(mem, size);
+	no_memory |= grown == NULL;
+	return grown;
+}
+
+int
+bg_secret_start(void)
+{
+	return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1 ? 0 : -1;
+}
 
 int
 bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err)
@@ -49,5 +96,8 @@ bg_fail_openssl(struct bg_error *err, enum bg_reason reason, const char *what)
 	if (code != 0)
 		ERR_error_string_n(code, text, sizeof(text));
 	ERR_clear_error();	/* the queue belongs to the thread and would speak up at the next failure */
+	if (no_memory)
+		reason = BG_R_NO_MEMORY;	/* says nothing about the key or signature it happened to */
+	no_memory = false;
 	return bg_fail(err, reason, "%s: %s", what, text);
 }

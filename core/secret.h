@@ -6,7 +6,13 @@
 #define BG_SHA256_LEN		32	/* bytes */
 #define BG_FINGERPRINT_LEN	8	/* hexadecimal digits */
 
-/* Returns -1 when OpenSSL cannot (BG_R_INTERNAL). */
+/*
+ * Once, before the first thread and before anything else uses OpenSSL: lets bg_fail_openssl tell want of memory from
+ * signatures and keys that are wrong.  Returns -1 when it is too late for that.
+ */
+int bg_secret_start(void);
+
+/* Returns -1 when OpenSSL cannot (BG_R_INTERNAL, BG_R_NO_MEMORY). */
 int bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err) BG_MUST_CHECK;
 
 /*

@@ -1,31 +1,71 @@
 #include "core/signature.h"
 
+/* A host name as sites are written: no port, no dot at the end.  RFC 9110 section 7.2. */
+static struct bg_slice
+host_name(struct bg_slice host)
+{
+	size_t i = host.len;
+
+	while (i > 0 && host.ptr[i - 1] >= '0' && host.ptr[i - 1] <= '9')
+		i--;
+	if (i > 0 && host.ptr[i - 1] == ':')
+		host.len = i - 1;
+	if (host.len > 0 && host.ptr[host.len - 1] == '.')
+		host.len--;
+	return host;
+}
+
+static bool
+has_site(const struct bg_issuer *issuer, struct bg_slice host)
+{
+	for (size_t i = 0; i < issuer->n_sites; i++)
+		if (bg_slice_equal_nocase(bg_slice_str(issuer->sites[i]), host))
+			return true;
+	return false;
+}
+
+/* The two spellings people mix up get a word of their own (SR-43). */
+static bool
+differs_by_slash(struct bg_slice a, struct bg_slice b)
+{
+	if (a.len > b.len)
+		return differs_by_slash(b, a);
+	return a.len + 1 == b.len && bg_slice_starts(b, a) && b.ptr[a.len] == '/';
+}
+
 int
-bg_signature_issuer(const struct bg_issuer *issuers, size_t n, const struct bg_token *token,
+bg_signature_issuer(const struct bg_issuer *issuers, size_t n, struct bg_slice host, const struct bg_token *token,
     const struct bg_issuer **out, struct bg_error *err)
 {
 	const json_t *value = json_object_get(token->payload, "iss");
-	struct bg_slice iss = bg_json_string(value);
+	struct bg_slice iss = bg_json_string(value), name = host_name(host);
+	const struct bg_issuer *expected = NULL, *nearly = NULL;
+	bool site = false;
 
 	*out = NULL;
 	if (iss.ptr == NULL)
 		return bg_fail(err, BG_R_BAD_CLAIMS, "iss is %s, not a string", bg_json_type_name(value));
 	for (size_t i = 0; i < n; i++)
-		if (bg_slice_equal(iss, bg_slice_str(issuers[i].name))) {
-			*out = &issuers[i];
+		site = site || has_site(&issuers[i], name);
+	for (size_t i = 0; i < n; i++) {
+		if (site ? !has_site(&issuers[i], name) : issuers[i].n_sites > 0)
+			continue;
+		expected = &issuers[i];
+		if (bg_slice_equal(iss, bg_slice_str(expected->name))) {
+			*out = expected;
 			return 0;
 		}
-	/* The two spellings people mix up get a word of their own (SR-43). */
-	for (size_t i = 0; i < n; i++) {
-		struct bg_slice name = bg_slice_str(issuers[i].name);
-
-		if ((iss.len + 1 == name.len && bg_slice_starts(name, iss) && name.ptr[name.len - 1] == '/') ||
-		    (name.len + 1 == iss.len && bg_slice_starts(iss, name) && iss.ptr[iss.len - 1] == '/'))
-			return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\" differs from the issuer \"%s\" by the slash at its end",
-			    BG_SLICE_ARG(iss), issuers[i].name);
+		if (differs_by_slash(iss, bg_slice_str(expected->name)))
+			nearly = expected;
 	}
-	return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\" is not configured%s%s", BG_SLICE_ARG(iss),
-	    n == 1 ? ", expected " : "", n == 1 ? issuers[0].name : "");
+	if (nearly != NULL)
+		return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\" differs from the issuer \"%s\" by the slash at its end",
+		    BG_SLICE_ARG(iss), nearly->name);
+	if (expected == NULL)
+		return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\": no issuer is configured for host \"%.*s\"", BG_SLICE_ARG(iss),
+		    BG_SLICE_ARG(host));
+	return bg_fail(err, BG_R_WRONG_ISSUER, "iss \"%.*s\" is not configured, expected \"%s\"%s: a token of another tenant?",
+	    BG_SLICE_ARG(iss), expected->name, n > 1 ? " or another" : "");
 }
 
 static const struct bg_alg *

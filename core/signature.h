@@ -5,13 +5,15 @@
 #include "core/token.h"
 
 /*
- * Which of the issuers a token claims to be from, before anything of it is believed and before anything is fetched
+ * Which of the issuers a token claims to be from, among those that speak for host (the Host header; port, case and a dot
+ * at the end do not count).  An issuer with sites speaks for those alone, compared as whole names (SR-48); one without,
+ * for every host that is no one's site.  Known before anything of it is believed and before anything is fetched
  * (SR-52).  Borrowed from issuers.  Returns -1 with BG_R_BAD_CLAIMS (iss missing or no string) or BG_R_WRONG_ISSUER.
  *
  * RFC 8725 section 3.8.
  */
-int bg_signature_issuer(const struct bg_issuer *issuers, size_t n, const struct bg_token *token,
-    const struct bg_issuer **out, struct bg_error *err) BG_MUST_CHECK;
+int bg_signature_issuer(const struct bg_issuer *issuers, size_t n, struct bg_slice host,
+    const struct bg_token *token, const struct bg_issuer **out, struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Is the signature one of this issuer's keys over this token?  The algorithm must be on the issuer's list and fit the

@@ -12,7 +12,8 @@ write_out(const struct bg_gate *gate, const struct bg_request *request, const st
 	int rc;
 
 	bg_response_init(&response);
-	bg_response_make(gate, request, decision, &response);
+	bg_response_make(gate, decision, &response);
+	bg_decision_log(decision, request, response.status);
 	/* Where an allow could not be made into a response, its status already says so, and nobody else does. */
 	if (decision->verdict == BG_ALLOW && response.status != 200)
 		bg_log(BG_LOG_ERROR, "an allowed request was answered with status %d: its variables could not be made",
@@ -35,7 +36,6 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const 
 		bg_gate_decide(gate, &request, now, &decision);
 	else
 		bg_decision_deny(&decision, &err);
-	bg_decision_log(&decision, &request);
 	bg_error_clear(&err);
 	if ((rc = write_out(gate, &request, &decision, out, &err)) != 0) {
 		/* Too much for one answer, or no memory: a plain denial is small. */

@@ -17,6 +17,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/secret.h"
 #include "fcgi/authorizer.h"
 #include "fcgi/listener.h"
 #include "fcgi/worker.h"
@@ -385,6 +386,8 @@ main(int argc, char **argv)
 	take_signals(&ending);
 	if (bg_json_start() != 0)
 		return complain(EX_OSERR, "the system gives no random numbers");
+	if (bg_secret_start() != 0)
+		return complain(EX_SOFTWARE, "OpenSSL does not take our allocator");
 	if ((code = configure(&options, &daemon)) != 0 || (code = check_addresses(&options, daemon.conf)) != 0)
 		goto out;
 	if (options.test) {

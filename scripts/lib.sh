@@ -212,6 +212,7 @@ libfcgi-dev           header fcgiapp.h
 libssl-dev            pkg libcrypto
 libcurl4-openssl-dev  pkg libcurl
 libjansson-dev        pkg jansson
+libpcre2-dev          pkg libpcre2-8
 libconfuse-dev        pkg libconfuse
 '
 bg_lighttpd_packages='

@@ -40,7 +40,7 @@ cases_dir(void)
 static enum bg_mint_key
 key_named(const char *name)
 {
-	static const char *const keys[BG_MINT_KEYS] = { "a", "b", "long", "short" };
+	static const char *const keys[BG_MINT_KEYS] = { "a", "b", "long", "short", "p256", "p384", "p521", "ed25519" };
 
 	for (int i = 0; i < BG_MINT_KEYS; i++)
 		if (strcmp(keys[i], name) == 0)

@@ -1,5 +1,7 @@
 #include "core/claims.h"
 
+#include <stdint.h>
+
 #include "tests/support/run.h"
 
 static const struct { const char *name; int64_t exp, nbf, iat, now, leeway; enum bg_reason want; } times[] = {
@@ -35,7 +37,7 @@ static const struct { const char *claim; bool right[7]; } typed[] = {
 	{ "iss",   { true, false, false, false, false, false, false } },
 	{ "sub",   { true, false, false, false, false, false, false } },
 	{ "aud",   { true, false, false, false, false, true, false } },
-	{ "scope", { true, false, false, false, false, false, false } },
+	{ "scope", { true, false, false, false, false, true, false } },
 	{ "exp",   { false, true, true, false, false, false, false } },
 	{ "nbf",   { false, true, true, false, false, false, false } },
 	{ "iat",   { false, true, true, false, false, false, false } },
@@ -180,6 +182,79 @@ START_TEST(an_audience_array_is_bounded)	/* SR-44 */
 }
 END_TEST
 
+static const struct { const char *require, *typ; enum bg_reason want; } typs[] = {
+	{ NULL, NULL, BG_R_OK }, { NULL, "anything", BG_R_OK },
+	{ "at+jwt", "at+jwt", BG_R_OK }, { "at+jwt", "AT+JWT", BG_R_OK }, { "at+jwt", "application/at+jwt", BG_R_OK },	/* RFC 7515 section 4.1.9 */
+	{ "at+jwt", "Application/AT+jwt", BG_R_OK }, { "application/at+jwt", "at+jwt", BG_R_OK },
+	{ "application/at+jwt", "application/at+jwt", BG_R_OK },
+	{ "at+jwt", NULL, BG_R_WRONG_TYPE }, { "at+jwt", "", BG_R_WRONG_TYPE }, { "at+jwt", "JWT", BG_R_WRONG_TYPE },	/* RFC 9068 section 4 */
+	{ "at+jwt", "dpop+jwt", BG_R_WRONG_TYPE }, { "at+jwt", "logout+jwt", BG_R_WRONG_TYPE }, { "at+jwt", "at+jwt ", BG_R_WRONG_TYPE },
+	{ "at+jwt", "text/at+jwt", BG_R_WRONG_TYPE }, { "at+jwt", "application/", BG_R_WRONG_TYPE },
+	{ "at+jwt", "application/application/at+jwt", BG_R_WRONG_TYPE }, { "at+jwt", "xat+jwt", BG_R_WRONG_TYPE },
+	{ "JWT", "jwt", BG_R_OK }, { "JWT", "at+jwt", BG_R_WRONG_TYPE },
+};
+
+START_TEST(a_type_that_is_required_is_there)	/* RFC 9068 section 4 */
+{
+	struct bg_issuer issuer = { .name = (char[]){ "i" }, .any_audience = true, .require_typ = (char *)(uintptr_t)typs[_i].require };
+	struct bg_claims claims = { .iss = BG_SLICE("i"), .typ = bg_slice_str(typs[_i].typ) };
+	struct bg_error err = { 0 };
+
+	ck_reason(bg_claims_check_issuer(&claims, &issuer, &err), err, typs[_i].want, typs[_i].typ);
+}
+END_TEST
+
+/* The usual mistakes get a word of their own: issue 3, item 8; sdk-parity.md section 7.2. */
+static const struct { const char *name, *claims, *typ; bool any; enum bg_reason want; const char *detail; } mistakes[] = {
+	{ "an ID token by its nonce", "\"aud\":\"client\",\"nonce\":\"n\"", NULL, false, BG_R_ID_TOKEN, "aud \"client\" is a client" },
+	{ "an ID token by at_hash", "\"aud\":[\"client\"],\"at_hash\":\"h\"", NULL, false, BG_R_ID_TOKEN,
+	    "ask for the audience \"https://api.example\"" },
+	{ "an ID token by c_hash", "\"aud\":\"client\",\"c_hash\":\"h\"", NULL, false, BG_R_ID_TOKEN, "an ID token" },
+	{ "an ID token by s_hash", "\"aud\":\"client\",\"s_hash\":\"h\"", NULL, false, BG_R_ID_TOKEN, "an ID token" },
+	{ "a nonce, and our audience", "\"aud\":\"https://api.example\",\"nonce\":\"n\"", NULL, false, BG_R_OK, "" },
+	{ "another audience and no nonce", "\"aud\":\"client\"", NULL, false, BG_R_WRONG_AUDIENCE, "expected \"https://api.example\"" },
+	{ "a slash too many", "\"aud\":\"https://api.example/\"", NULL, false, BG_R_WRONG_AUDIENCE, "differ by the slash" },
+	{ "a slash too many in an array", "\"aud\":[\"https://api.example/\"]", NULL, false, BG_R_WRONG_AUDIENCE, "differ by the slash" },
+	{ "two slashes too many", "\"aud\":\"https://api.example//\"", NULL, false, BG_R_WRONG_AUDIENCE, "expected" },
+	{ "no audience", "\"x\":1", NULL, false, BG_R_WRONG_AUDIENCE, "aud is missing" },
+	/* where any audience will do, nothing but its hashes tells an ID token */
+	{ "any audience, a hash", "\"aud\":\"client\",\"at_hash\":\"h\"", NULL, true, BG_R_ID_TOKEN, "an ID token" },
+	{ "any audience, a nonce alone", "\"aud\":\"client\",\"nonce\":\"n\"", NULL, true, BG_R_OK, "" },
+	{ "any audience, a hash, said to be an access token", "\"at_hash\":\"h\"", "at+jwt", true, BG_R_OK, "" },
+	{ "any audience", "\"aud\":\"client\"", NULL, true, BG_R_OK, "" },
+};
+
+START_TEST(a_usual_mistake_is_called_by_its_name)
+{
+	struct bg_issuer issuer = { .name = (char[]){ "i" }, .audiences = one, .n_audiences = 1, .any_audience = mistakes[_i].any };
+	struct bg_claims claims;
+	struct bg_error err = { 0 };
+	struct bg_token token;
+	char text[256];
+
+	bg_format(text, sizeof(text), "{\"iss\":\"i\",\"exp\":1,\"iat\":1,%s}", mistakes[_i].claims);
+	ck_assert_int_eq(read_claims(text, &token, &claims, &err), 0);
+	claims.typ = bg_slice_str(mistakes[_i].typ);
+	ck_reason(bg_claims_check_issuer(&claims, &issuer, &err), err, mistakes[_i].want, mistakes[_i].name);
+	ck_assert_msg(strstr(err.detail, mistakes[_i].detail) != NULL, "%s: %s", mistakes[_i].name, err.detail);
+	json_decref(token.payload);
+}
+END_TEST
+
+START_TEST(an_issuer_is_checked_once_more)	/* SR-42 */
+{
+	static const char *const others[] = { "", "I", "i/", "ii", "x" };
+	struct bg_issuer issuer = { .name = (char[]){ "i" }, .any_audience = true };
+
+	for (int i = 0; i < N(others); i++) {
+		struct bg_claims claims = { .iss = bg_slice_str(others[i]) };
+		struct bg_error err = { 0 };
+
+		ck_reason(bg_claims_check_issuer(&claims, &issuer, &err), err, BG_R_WRONG_ISSUER, others[i]);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -192,6 +267,9 @@ main(void)
 	tcase_add_test(tc, a_token_without_exp_or_iat_is_refused);
 	tcase_add_loop_test(tc, one_of_our_audiences_must_be_among_those_of_the_token, 0, N(audiences));
 	tcase_add_test(tc, an_audience_array_is_bounded);
+	tcase_add_loop_test(tc, a_type_that_is_required_is_there, 0, N(typs));
+	tcase_add_loop_test(tc, a_usual_mistake_is_called_by_its_name, 0, N(mistakes));
+	tcase_add_test(tc, an_issuer_is_checked_once_more);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

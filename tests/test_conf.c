@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/regex.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
 
@@ -223,6 +224,13 @@ START_TEST(two_variables_are_enough)
 	ck_assert_uint_eq(conf->n_listen, 0);
 	ck_assert_int_eq(conf->threads, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
+	ck_assert_ptr_null(conf->issuers[0].require_typ);
+	ck_assert_int_eq(conf->missing_status, 401);
+	ck_assert_int_eq(conf->compat, BG_COMPAT_NONE);
+	ck_assert(!conf->preflight && !conf->export_json && conf->export_defaults);
+	ck_assert_str_eq(conf->user_claim, "sub");
+	ck_assert_uint_eq(conf->n_exports, 12);
+	ck_assert_uint_eq(conf->n_policies + conf->n_locations + conf->n_sites, 0);
 	free(report);
 	bg_conf_free(conf);
 }
@@ -520,6 +528,58 @@ print(const struct bg_conf *conf)
 	return text;
 }
 
+static void
+assert_same_texts(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+	ck_assert_uint_eq(n_a, n_b);
+	for (size_t i = 0; i < n_a; i++)
+		ck_assert_str_eq(a[i], b[i]);
+}
+
+static void
+assert_same_rule(const struct bg_conf_rule *a, const struct bg_conf_rule *b)
+{
+	ck_assert_int_eq(a->kind, b->kind);
+	ck_assert_pstr_eq(a->claim, b->claim);
+	assert_same_texts(a->values, a->n_values, b->values, b->n_values);
+	ck_assert_uint_eq(a->n_rules, b->n_rules);
+	for (size_t i = 0; i < a->n_rules; i++)
+		assert_same_rule(&a->rules[i], &b->rules[i]);
+}
+
+static void
+assert_same_blocks(const struct bg_conf *a, const struct bg_conf *b)
+{
+	ck_assert_uint_eq(a->n_policies, b->n_policies);
+	for (size_t i = 0; i < a->n_policies; i++) {
+		ck_assert_str_eq(a->policies[i].name, b->policies[i].name);
+		assert_same_rule(&a->policies[i].rule, &b->policies[i].rule);
+	}
+	ck_assert_uint_eq(a->n_locations, b->n_locations);
+	for (size_t i = 0; i < a->n_locations; i++) {
+		const struct bg_conf_location *x = &a->locations[i], *y = &b->locations[i];
+
+		ck_assert_str_eq(x->path, y->path);
+		assert_same_texts(x->methods, x->n_methods, y->methods, y->n_methods);
+		ck_assert(x->says_auth == y->says_auth && x->auth == y->auth);
+		assert_same_rule(&x->rule, &y->rule);
+	}
+	ck_assert_uint_eq(a->n_sites, b->n_sites);
+	for (size_t i = 0; i < a->n_sites; i++) {
+		ck_assert_str_eq(a->sites[i].host, b->sites[i].host);
+		assert_same_texts(a->sites[i].issuers, a->sites[i].n_issuers, b->sites[i].issuers, b->sites[i].n_issuers);
+	}
+	ck_assert_uint_eq(a->n_exports, b->n_exports);
+	for (size_t i = 0; i < a->n_exports; i++) {
+		const struct bg_conf_export *x = &a->exports[i], *y = &b->exports[i];
+
+		ck_assert_str_eq(x->claim, y->claim);
+		ck_assert_str_eq(x->as, y->as);
+		ck_assert_pstr_eq(x->join, y->join);
+		ck_assert_int_eq(x->encoding, y->encoding);
+	}
+}
+
 /* All but where it was said. */
 static void
 assert_same(const struct bg_conf *a, const struct bg_conf *b)
@@ -536,6 +596,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 		ck_assert_uint_eq(x->n_algorithms, y->n_algorithms);
 		for (size_t j = 0; j < x->n_algorithms; j++)
 			ck_assert_str_eq(x->algorithms[j], y->algorithms[j]);
+		ck_assert_pstr_eq(x->require_typ, y->require_typ);
 		ck_assert_pstr_eq(x->jwks_uri, y->jwks_uri);
 		ck_assert_pstr_eq(x->jwks_file, y->jwks_file);
 	}
@@ -551,7 +612,26 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 		ck_assert_str_eq(a->listen[j], b->listen[j]);
 	ck_assert_int_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->log_level, b->log_level);
+	ck_assert_int_eq(a->missing_status, b->missing_status);
+	ck_assert_int_eq(a->compat, b->compat);
+	ck_assert_int_eq(a->preflight, b->preflight);
+	ck_assert_str_eq(a->user_claim, b->user_claim);
+	ck_assert_int_eq(a->export_defaults, b->export_defaults);
+	ck_assert_int_eq(a->export_json, b->export_json);
+	assert_same_blocks(a, b);
 }
+
+/* Every condition, and every place where one may stand. */
+static const char rules[] = GOOD
+    "policy messages { scope = { \"read:messages\", \"write:messages\" } any_scope = { a, b } permission = p }\n"
+    "policy eu-admins { policy = messages claim org_id { equals = { org_eu, 7 } }\n"
+    "  claim \"https://example.com/roles\" { contains = { admin, \"the \\\\ other\" } any_of = { x, y } "
+    "matches = \"a.*\\\\d\\$\" present = true }\n"
+    "  any { scope = s policy = { messages } claim o { equals = 1 } claim o { equals = 2 any_of = 3 } claim q { present = false } }\n"
+    "  any { permission = { p, q } any_scope = t } }\n"
+    "location \"/api\" { policy = { eu-admins, messages } scope = u claim v { present = true } any { scope = w } }\n"
+    "location \"/api\" { auth = required methods = { GET, HEAD } }\n"
+    "location \"/Caf\xc3\xa9 \\$1/\" { auth = none } location / { auth = optional methods = OPTIONS }\n";
 
 static const char *const round_trips[] = {
 	GOOD,
@@ -564,6 +644,17 @@ static const char *const round_trips[] = {
 	    "listen = { unix:/run/a.sock, [::1]:9009 } threads = 1024 log_level = error\n",
 	GOOD "log_level = warning\nlisten = 127.0.0.1:1\n",
 	GOOD "log_level = debug\n",
+	GOOD "compat = auth0 preflight = true export_json = true export_defaults = false user_claim = \"/a~1b/~0\"\n"
+	    "algorithms = { RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA } require_typ = 'at+jwt'\n",
+	GOOD "compat = auth0 missing_status = 401 leeway = 1m\n",
+	rules,
+	GOOD "issuer \"https://one.example/\" { } issuer \"https://two.example/\" { audience = none }\n"
+	    "site b.example { issuers = { \"https://two.example/\", \"https://one.example/\" } }\n"
+	    "site a.example { domains = { three.example, four.example:8443 } audience = { x, y }\n"
+	    "  issuers = \"https://two.example/\" }\n"
+	    "site [::1] { domains = three.example audience = { x, y } }\n",
+	GOOD "export scope { join = ' ' as = SCOPES } export \"/a/b~1c\" { encoding = base64url }\n"
+	    "export \"https://example.com/r\\$oles\" { as = \"R\" join = \"\\\"\" }\n",
 };
 
 START_TEST(what_is_printed_reads_back_as_the_same_configuration)
@@ -733,7 +824,8 @@ assert_orderly(const char *text, size_t len)
 /* SR-92 */
 START_TEST(a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order)
 {
-	static const char text[] = "# c\ndomain = \"a.example\" /* d */\naudience = { 'x', \"y\\\"\" } // e\n"
+	static const char text[] = "policy p{claim c{equals=1}any{scope=s}}location /a{policy=p}site b{domains=b}export c{as=X}\n"
+	    "# c\ndomain = \"a.example\" /* d */\naudience = { 'x', \"y\\\"\" } // e\n"
 	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n";
 	static const char bytes[] = "\0\n\"'\\{}=,#/*$ a1\xff";
 	char copy[sizeof(text)];
@@ -786,7 +878,11 @@ START_TEST(the_installed_sample_is_a_configuration)
 	from = (struct bg_conf_sources){ .file = "f", .environ = no_environ };
 	ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
 	ck_assert_str_eq(report, "");
-	ck_assert_uint_eq(conf->n_issuers, 2);
+	ck_assert_uint_eq(conf->n_issuers, 3);
+	ck_assert_uint_eq(conf->n_sites, 1);
+	ck_assert_uint_eq(conf->n_policies, 2);
+	ck_assert_uint_eq(conf->n_locations, 2);
+	ck_assert_uint_eq(conf->n_exports, plain->n_exports + 1);
 	ck_assert_str_eq(conf->issuers[0].jwks_uri, "https://tenant.eu.auth0.com/.well-known/jwks.json");
 	ck_assert_str_eq(conf->issuers[1].jwks_uri, "https://idp.example.com/realms/main/keys");
 	ck_assert_uint_eq(conf->n_listen, 2);
@@ -799,6 +895,12 @@ START_TEST(the_installed_sample_is_a_configuration)
 	ck_assert_int_eq(conf->refresh_cooldown, plain->refresh_cooldown);
 	ck_assert_int_eq(conf->threads, plain->threads);
 	ck_assert_int_eq(conf->log_level, plain->log_level);
+	ck_assert_int_eq(conf->missing_status, plain->missing_status);
+	ck_assert_int_eq(conf->compat, plain->compat);
+	ck_assert_int_eq(conf->preflight, plain->preflight);
+	ck_assert_str_eq(conf->user_claim, plain->user_claim);
+	ck_assert_int_eq(conf->export_defaults, plain->export_defaults);
+	ck_assert_int_eq(conf->export_json, plain->export_json);
 	free(report);
 	free(text);
 	bg_conf_free(conf);
@@ -823,7 +925,7 @@ START_TEST(a_gate_is_built_from_the_configuration)
 	struct bg_gate *gate;
 
 	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), 0);
-	ck_assert_str_eq(gate->realm, "r");
+	ck_assert_str_eq(gate->answers.realm, "r");
 	ck_assert_int_eq(gate->leeway, 7);
 	ck_assert_uint_eq(gate->n_issuers, 2);
 	ck_assert_str_eq(gate->issuers[0].name, "https://a.example/");
@@ -841,7 +943,6 @@ START_TEST(a_gate_is_built_from_the_configuration)
 }
 END_TEST
 
-/* Whatever a caller put together by hand: no gate is built that would let more in than was written out (SR-40, SR-3). */
 /* An issuer that does not answer until it is let. */
 static sem_t let_answer;
 
@@ -899,6 +1000,7 @@ START_TEST(the_first_request_waits_for_the_keys)	/* users.md row 2 */
 }
 END_TEST
 
+/* Whatever a caller put together by hand: no gate is built that would let more in than was written out (SR-40, SR-3). */
 START_TEST(no_gate_is_built_without_audience_algorithm_or_a_way_to_keys)
 {
 	static const struct bg_fetcher fetcher = { never };
@@ -933,6 +1035,217 @@ START_TEST(no_gate_is_built_without_audience_algorithm_or_a_way_to_keys)
 	ck_assert_int_eq(bg_conf_build(conf, &fetcher, &gate, &err), -1);
 	ck_assert_ptr_null(gate);
 	ck_assert_str_eq(err.detail, "f:2: algorithm none is not known");
+	bg_conf_free(conf);
+}
+END_TEST
+
+static struct bg_gate *
+build(const struct bg_conf *conf)
+{
+	static const struct bg_fetcher fetcher = { never };
+	struct bg_error err = { BG_R_OK, "" };
+	struct bg_gate *gate;
+
+	ck_assert_msg(bg_conf_build(conf, &fetcher, &gate, &err) == 0, "%s", err.detail);
+	return gate;
+}
+
+START_TEST(conditions_become_rules_that_add_up)
+{
+	struct bg_conf *conf = load_good(rules, "");
+	struct bg_gate *gate = build(conf);
+	const struct bg_policies *all = &gate->policies;
+	const struct bg_rule *rule, *any;
+
+	ck_assert_uint_eq(all->n_policies, 2);
+	ck_assert_str_eq(all->policies[0].name, "messages");
+	rule = &all->policies[0].rule;
+	ck_assert_int_eq(rule->kind, BG_RULE_ALL);
+	ck_assert_uint_eq(rule->n_rules, 3);
+	ck_assert_int_eq(rule->rules[0].kind, BG_RULE_SCOPE);
+	ck_assert_uint_eq(rule->rules[0].n_values, 2);
+	ck_assert_str_eq(rule->rules[0].values[1], "write:messages");
+	ck_assert_int_eq(rule->rules[1].kind, BG_RULE_ANY_SCOPE);
+	ck_assert_int_eq(rule->rules[2].kind, BG_RULE_PERMISSION);
+
+	rule = &all->policies[1].rule;
+	ck_assert_int_eq(rule->kind, BG_RULE_ALL);
+	ck_assert_uint_eq(rule->n_rules, 5);
+	ck_assert_int_eq(rule->rules[0].kind, BG_RULE_ALL);
+	ck_assert_int_eq(rule->rules[0].rules[0].kind, BG_RULE_REF);
+	ck_assert_ptr_eq(rule->rules[0].rules[0].ref, &all->policies[0].rule);
+	ck_assert_int_eq(rule->rules[1].rules[0].kind, BG_RULE_EQUALS);
+	ck_assert_str_eq(rule->rules[1].rules[0].claim, "org_id");
+	ck_assert_uint_eq(rule->rules[1].rules[0].n_values, 2);
+	ck_assert_int_eq(rule->rules[2].kind, BG_RULE_ALL);
+	ck_assert_uint_eq(rule->rules[2].n_rules, 4);
+	ck_assert_int_eq(rule->rules[2].rules[0].kind, BG_RULE_CONTAINS);
+	ck_assert_str_eq(rule->rules[2].rules[0].values[1], "the \\ other");
+	ck_assert_int_eq(rule->rules[2].rules[1].kind, BG_RULE_ANY_OF);
+	ck_assert_int_eq(rule->rules[2].rules[2].kind, BG_RULE_MATCHES);
+	ck_assert(bg_regex_matches(rule->rules[2].rules[2].regex, BG_SLICE("a--7")));
+	ck_assert(!bg_regex_matches(rule->rules[2].rules[2].regex, BG_SLICE("a--7x")));
+	ck_assert_int_eq(rule->rules[2].rules[3].kind, BG_RULE_PRESENT);
+	ck_assert_str_eq(rule->rules[2].rules[3].claim, "https://example.com/roles");
+	any = &rule->rules[3];
+	ck_assert_int_eq(any->kind, BG_RULE_ANY);
+	ck_assert_uint_eq(any->n_rules, 5);	/* each member is one alternative */
+	ck_assert_ptr_eq(any->rules[0].rules[0].ref, &all->policies[0].rule);
+	ck_assert_int_eq(any->rules[1].kind, BG_RULE_SCOPE);
+	ck_assert_str_eq(any->rules[2].rules[0].values[0], "1");
+	ck_assert_int_eq(any->rules[3].kind, BG_RULE_ALL);
+	ck_assert_uint_eq(any->rules[3].n_rules, 2);
+	ck_assert_int_eq(any->rules[4].rules[0].kind, BG_RULE_ABSENT);
+	ck_assert_str_eq(any->rules[4].rules[0].claim, "q");
+	ck_assert_int_eq(rule->rules[4].kind, BG_RULE_ANY);
+
+	ck_assert_uint_eq(all->n_locations, 4);
+	ck_assert_str_eq(all->locations[0].path, "/api");
+	ck_assert(!all->locations[0].says_auth);
+	ck_assert_uint_eq(all->locations[0].n_methods, 0);
+	ck_assert_uint_eq(all->locations[0].n_policies, 2);
+	ck_assert_ptr_eq(all->locations[0].policies[0], &all->policies[1]);
+	ck_assert_ptr_eq(all->locations[0].policies[1], &all->policies[0]);
+	ck_assert_int_eq(all->locations[0].rule.kind, BG_RULE_ALL);
+	ck_assert_uint_eq(all->locations[0].rule.n_rules, 3);
+	ck_assert_int_eq(all->locations[0].rule.rules[0].kind, BG_RULE_SCOPE);
+	ck_assert(all->locations[1].says_auth);
+	ck_assert_int_eq(all->locations[1].auth, BG_AUTH_REQUIRED);
+	ck_assert_str_eq(all->locations[1].methods[1], "HEAD");
+	ck_assert_int_eq(all->locations[2].auth, BG_AUTH_NONE);
+	ck_assert_int_eq(all->locations[3].auth, BG_AUTH_OPTIONAL);
+	ck_assert_int_eq(all->locations[3].rule.kind, BG_RULE_ALL);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+static const struct bg_issuer *
+issuer_in(const struct bg_gate *gate, const char *name)
+{
+	for (size_t i = 0; i < gate->n_issuers; i++)
+		if (strcmp(gate->issuers[i].name, name) == 0)
+			return &gate->issuers[i];
+	ck_abort_msg("no issuer %s", name);
+	return NULL;
+}
+
+START_TEST(a_site_has_issuers_that_speak_for_it_alone)
+{
+	struct bg_conf *conf = load_good(GOOD "require_typ = 'at+jwt' algorithms = ES256\n"
+	    "issuer \"https://idp.example/\" { require_typ = JWT audience = idp }\n"
+	    "site API.one.example { domains = { both.example, one.example } issuers = \"https://idp.example/\" audience = site }\n"
+	    "site two.example { domains = both.example audience = site }\n",
+	    "f:5: remark: site \"API.one.example\" is written with capitals; they were made small\n");
+	struct bg_gate *gate = build(conf);
+	const struct bg_issuer *issuer;
+
+	ck_assert_uint_eq(gate->n_issuers, 4);
+	issuer = issuer_in(gate, "https://tenant.eu.auth0.com/");
+	ck_assert_uint_eq(issuer->n_sites, 0);
+	ck_assert_str_eq(issuer->require_typ, "at+jwt");
+	issuer = issuer_in(gate, "https://both.example/");
+	ck_assert_uint_eq(issuer->n_sites, 2);
+	ck_assert_str_eq(issuer->sites[0], "api.one.example");
+	ck_assert_str_eq(issuer->sites[1], "two.example");
+	ck_assert_uint_eq(issuer->n_audiences, 1);
+	ck_assert_str_eq(issuer->audiences[0], "site");
+	ck_assert_str_eq(issuer->require_typ, "at+jwt");
+	ck_assert_ptr_eq(issuer->algs[0], bg_alg_find(BG_SLICE("ES256")));
+	issuer = issuer_in(gate, "https://one.example/");
+	ck_assert_uint_eq(issuer->n_sites, 1);
+	issuer = issuer_in(gate, "https://idp.example/");
+	ck_assert_uint_eq(issuer->n_sites, 1);
+	ck_assert_str_eq(issuer->audiences[0], "idp");
+	ck_assert_str_eq(issuer->require_typ, "JWT");
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* design.md section 3 */
+START_TEST(an_export_takes_the_place_of_the_default_one)
+{
+	struct bg_conf *conf = load_good(GOOD "user_claim = email export_json = true\n"
+	    "export \"/realm_access/roles\" { join = ' ' encoding = base64url }\nexport scope { as = SCOPES }\n", "");
+	struct bg_gate *gate = build(conf);
+	const struct bg_exports *exports = &gate->exports;
+
+	ck_assert_uint_eq(exports->n_exports, 13);
+	for (size_t i = 0; i < 12; i++) {
+		bool scope = strcmp(exports->exports[i].claim, "scope") == 0;
+
+		ck_assert_str_eq(exports->exports[i].claim, bg_export_defaults[i]);
+		ck_assert(scope == (strcmp(exports->exports[i].name, "SCOPES") == 0));
+		ck_assert(scope || strncmp(exports->exports[i].name, "CLAIM_", 6) == 0);
+	}
+	ck_assert_str_eq(exports->exports[12].claim, "/realm_access/roles");
+	ck_assert_str_eq(exports->exports[12].name, "CLAIM_ROLES");
+	ck_assert_str_eq(exports->exports[12].join, " ");
+	ck_assert_int_eq(exports->exports[12].encoding, BG_ENCODING_BASE64URL);
+	ck_assert_str_eq(exports->user_claim, "email");
+	ck_assert(exports->json);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+
+	conf = load_good(GOOD "export_defaults = false\nexport iss { as = CLAIM_SUB }\n", "");
+	gate = build(conf);
+	ck_assert_uint_eq(gate->exports.n_exports, 1);
+	ck_assert_str_eq(gate->exports.exports[0].name, "CLAIM_SUB");
+	ck_assert(!gate->exports.json);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(as_many_exports_as_an_answer_can_hold_are_taken)
+{
+	char text[8192] = GOOD;
+	struct bg_conf *conf;
+
+	for (size_t i = 0; i < 64 - 12; i++)	/* one more is tests/conf/export-too-many */
+		bg_format(text + strlen(text), sizeof(text) - strlen(text), "export \"c%zu\" { }\n", i);
+	conf = load_good(text, "");
+	ck_assert_uint_eq(conf->n_exports, 64);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* requirements/sdk-parity.md section 7.2 */
+static const struct { const char *text; bool auth0; int missing; int64_t leeway; } compats[] = {
+	{ "",                                                    false, 401, 30 },
+	{ "compat = none\n",                                     false, 401, 30 },
+	{ "missing_status = 400\n",                              false, 400, 30 },
+	{ "compat = auth0\n",                                    true,  400, 0 },
+	{ "compat = auth0\nmissing_status = 401\n",              true,  401, 0 },
+	{ "leeway = 30s\ncompat = \"auth0\"\n",                  true,  400, 30 },
+};
+
+START_TEST(compat_changes_what_was_not_said_and_no_more)
+{
+	char text[256];
+	struct bg_conf *conf;
+	struct bg_gate *gate;
+
+	bg_format(text, sizeof(text), GOOD "%s", compats[_i].text);
+	conf = load_good(text, "");
+	gate = build(conf);
+	ck_assert_msg(gate->answers.auth0 == compats[_i].auth0, "%s", compats[_i].text);
+	ck_assert_int_eq(gate->answers.missing_status, compats[_i].missing);
+	ck_assert_int_eq(gate->leeway, compats[_i].leeway);
+	ck_assert(!gate->policies.preflight);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(preflights_pass_only_where_it_was_said)
+{
+	struct bg_conf *conf = load_good(GOOD "preflight = true\n", "");
+	struct bg_gate *gate = build(conf);
+
+	ck_assert(gate->policies.preflight);
+	bg_gate_free(gate);
 	bg_conf_free(conf);
 }
 END_TEST
@@ -991,6 +1304,12 @@ main(void)
 	tcase_add_test(tc, a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order);
 	tcase_add_test(tc, the_installed_sample_is_a_configuration);
 	tcase_add_test(tc, a_gate_is_built_from_the_configuration);
+	tcase_add_test(tc, conditions_become_rules_that_add_up);
+	tcase_add_test(tc, a_site_has_issuers_that_speak_for_it_alone);
+	tcase_add_test(tc, an_export_takes_the_place_of_the_default_one);
+	tcase_add_test(tc, as_many_exports_as_an_answer_can_hold_are_taken);
+	tcase_add_loop_test(tc, compat_changes_what_was_not_said_and_no_more, 0, N(compats));
+	tcase_add_test(tc, preflights_pass_only_where_it_was_said);
 	tcase_add_test(tc, the_first_request_waits_for_the_keys);
 	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
 	suite_add_tcase(suite, tc);

@@ -1,8 +1,32 @@
 #include "core/export.h"
 
+#include <stdint.h>
+
 #include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/run.h"
+
+/* What is exported unless told otherwise, as conf/build.c makes it. */
+static struct bg_export list[16];
+static struct bg_exports exports = { .exports = list, .user_claim = (char[]){ "sub" } };
+static char names[16][32];
+
+static void
+make_exports(void)
+{
+	for (size_t i = 0; bg_export_defaults[i] != NULL; i++) {
+		struct bg_slice name;
+		struct bg_buf buf;
+
+		bg_buf_init(&buf, sizeof(names[0]) - 1);
+		bg_export_name(bg_export_defaults[i], &buf);
+		ck_assert_int_eq(bg_buf_finish(&buf, &name, NULL), 0);
+		bg_format(names[i], sizeof(names[i]), "%s", name.ptr);
+		bg_buf_clear(&buf);
+		list[i] = (struct bg_export){ .claim = (char *)(uintptr_t)bg_export_defaults[i], .name = names[i] };
+		exports.n_exports = i + 1;
+	}
+}
 
 /* The variables of a payload as "NAME=value\n" lines in buf. */
 static void
@@ -13,11 +37,12 @@ export_of(const char *payload, struct bg_buf *lines, int want)
 	struct bg_claims claims;
 	struct bg_buf out;
 
+	make_exports();
 	ck_assert_msg(token.payload != NULL, "%s", payload);
 	ck_assert_msg(bg_claims_read(&token, &claims, NULL) == 0, "%s", payload);
 	bg_buf_init(&out, BG_ANSWER_MAX);
 	bg_buf_init(lines, 2 * BG_ANSWER_MAX);
-	ck_assert_int_eq(bg_export(&claims, &out, NULL), want);
+	ck_assert_int_eq(bg_export(&exports, &claims, &out, NULL), want);
 	rest = (struct bg_slice){ out.data, want == 0 ? out.len : 0 };
 	while (bg_export_next(&rest, &name, &value)) {
 		bg_buf_put(lines, name);
@@ -108,6 +133,155 @@ START_TEST(what_no_server_takes_is_left_out)
 }
 END_TEST
 
+static const struct { const char *claim, *variable; } variables[] = {
+	{ "sub", "CLAIM_SUB" }, { "org_id", "CLAIM_ORG_ID" }, { "/realm_access/roles", "CLAIM_ROLES" }, { "x-y.z", "CLAIM_X_Y_Z" },
+	{ "https://e.example/roles", "CLAIM_HTTPS___E_EXAMPLE_ROLES" }, { "/a~1b", "CLAIM_A_1B" }, { "R\xc3\xb6le", "CLAIM_R__LE" },
+	{ "a\r\nb", "CLAIM_A__B" }, { "9", "CLAIM_9" }, { "", "CLAIM_" }, { "/", "CLAIM_" }, { "a b=c:", "CLAIM_A_B_C_" },
+};
+
+START_TEST(a_claim_makes_a_name_of_capitals_and_digits)	/* SR-80 */
+{
+	struct bg_slice name;
+	struct bg_buf buf;
+
+	bg_buf_init(&buf, 256);
+	bg_export_name(variables[_i].claim, &buf);
+	ck_assert_int_eq(bg_buf_finish(&buf, &name, NULL), 0);
+	ck_assert_str_eq(name.ptr, variables[_i].variable);
+	ck_assert_msg(bg_export_name_wrong(name.ptr) == NULL, "%s", name.ptr);
+	bg_buf_clear(&buf);
+}
+END_TEST
+
+START_TEST(a_variable_cannot_take_the_name_of_another_thing)	/* SR-80, SR-81 */
+{
+	static const char *const good[] = { "ROLES", "CLAIM_SUB", "X", "A1", "_X", "ORG_ID", "HTTP", "USER_ID", "PATROL", "ENVIRONMENT", "LANGUAGE" };
+	static const char *const bad[] = { "", "1A", "roles", "Roles", "A-B", "A B", "A=B", "A\nB", "A:", "R\xc3\x96LE", "HTTP_X", "HTTP_HOST",
+		"HTTP_AUTHORIZATION", "HTTP_PROXY", "HTTPS", "REDIRECT_X", "REDIRECT_HTTP_X", "BEARERGATE_SCOPE", "SSL_CLIENT_CERT",
+		"CONTENT_LENGTH", "CONTENT_TYPE", "PATH", "PATH_INFO", "PATH_TRANSLATED", "QUERY_STRING", "REMOTE_USER", "REMOTE_ADDR",
+		"REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "SCRIPT_FILENAME", "SERVER_NAME", "SERVER_PROTOCOL", "GATEWAY_INTERFACE",
+		"AUTH_TYPE", "DOCUMENT_ROOT", "CONTEXT_PREFIX", "CLAIMS_JSON", "FCGI_ROLE", "UNIQUE_ID", "LD_PRELOAD", "LD_LIBRARY_PATH",
+		"DYLD_INSERT_LIBRARIES", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "PS4", "PERL5OPT", "PERL5LIB", "PYTHONPATH", "RUBYOPT",
+		"NODE_OPTIONS", "PHPRC", "PHP_VALUE", "LUA_PATH", "TZ", "HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "SHELL", "GCONV_PATH",
+		"MALLOC_CHECK_", "GLIBC_TUNABLES", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENSSL_CONF", "SSLKEYLOGFILE", "CURL_CA_BUNDLE",
+		"GIT_SSH_COMMAND", "CLASSPATH", "JAVA_TOOL_OPTIONS", "NLSPATH", "HOSTALIASES", "RES_OPTIONS" };
+	char name[130];
+
+	for (int i = 0; i < N(good); i++)
+		ck_assert_msg(bg_export_name_wrong(good[i]) == NULL, "%s: %s", good[i], bg_export_name_wrong(good[i]));
+	for (int i = 0; i < N(bad); i++)
+		ck_assert_msg(bg_export_name_wrong(bad[i]) != NULL, "%s", bad[i]);
+	memset(name, 'X', sizeof(name));
+	name[128] = '\0';
+	ck_assert_ptr_null(bg_export_name_wrong(name));
+	name[128] = 'X';
+	name[129] = '\0';
+	ck_assert_ptr_nonnull(bg_export_name_wrong(name));
+}
+END_TEST
+
+static const struct { const char *name; struct bg_exports exports; const char *payload, *lines; } ways[] = {
+#define ONE(...)	{ .exports = (struct bg_export[]){ { __VA_ARGS__ } }, .n_exports = 1 }
+#define CLAIM(text)	.claim = (char[]){ text }, .name = (char[]){ "X" }
+	{ "nothing said", { .json = false }, "{\"sub\":\"s\"}", "AUTH_TYPE=Bearer\n" },
+	{ "missing", ONE(CLAIM("x")), "{}", "AUTH_TYPE=Bearer\n" },
+	{ "joined", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":[\"a\",\"b\"]}", "AUTH_TYPE=Bearer\nX=a b\n" },
+	{ "joined by a word", ONE(CLAIM("x"), .join = (char[]){ ", " }), "{\"x\":[\"a\",\"b\",1,true]}", "AUTH_TYPE=Bearer\nX=a, b, 1, true\n" },
+	{ "joined, one", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":[\"a\"]}", "AUTH_TYPE=Bearer\nX=a\n" },
+	{ "joined, none", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":[]}", "AUTH_TYPE=Bearer\nX=\n" },
+	{ "joined, but a string", ONE(CLAIM("x"), .join = (char[]){ "," }), "{\"x\":\"a\"}", "AUTH_TYPE=Bearer\nX=a\n" },
+	/* an entry that holds the separator would be two */
+	{ "not joined: the separator within", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":[\"user\",\"not admin\"]}",
+	    "AUTH_TYPE=Bearer\nX=[\"user\",\"not admin\"]\n" },
+	{ "not joined: an array within", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":[\"a\",[\"b\"]]}",
+	    "AUTH_TYPE=Bearer\nX=[\"a\",[\"b\"]]\n" },
+	{ "not joined: an object", ONE(CLAIM("x"), .join = (char[]){ " " }), "{\"x\":{\"a\":1}}", "AUTH_TYPE=Bearer\nX={\"a\":1}\n" },
+	{ "joined and encoded", ONE(CLAIM("x"), .join = (char[]){ "\n" }), "{\"x\":[\"a\",\"b\\r\"]}", "AUTH_TYPE=Bearer\nX=a%0Ab%0D\n" },	/* SR-82 */
+	{ "by pointer", ONE(CLAIM("/r/roles/0")), "{\"r\":{\"roles\":[\"admin\"]}}", "AUTH_TYPE=Bearer\nX=admin\n" },
+	{ "by pointer, nothing there", ONE(CLAIM("/r/roles/1")), "{\"r\":{\"roles\":[\"admin\"]}}", "AUTH_TYPE=Bearer\n" },
+	{ "by the name of a URL", ONE(CLAIM("https://e.example/x")), "{\"https://e.example/x\":\"v\"}", "AUTH_TYPE=Bearer\nX=v\n" },
+	{ "base64url", ONE(CLAIM("x"), .encoding = BG_ENCODING_BASE64URL), "{\"x\":\"Cem \xc3\x96zdemir\"}", "AUTH_TYPE=Bearer\nX=Q2VtIMOWemRlbWly\n" },
+	{ "base64url of nothing", ONE(CLAIM("x"), .encoding = BG_ENCODING_BASE64URL), "{\"x\":\"\"}", "AUTH_TYPE=Bearer\nX=\n" },
+	{ "base64url of an array", ONE(CLAIM("x"), .encoding = BG_ENCODING_BASE64URL), "{\"x\":[1]}", "AUTH_TYPE=Bearer\nX=WzFd\n" },
+	{ "base64url, joined", ONE(CLAIM("x"), .encoding = BG_ENCODING_BASE64URL, .join = (char[]){ " " }), "{\"x\":[\"a\",\"b\"]}",
+	    "AUTH_TYPE=Bearer\nX=YSBi\n" },
+	{ "a user by another claim", { .user_claim = (char[]){ "email" } }, "{\"sub\":\"s\",\"email\":\"m@x\"}", "REMOTE_USER=m@x\nAUTH_TYPE=Bearer\n" },
+	{ "a user by pointer", { .user_claim = (char[]){ "/act/sub" } }, "{\"act\":{\"sub\":\"robot\"}}", "REMOTE_USER=robot\nAUTH_TYPE=Bearer\n" },
+	{ "a user that is a number", { .user_claim = (char[]){ "uid" } }, "{\"uid\":1000}", "REMOTE_USER=1000\nAUTH_TYPE=Bearer\n" },
+	{ "a user that is missing", { .user_claim = (char[]){ "email" } }, "{\"sub\":\"s\"}", "AUTH_TYPE=Bearer\n" },
+	{ "a user that is an array", { .user_claim = (char[]){ "email" } }, "{\"email\":[\"admin\"]}", "AUTH_TYPE=Bearer\n" },
+	{ "a user that is true", { .user_claim = (char[]){ "email" } }, "{\"email\":true}", "AUTH_TYPE=Bearer\n" },
+	{ "a user that is null", { .user_claim = (char[]){ "email" } }, "{\"email\":null}", "AUTH_TYPE=Bearer\n" },
+	{ "all claims", { .json = true }, "{\"a\":\"\xc3\x96\\n%\",\"b\":[1]}",
+	    "AUTH_TYPE=Bearer\nCLAIMS_JSON={\"a\":\"\\u00D6\\n%25\",\"b\":[1]}\n" },
+#undef ONE
+#undef CLAIM
+};
+
+START_TEST(a_claim_goes_out_the_way_the_export_says)
+{
+	struct bg_claims claims = { .all = json_loads(ways[_i].payload, 0, NULL) };
+	struct bg_slice rest, name, value, text;
+	struct bg_buf out, lines;
+
+	ck_assert_msg(claims.all != NULL, "%s", ways[_i].payload);
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	bg_buf_init(&lines, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_export(&ways[_i].exports, &claims, &out, NULL), 0);
+	rest = (struct bg_slice){ out.data, out.len };
+	while (bg_export_next(&rest, &name, &value)) {
+		bg_buf_put(&lines, name);
+		bg_buf_put_char(&lines, '=');
+		bg_buf_put(&lines, value);
+		bg_buf_put_char(&lines, '\n');
+	}
+	ck_assert_int_eq(bg_buf_finish(&lines, &text, NULL), 0);
+	ck_assert_msg(strcmp(text.ptr, ways[_i].lines) == 0, "%s:\n%s", ways[_i].name, text.ptr);
+	bg_buf_clear(&lines);
+	bg_buf_clear(&out);
+	json_decref((json_t *)(uintptr_t)claims.all);
+}
+END_TEST
+
+START_TEST(nobody_is_known_by_any_name)	/* SR-84 */
+{
+	static const char lines[] = "REMOTE_USER\0\0AUTH_TYPE\0\0CLAIM_ISS\0\0";
+	static const char end[] = "CLAIM_ORG_ID\0\0CLAIMS_JSON\0";
+	struct bg_exports all;
+	struct bg_buf out;
+
+	make_exports();
+	all = exports;
+	all.json = true;
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_export(&all, NULL, &out, NULL), 0);
+	ck_assert_uint_gt(out.len, sizeof(lines) + sizeof(end));
+	ck_assert_int_eq(memcmp(out.data, lines, sizeof(lines) - 1), 0);
+	ck_assert_int_eq(memcmp(out.data + out.len - sizeof(end), end, sizeof(end)), 0);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_full_is_a_failure)
+{
+	struct bg_claims claims = { .all = json_pack("{s:s,s:s}", "sub", "somebody", "jti", "something") };
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	make_exports();
+	for (size_t max = 0; max < 80; max++) {
+		bg_buf_init(&out, max);
+		bg_error_clear(&err);
+		if (bg_export(&exports, &claims, &out, &err) == 0)
+			ck_assert_uint_ge(max, 70);
+		else
+			ck_assert_int_eq(err.reason, BG_R_INTERNAL);
+		bg_buf_clear(&out);
+	}
+	json_decref((json_t *)(uintptr_t)claims.all);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -117,6 +291,11 @@ main(void)
 	tcase_add_loop_test(tc, claims_become_variables_of_printable_ascii, 0, N(cases));
 	tcase_add_test(tc, every_control_character_is_encoded);
 	tcase_add_test(tc, what_no_server_takes_is_left_out);
+	tcase_add_loop_test(tc, a_claim_makes_a_name_of_capitals_and_digits, 0, N(variables));
+	tcase_add_test(tc, a_variable_cannot_take_the_name_of_another_thing);
+	tcase_add_loop_test(tc, a_claim_goes_out_the_way_the_export_says, 0, N(ways));
+	tcase_add_test(tc, nobody_is_known_by_any_name);
+	tcase_add_test(tc, an_answer_that_is_full_is_a_failure);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

@@ -4,8 +4,10 @@
 
 #include <check.h>
 #include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "core/b64url.h"
 #include "core/jwks.h"
@@ -17,70 +19,206 @@
 
 #define CLAIMS	"{\"iss\":\"https://id.example/\",\"exp\":2000000000}"
 
-static const int bits[BG_MINT_KEYS] = {
-	[BG_MINT_KEY_A] = 2048, [BG_MINT_KEY_B] = 2048, [BG_MINT_KEY_LONG] = 3072, [BG_MINT_KEY_SHORT] = 1024,
+/* What the keys are, and what a signature by them is. */
+static const struct { const char *type, *alg, *digest; int bits; long signature; } facts[BG_MINT_KEYS] = {
+	[BG_MINT_KEY_A]       = { "RSA", "RS256", "SHA256", 2048, 256 },
+	[BG_MINT_KEY_B]       = { "RSA", "RS256", "SHA256", 2048, 256 },
+	[BG_MINT_KEY_LONG]    = { "RSA", "RS256", "SHA256", 3072, 384 },
+	[BG_MINT_KEY_SHORT]   = { "RSA", "RS256", "SHA256", 1024, 128 },
+	[BG_MINT_KEY_P256]    = { "EC", "ES256", "SHA256", 256, 64 },
+	[BG_MINT_KEY_P384]    = { "EC", "ES384", "SHA384", 384, 96 },
+	[BG_MINT_KEY_P521]    = { "EC", "ES512", "SHA512", 521, 132 },
+	[BG_MINT_KEY_ED25519] = { "OKP", "EdDSA", NULL, 256, 64 },
 };
 
-/* A public key of n and e of a JWK, by OpenSSL alone. */
-static EVP_PKEY *
-public_key(const json_t *jwk)
+/* A member in base64url, of exactly len bytes where that is not 0.  Returns how many. */
+static long
+member(const json_t *jwk, const char *name, unsigned char *dst, long len)
 {
-	unsigned char n[1024], e[8];
-	long n_len = bg_b64url_decode(n, bg_json_string(json_object_get(jwk, "n")));
-	long e_len = bg_b64url_decode(e, bg_json_string(json_object_get(jwk, "e")));
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	EVP_PKEY *pkey = NULL;
+	long n = bg_b64url_decode(dst, bg_json_string(json_object_get(jwk, name)));
 
-	ck_assert_int_gt(n_len, 0);
-	ck_assert_int_ne(n[0], 0);	/* RFC 7518 section 2: no leading zero */
-	ck_assert_int_eq(e_len, 3);
-	/* OSSL_PARAM wants numbers in the machine's order */
-	for (long i = 0; i < n_len / 2; i++) {
-		unsigned char c = n[i];
+	ck_assert_int_gt(n, 0);
+	ck_assert_msg(len == 0 || n == len, "%s has %ld bytes", name, n);
+	return n;
+}
 
-		n[i] = n[n_len - 1 - i];
-		n[n_len - 1 - i] = c;
+/* OSSL_PARAM wants numbers in the machine's order. */
+static void
+turn(unsigned char *bytes, long len)
+{
+	for (long i = 0; i < len / 2; i++) {
+		unsigned char c = bytes[i];
+
+		bytes[i] = bytes[len - 1 - i];
+		bytes[len - 1 - i] = c;
 	}
-	ck_assert_mem_eq(e, "\1\0\1", 3);	/* 65537, the same in both orders */
+}
 
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, (size_t)n_len),
-		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, (size_t)e_len),
-		OSSL_PARAM_construct_end()
-	};
+/* The public key of a JWK by OpenSSL alone. */
+static EVP_PKEY *
+public_key(const json_t *jwk, enum bg_mint_key which)
+{
+	unsigned char n[1024], e[8], point[1 + 2 * 66] = { 4 };
+	bool is_rsa = strcmp(facts[which].type, "RSA") == 0;
+	OSSL_PARAM params[3] = { OSSL_PARAM_END, OSSL_PARAM_END, OSSL_PARAM_END };
+	char curve[16];
+	EVP_PKEY_CTX *ctx;
+	EVP_PKEY *pkey = NULL;
+	long len;
 
+	if (strcmp(facts[which].type, "OKP") == 0) {
+		ck_assert_str_eq(json_string_value(json_object_get(jwk, "crv")), "Ed25519");
+		member(jwk, "x", n, 32);	/* RFC 8037 section 2 */
+		return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, n, 32);
+	}
+	if (is_rsa) {
+		len = member(jwk, "n", n, 0);
+		ck_assert_int_ne(n[0], 0);	/* RFC 7518 section 2: no leading zero */
+		turn(n, len);
+		member(jwk, "e", e, 3);
+		ck_assert_mem_eq(e, "\1\0\1", 3);	/* 65537, the same in both orders */
+		params[0] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, (size_t)len);
+		params[1] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, 3);
+	} else {
+		len = facts[which].signature / 2;	/* RFC 7518 section 6.2.1.2: as long as the field */
+		member(jwk, "x", point + 1, len);
+		member(jwk, "y", point + 1 + len, len);
+		bg_format(curve, sizeof(curve), "%s", json_string_value(json_object_get(jwk, "crv")));
+		params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0);
+		params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, (size_t)(1 + 2 * len));
+	}
+	ctx = EVP_PKEY_CTX_new_from_name(NULL, facts[which].type, NULL);
 	ck_assert_int_eq(EVP_PKEY_fromdata_init(ctx), 1);
 	ck_assert_int_eq(EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params), 1);
 	EVP_PKEY_CTX_free(ctx);
 	return pkey;
 }
 
-START_TEST(openssl_verifies_a_token_with_n_and_e_of_its_jwk)	/* RFC 7515 section 5.1, RFC 7518 section 3.3 */
+/* r and s as OpenSSL wants them; returns the length.  RFC 7518 section 3.4 is the way there. */
+static long
+to_der(unsigned char *signature, long len)
 {
-	char *compact = bg_mint_token((enum bg_mint_key)_i, NULL, CLAIMS);
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	unsigned char *at = signature;
+
+	ECDSA_SIG_set0(sig, BN_bin2bn(signature, (int)len / 2, NULL), BN_bin2bn(signature + len / 2, (int)len / 2, NULL));
+	len = i2d_ECDSA_SIG(sig, &at);
+	ECDSA_SIG_free(sig);
+	return len;
+}
+
+static int
+openssl_verify(EVP_PKEY *pkey, const char *digest, bool pss, const unsigned char *signature, long len, const char *text,
+    size_t text_len)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx;
+	int rc;
+
+	ck_assert_int_eq(EVP_DigestVerifyInit_ex(ctx, &pctx, digest, NULL, NULL, pkey, NULL), 1);
+	if (pss) {
+		ck_assert_int_eq(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING), 1);
+		ck_assert_int_eq(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, EVP_MD_get_size(EVP_get_digestbyname(digest))), 1);
+	}
+	rc = EVP_DigestVerify(ctx, signature, (size_t)len, (const unsigned char *)text, text_len);
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+START_TEST(openssl_verifies_a_token_with_the_members_of_its_jwk)	/* RFC 7515 section 5.1, RFC 7518 section 3 */
+{
+	enum bg_mint_key which = (enum bg_mint_key)_i;
+	char *compact = bg_mint_token(which, NULL, CLAIMS);
 	char *dot = strrchr(compact, '.');
+	size_t input = (size_t)(dot - compact);
 	struct bg_error err = { 0 };
 	unsigned char signature[1024];
 	long len = bg_b64url_decode(signature, bg_slice_str(dot + 1));
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY *pkey;
 	json_t *jwk;
 
-	ck_assert_int_eq(bg_issuer_key_jwk(bg_mint_key((enum bg_mint_key)_i), NULL, &jwk, &err), 0);
-	pkey = public_key(jwk);
-	ck_assert_int_eq(EVP_PKEY_get_bits(pkey), bits[_i]);
-	ck_assert_int_eq(len, bits[_i] / 8);
-	ck_assert_int_eq(EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL), 1);
-	ck_assert_int_eq(EVP_DigestVerify(ctx, signature, (size_t)len, (unsigned char *)compact,
-	    (size_t)(dot - compact)), 1);
+	ck_assert_int_eq(bg_issuer_key_jwk(bg_mint_key(which), NULL, &jwk, &err), 0);
+	ck_assert_ptr_nonnull(pkey = public_key(jwk, which));
+	ck_assert_int_eq(EVP_PKEY_get_bits(pkey), facts[_i].bits);
+	ck_assert_int_eq(len, facts[_i].signature);
+	if (strcmp(facts[_i].type, "EC") == 0)
+		len = to_der(signature, len);
+	ck_assert_int_eq(openssl_verify(pkey, facts[_i].digest, false, signature, len, compact, input), 1);
 	/* and not one that is a byte shorter, lest the above hold for anything */
-	ck_assert_int_eq(EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL), 1);
-	ck_assert_int_ne(EVP_DigestVerify(ctx, signature, (size_t)len, (unsigned char *)compact,
-	    (size_t)(dot - compact) - 1), 1);
-	EVP_MD_CTX_free(ctx);
+	ck_assert_int_ne(openssl_verify(pkey, facts[_i].digest, false, signature, len, compact, input - 1), 1);
 	EVP_PKEY_free(pkey);
 	json_decref(jwk);
 	free(compact);
+}
+END_TEST
+
+static const struct { const char *name, *digest; bool pss; } rsa_algs[] = {
+	{ "RS256", "SHA256", false }, { "RS384", "SHA384", false }, { "RS512", "SHA512", false },
+	{ "PS256", "SHA256", true }, { "PS384", "SHA384", true }, { "PS512", "SHA512", true },
+};
+
+START_TEST(an_rsa_key_signs_by_any_of_six_algorithms)	/* RFC 7518 sections 3.3 and 3.5 */
+{
+	char *compact = bg_mint_token_as(BG_MINT_KEY_A, rsa_algs[_i].name, NULL, CLAIMS);
+	const char *dot = strrchr(compact, '.');
+	json_t *jwk = bg_mint_jwk(BG_MINT_KEY_A, NULL, NULL);
+	EVP_PKEY *pkey = public_key(jwk, BG_MINT_KEY_A);
+	struct bg_error err = { 0 };
+	unsigned char signature[1024];
+	long len = bg_b64url_decode(signature, bg_slice_str(dot + 1));
+	struct bg_token *token;
+
+	ck_assert_int_eq(len, 256);
+	for (int i = 0; i < N(rsa_algs); i++)
+		ck_assert_int_eq(openssl_verify(pkey, rsa_algs[i].digest, rsa_algs[i].pss, signature, len, compact,
+		    (size_t)(dot - compact)) == 1, i == _i);
+	ck_assert_int_eq(bg_token_parse(bg_slice_str(compact), &token, &err), 0);
+	ck_assert(bg_slice_equal(token->alg, bg_slice_str(rsa_algs[_i].name)));
+	bg_token_free(token);
+	EVP_PKEY_free(pkey);
+	json_decref(jwk);
+	free(compact);
+}
+END_TEST
+
+START_TEST(a_key_signs_by_no_algorithm_of_another_type)	/* SR-1 */
+{
+	static const char *const names[] = { "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA" };
+
+	for (int i = 0; i < N(names); i++) {
+		const struct bg_issuer_key *key = bg_mint_key((enum bg_mint_key)_i);
+		bool fits = strcmp(facts[_i].type, "RSA") == 0 ? i < 6 : strcmp(names[i], facts[_i].alg) == 0;
+		struct bg_issuer_key *other = NULL;
+		struct bg_error err = { 0 };
+		json_t *jwk;
+
+		ck_reason(bg_issuer_key_as(key, bg_issuer_alg_find(bg_slice_str(names[i])), &other, &err), err,
+		    fits ? BG_R_OK : BG_R_BAD_ALGORITHM, names[i]);
+		ck_assert_int_eq(other != NULL, fits);
+		if (!fits)
+			continue;
+		ck_assert_str_eq(bg_issuer_key_alg(other), names[i]);
+		ck_assert_str_eq(bg_issuer_key_kid(other), bg_issuer_key_kid(key));	/* the same key still */
+		ck_assert_str_eq(bg_issuer_key_alg(key), facts[_i].alg);
+		ck_assert_int_eq(bg_issuer_key_jwk(other, NULL, &jwk, &err), 0);
+		ck_assert_str_eq(json_string_value(json_object_get(jwk, "alg")), names[i]);
+		json_decref(jwk);
+		bg_issuer_key_free(other);
+	}
+}
+END_TEST
+
+START_TEST(a_key_too_short_for_its_digest_signs_nothing)	/* RFC 8017 section 9.1.1 step 3 */
+{
+	struct bg_issuer_key *key;
+	struct bg_error err = { 0 };
+	struct bg_buf token;
+
+	ck_assert_int_eq(bg_issuer_key_as(bg_mint_key(BG_MINT_KEY_SHORT), bg_issuer_alg_find(BG_SLICE("PS512")), &key, &err), 0);
+	bg_buf_init(&token, BG_MINTED_MAX);
+	ck_reason(bg_issuer_sign(key, BG_SLICE("{}"), BG_SLICE("{}"), &token, &err), err, BG_R_INTERNAL, "PS512 by 1024 bits");
+	bg_buf_clear(&token);
+	bg_issuer_key_free(key);
 }
 END_TEST
 
@@ -180,20 +318,23 @@ START_TEST(a_token_over_its_ceiling_is_an_error_and_not_half_a_token)
 }
 END_TEST
 
-START_TEST(a_jwk_has_the_public_members_and_no_private_one)	/* RFC 7517 section 4, RFC 7518 section 6.3.1 */
+START_TEST(a_jwk_has_the_public_members_and_no_private_one)	/* RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2 */
 {
-	static const char *const members[] = { "kty", "use", "alg", "kid", "n", "e" };
+	static const char *const rsa[] = { "e", "n" }, *const ec[] = { "crv", "x", "y" }, *const okp[] = { "crv", "x" };
+	const char *type = facts[_i].type;
+	const char *const *members = strcmp(type, "RSA") == 0 ? rsa : strcmp(type, "EC") == 0 ? ec : okp;
+	size_t n = members == ec ? 3 : 2;
 	struct bg_error err = { 0 };
 	json_t *jwk;
 
-	ck_assert_int_eq(bg_issuer_key_jwk(bg_mint_key(BG_MINT_KEY_A), NULL, &jwk, &err), 0);
-	ck_assert_uint_eq(json_object_size(jwk), 6);
-	for (size_t i = 0; i < 6; i++)
+	ck_assert_int_eq(bg_issuer_key_jwk(bg_mint_key((enum bg_mint_key)_i), NULL, &jwk, &err), 0);
+	ck_assert_uint_eq(json_object_size(jwk), 4 + n);
+	for (size_t i = 0; i < n; i++)
 		ck_assert_msg(json_is_string(json_object_get(jwk, members[i])), "%s", members[i]);
-	ck_assert_str_eq(json_string_value(json_object_get(jwk, "kty")), "RSA");
+	ck_assert_str_eq(json_string_value(json_object_get(jwk, "kty")), type);
 	ck_assert_str_eq(json_string_value(json_object_get(jwk, "use")), "sig");
-	ck_assert_str_eq(json_string_value(json_object_get(jwk, "alg")), "RS256");
-	ck_assert_str_eq(json_string_value(json_object_get(jwk, "e")), "AQAB");
+	ck_assert_str_eq(json_string_value(json_object_get(jwk, "alg")), facts[_i].alg);
+	ck_assert(json_is_string(json_object_get(jwk, "kid")));
 	json_decref(jwk);
 }
 END_TEST
@@ -201,16 +342,20 @@ END_TEST
 START_TEST(a_key_is_named_by_its_thumbprint_unless_told_otherwise)	/* RFC 7638 section 3 */
 {
 	const struct bg_issuer_key *key = bg_mint_key((enum bg_mint_key)_i);
-	char text[2048], want[BG_THUMBPRINT_LEN + 1] = "";
+	static const char *const others[] = { "alg", "kid", "use" };
+	char want[BG_THUMBPRINT_LEN + 1] = "", *text;
 	unsigned char hash[BG_SHA256_LEN];
 	struct bg_error err = { 0 };
-	json_t *jwk;
-	size_t len;
+	json_t *jwk, *bare;
 
 	ck_assert_int_eq(bg_issuer_key_jwk(key, NULL, &jwk, &err), 0);
-	len = bg_format(text, sizeof(text), "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}",
-	    json_string_value(json_object_get(jwk, "e")), json_string_value(json_object_get(jwk, "n")));
-	ck_assert_int_eq(bg_sha256((struct bg_slice){ text, len }, hash, &err), 0);
+	bare = json_copy(jwk);
+	for (int i = 0; i < N(others); i++)
+		json_object_del(bare, others[i]);
+	text = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
+	ck_assert_int_eq(bg_sha256(bg_slice_str(text), hash, &err), 0);
+	free(text);
+	json_decref(bare);
 	bg_b64url_encode(want, hash, sizeof(hash));
 	ck_assert_str_eq(json_string_value(json_object_get(jwk, "kid")), want);
 	ck_assert_str_eq(bg_issuer_key_kid(key), want);
@@ -245,20 +390,21 @@ END_TEST
 
 START_TEST(a_made_key_survives_being_written_and_read)
 {
+	const char *alg = facts[_i].alg;
 	struct bg_issuer_key *made, *read;
 	struct bg_error err = { 0 };
 	struct bg_slice text;
 	struct bg_buf pem;
 
-	ck_assert_msg(bg_issuer_key_make(bg_issuer_alg_find(BG_SLICE("RS256")), 0, &made, &err) == 0, "%s", err.detail);
+	ck_assert_msg(bg_issuer_key_make(bg_issuer_alg_find(bg_slice_str(alg)), 0, &made, &err) == 0, "%s", err.detail);
 	bg_buf_init(&pem, BG_PEM_MAX);
 	ck_assert_int_eq(bg_issuer_key_pem(made, &pem, &err), 0);
 	ck_assert_int_eq(bg_buf_finish(&pem, &text, &err), 0);
 	ck_assert(bg_slice_starts(text, BG_SLICE("-----BEGIN PRIVATE KEY-----\n")));	/* RFC 7468 section 10 */
 	ck_assert_msg(bg_issuer_key_parse(text, &read, &err) == 0, "%s", err.detail);
 	ck_assert_str_eq(bg_issuer_key_kid(read), bg_issuer_key_kid(made));
-	ck_assert_str_eq(bg_issuer_key_alg(read), "RS256");
-	ck_assert_str_ne(bg_issuer_key_kid(made), bg_mint_kid(BG_MINT_KEY_A));
+	ck_assert_str_eq(bg_issuer_key_alg(read), alg);
+	ck_assert_str_ne(bg_issuer_key_kid(made), bg_mint_kid((enum bg_mint_key)_i));
 	bg_issuer_key_free(made);
 	bg_issuer_key_free(read);
 	bg_buf_clear(&pem);
@@ -281,14 +427,31 @@ START_TEST(only_keys_of_a_sane_length_are_made)
 }
 END_TEST
 
+START_TEST(only_rsa_keys_come_in_lengths)
+{
+	static const char *const algs[] = { "ES256", "ES384", "ES512", "EdDSA" };
+
+	for (int i = 0; i < N(algs); i++) {
+		struct bg_issuer_key *key = NULL;
+		struct bg_error err = { 0 };
+
+		ck_reason(bg_issuer_key_make(bg_issuer_alg_find(bg_slice_str(algs[i])), 256, &key, &err), err, BG_R_BAD_JWK, algs[i]);
+		ck_assert_ptr_nonnull(strstr(err.detail, algs[i]));
+		ck_assert_ptr_null(key);
+	}
+}
+END_TEST
+
 START_TEST(an_algorithm_without_a_row_does_not_exist)	/* SR-1, SR-3 */
 {
-	static const char *const names[] = { "", "none", "None", "rs256", "RS256 ", "RS25", "HS256", "RS512" };
+	static const char *const names[] = { "", "none", "None", "rs256", "RS256 ", "RS25", "HS256", "ES256K", "ES521", "Ed25519" };
 
 	for (int i = 0; i < N(names); i++)
 		ck_assert_msg(bg_issuer_alg_find(bg_slice_str(names[i])) == NULL, "%s", names[i]);
 	ck_assert_ptr_null(bg_issuer_alg_find((struct bg_slice){ NULL, 0 }));
-	ck_assert_ptr_nonnull(bg_issuer_alg_find(BG_SLICE("RS256")));
+	/* and what the messages promise is there */
+	for (struct bg_slice rest = BG_SLICE(BG_ISSUER_ALGS), name; bg_slice_word(&rest, &name);)
+		ck_assert_msg(bg_issuer_alg_find(name) != NULL, "%.*s", BG_SLICE_ARG(name));
 }
 END_TEST
 
@@ -369,12 +532,33 @@ END_TEST
 
 START_TEST(a_key_no_algorithm_is_for_is_refused)
 {
-	char *pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"), PKCS8);
+	static const char *const curves[] = { "secp256k1", "P-224", "P-192", "brainpoolP256r1" };
+	char *pem;
 
-	refused(pem, strlen(pem), "key of type EC");
+	for (int i = 0; i < N(curves); i++) {
+		pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "EC", curves[i]), PKCS8);
+		refused(pem, strlen(pem), "key of type EC on this curve; there is RS256");
+		free(pem);
+	}
+	pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), PKCS8);
+	refused(pem, strlen(pem), "key of type ED448");
 	free(pem);
-	pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), PKCS8);
-	refused(pem, strlen(pem), "key of type ED25519");
+	pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"), PKCS8);
+	refused(pem, strlen(pem), "key of type X25519");
+	free(pem);
+}
+END_TEST
+
+START_TEST(the_older_form_of_an_ec_key_is_read)	/* RFC 5915 */
+{
+	char *pem = pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"), TRADITIONAL);
+	struct bg_issuer_key *key = NULL;
+	struct bg_error err = { 0 };
+
+	ck_assert_ptr_nonnull(strstr(pem, "BEGIN EC PRIVATE KEY"));
+	ck_assert_msg(bg_issuer_key_parse(bg_slice_str(pem), &key, &err) == 0, "%s", err.detail);
+	ck_assert_str_eq(bg_issuer_key_alg(key), "ES384");
+	bg_issuer_key_free(key);
 	free(pem);
 }
 END_TEST
@@ -440,7 +624,10 @@ main(void)
 	TCase *tc;
 
 	tc = tcase_create("tokens");
-	tcase_add_loop_test(tc, openssl_verifies_a_token_with_n_and_e_of_its_jwk, 0, BG_MINT_KEYS);
+	tcase_add_loop_test(tc, openssl_verifies_a_token_with_the_members_of_its_jwk, 0, BG_MINT_KEYS);
+	tcase_add_loop_test(tc, an_rsa_key_signs_by_any_of_six_algorithms, 0, N(rsa_algs));
+	tcase_add_loop_test(tc, a_key_signs_by_no_algorithm_of_another_type, 0, BG_MINT_KEYS);
+	tcase_add_test(tc, a_key_too_short_for_its_digest_signs_nothing);
 	tcase_add_test(tc, core_accepts_a_token_under_its_own_key_and_no_other);
 	tcase_add_test(tc, core_reads_back_the_header_and_claims_that_were_signed);
 	tcase_add_loop_test(tc, anything_is_signed_as_it_stands, 0, 3);
@@ -449,19 +636,21 @@ main(void)
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("public half");
-	tcase_add_test(tc, a_jwk_has_the_public_members_and_no_private_one);
+	tcase_add_loop_test(tc, a_jwk_has_the_public_members_and_no_private_one, 0, BG_MINT_KEYS);
 	tcase_add_loop_test(tc, a_key_is_named_by_its_thumbprint_unless_told_otherwise, 0, BG_MINT_KEYS);
 	tcase_add_test(tc, a_key_set_holds_the_keys_that_may_be_used);
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("private keys");
 	tcase_set_timeout(tc, 60);	/* making keys takes as long as the dice want */
-	tcase_add_test(tc, a_made_key_survives_being_written_and_read);
+	tcase_add_loop_test(tc, a_made_key_survives_being_written_and_read, BG_MINT_KEY_SHORT, BG_MINT_KEYS);	/* each type once */
 	tcase_add_loop_test(tc, only_keys_of_a_sane_length_are_made, 0, N(lengths));
+	tcase_add_test(tc, only_rsa_keys_come_in_lengths);
 	tcase_add_test(tc, an_algorithm_without_a_row_does_not_exist);
 	tcase_add_test(tc, what_is_no_private_key_is_refused);
 	tcase_add_test(tc, a_key_behind_a_passphrase_is_refused_without_asking_for_it);
 	tcase_add_test(tc, a_key_no_algorithm_is_for_is_refused);
+	tcase_add_test(tc, the_older_form_of_an_ec_key_is_read);
 	tcase_add_test(tc, the_older_form_and_text_around_a_key_are_read);
 	tcase_add_test(tc, a_key_file_that_cannot_be_read_is_told_from_one_that_is_no_key);
 	suite_add_tcase(suite, tc);

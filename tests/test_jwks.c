@@ -86,15 +86,21 @@ START_TEST(a_key_that_cannot_be_used_does_not_spoil_the_others)
 END_TEST
 
 static size_t
-count_fitting(const struct bg_jwks *set, struct bg_slice kid)
+count_fitting_alg(const struct bg_jwks *set, struct bg_slice kid, const char *name)
 {
-	const struct bg_alg *alg = bg_alg_find(BG_SLICE("RS256"));
+	const struct bg_alg *alg = bg_alg_find(bg_slice_str(name));
 	const struct bg_jwk *key = NULL;
 	size_t n = 0;
 
 	while ((key = bg_jwks_next(set, key, kid, alg)) != NULL)
 		n++;
 	return n;
+}
+
+static size_t
+count_fitting(const struct bg_jwks *set, struct bg_slice kid)
+{
+	return count_fitting_alg(set, kid, "RS256");
 }
 
 START_TEST(every_key_of_a_kid_is_walked_once)	/* SR-12 */
@@ -123,6 +129,27 @@ START_TEST(without_a_kid_the_only_key_that_fits_is_meant)
 }
 END_TEST
 
+START_TEST(the_keys_of_other_types_are_passed_over)	/* SR-12: one kid for all, and none at all */
+{
+	static const struct entry entries[] = {
+		{ BG_MINT_KEY_P256, "x" }, { BG_MINT_KEY_A, "x" }, { BG_MINT_KEY_ED25519, "x" }, { BG_MINT_KEY_P521, "x" },
+	};
+	static const struct { const char *alg; size_t n; } fitting[] = {
+		{ "RS256", 1 }, { "PS256", 0 }, { "RS512", 0 },		/* the RSA key says alg RS256 */
+		{ "ES256", 1 }, { "ES384", 0 }, { "ES512", 1 }, { "EdDSA", 1 },
+	};
+	struct bg_jwks *set = set_of(entries, 4);
+
+	ck_assert_uint_eq(bg_jwks_count(set), 4);
+	for (int i = 0; i < N(fitting); i++) {
+		ck_assert_msg(count_fitting_alg(set, BG_SLICE("x"), fitting[i].alg) == fitting[i].n, "%s", fitting[i].alg);
+		ck_assert_msg(count_fitting_alg(set, (struct bg_slice){ NULL, 0 }, fitting[i].alg) == fitting[i].n, "%s", fitting[i].alg);
+		ck_assert_uint_eq(count_fitting_alg(set, BG_SLICE("y"), fitting[i].alg), 0);
+	}
+	bg_jwks_unref(set);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -133,6 +160,7 @@ main(void)
 	tcase_add_test(tc, a_set_has_at_most_100_keys);
 	tcase_add_test(tc, a_key_that_cannot_be_used_does_not_spoil_the_others);
 	tcase_add_test(tc, every_key_of_a_kid_is_walked_once);
+	tcase_add_test(tc, the_keys_of_other_types_are_passed_over);
 	tcase_add_test(tc, without_a_kid_the_only_key_that_fits_is_meant);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

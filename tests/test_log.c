@@ -97,11 +97,28 @@ START_TEST(a_decision_is_one_line_without_the_token)	/* SR-85 */
 	(void)bg_fail(&err, BG_R_EXPIRED, "exp 1700000000, now 1700000431");
 	bg_decision_deny(&decision, &err);
 	open_log(BG_LOG_DEBUG);
-	bg_decision_log(&decision, &request);
+	bg_decision_log(&decision, &request, 401);
 	line = logged();
 	ck_assert_str_eq(line + 20, " info decision=deny reason=expired status=401 token=sha256:b3717da2 method=\"GET\" "
 	    "path=\"/reports/7\" client=\"192.0.2.1\\x0ax\" detail=\"exp 1700000000, now 1700000431\"\n");
 	ck_assert_ptr_null(strstr(line, "canary"));
+}
+END_TEST
+
+START_TEST(no_decision_goes_unsaid_however_much_text_a_stranger_sends)
+{
+	struct bg_decision decision = { 0 };
+	struct bg_request request = { 0 };
+	struct bg_error err = { 0 };
+	char text[600];
+
+	memset(text, 1, sizeof(text));	/* four characters each in the log */
+	request.method = request.uri = request.remote_addr = request.request_id = (struct bg_slice){ text, sizeof(text) };
+	(void)bg_fail(&err, BG_R_EXPIRED, "exp");
+	bg_decision_deny(&decision, &err);
+	open_log(BG_LOG_INFO);
+	bg_decision_log(&decision, &request, 401);
+	ck_assert_str_eq(logged() + 20, " info decision=deny reason=expired status=401 detail=\"the rest could not be written\"\n");
 }
 END_TEST
 
@@ -111,7 +128,7 @@ START_TEST(our_own_trouble_shows_at_every_level)
 	struct bg_request request = { 0 };
 
 	open_log(BG_LOG_ERROR);
-	bg_decision_log(&decision, &request);
+	bg_decision_log(&decision, &request, 500);
 	ck_assert_str_eq(logged() + 20, " error decision=deny reason=internal status=500 detail=\"\"\n");
 }
 END_TEST
@@ -147,6 +164,7 @@ main(void)
 	tcase_add_test(tc, a_line_too_long_is_cut_and_still_a_line);
 	tcase_add_loop_test(tc, text_from_outside_stays_between_its_quotes, 0, N(texts));
 	tcase_add_test(tc, a_decision_is_one_line_without_the_token);
+	tcase_add_test(tc, no_decision_goes_unsaid_however_much_text_a_stranger_sends);
 	tcase_add_test(tc, our_own_trouble_shows_at_every_level);
 	tcase_add_test(tc, secrets_compare_by_content_and_length);
 	tcase_add_test(tc, a_fingerprint_is_the_start_of_the_sha_256);

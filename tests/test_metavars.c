@@ -36,8 +36,10 @@ static const struct {
 	{ "a scope with a line feed", { "BEARERGATE_SCOPE=a\nb" }, NULL, false, BG_R_BAD_VARIABLE },	/* SR-23 */
 	{ "a scope with a byte above ASCII", { "BEARERGATE_SCOPE=a\xff" }, NULL, false, BG_R_BAD_VARIABLE },
 	{ "a variable nobody knows", { "BEARERGATE_SCOPES=a" }, NULL, false, BG_R_BAD_VARIABLE },
-	{ "a variable of a later version", { "HTTP_AUTHORIZATION=Bearer a", "BEARERGATE_POLICY=admins" }, NULL, false, BG_R_BAD_VARIABLE },
+	{ "a variable nobody knows, after the header", { "HTTP_AUTHORIZATION=Bearer a", "BEARERGATE_AUDIENCE=x" }, NULL, false, BG_R_BAD_VARIABLE },
 	{ "the prefix alone", { "BEARERGATE_=" }, NULL, false, BG_R_BAD_VARIABLE },
+	{ "a client's header that says none is needed", { "HTTP_BEARERGATE_AUTH=none" }, NULL, false, BG_R_OK },	/* SR-72 */
+	{ "a variable of ours in small letters", { "bearergate_auth=none" }, NULL, false, BG_R_OK },
 	{ "a client's header of that name", { "HTTP_BEARERGATE_SCOPE=a" }, NULL, false, BG_R_OK },
 };
 
@@ -57,7 +59,8 @@ END_TEST
 START_TEST(each_variable_goes_to_its_member)
 {
 	const char *env[] = { "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "HTTP_HOST=h:1", "REMOTE_ADDR=::1", "UNIQUE_ID=u",
-		"BEARERGATE_SCOPE=s", NULL };
+		"REQUEST_SCHEME=https", "HTTP_ORIGIN=https://o", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PUT", "BEARERGATE_SCOPE=s",
+		"BEARERGATE_ANY_SCOPE=t u", "BEARERGATE_PERMISSION=p", "BEARERGATE_POLICY=n m", "BEARERGATE_AUTH=optional", NULL };
 	struct bg_request request;
 
 	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
@@ -67,6 +70,107 @@ START_TEST(each_variable_goes_to_its_member)
 	ck_assert(bg_slice_equal(request.remote_addr, BG_SLICE("::1")));
 	ck_assert(bg_slice_equal(request.request_id, BG_SLICE("u")));
 	ck_assert(bg_slice_equal(request.want_scope, BG_SLICE("s")));
+	ck_assert(bg_slice_equal(request.want_any_scope, BG_SLICE("t u")));
+	ck_assert(bg_slice_equal(request.want_permission, BG_SLICE("p")));
+	ck_assert(bg_slice_equal(request.want_policy, BG_SLICE("n m")));
+	ck_assert(bg_slice_equal(request.scheme, BG_SLICE("https")));
+	ck_assert(bg_slice_equal(request.origin, BG_SLICE("https://o")));
+	ck_assert(bg_slice_equal(request.preflight_method, BG_SLICE("PUT")));
+	ck_assert(request.says_auth);
+	ck_assert_int_eq(request.auth, BG_AUTH_OPTIONAL);
+}
+END_TEST
+
+/* The client's own request where the server shows another one: before or behind, what our variables say counts. */
+START_TEST(what_our_variables_say_counts)	/* design section 2 */
+{
+	const char *env[] = { "BEARERGATE_METHOD=DELETE", "REQUEST_METHOD=GET", "REQUEST_URI=/_auth", "BEARERGATE_URI=/api/x?y",
+		"REQUEST_SCHEME=http", "BEARERGATE_SCHEME=https", "HTTP_HOST=inner", "BEARERGATE_HOST=app.example", "UNIQUE_ID=1",
+		"BEARERGATE_REQUEST_ID=2", NULL };
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
+	ck_assert(bg_slice_equal(request.method, BG_SLICE("DELETE")));
+	ck_assert(bg_slice_equal(request.uri, BG_SLICE("/api/x?y")));
+	ck_assert(bg_slice_equal(request.scheme, BG_SLICE("https")));
+	ck_assert(bg_slice_equal(request.host, BG_SLICE("app.example")));
+	ck_assert(bg_slice_equal(request.request_id, BG_SLICE("2")));
+	ck_assert(!request.says_auth);
+	ck_assert_int_eq(request.auth, BG_AUTH_REQUIRED);
+}
+END_TEST
+
+static const struct { const char *value; enum bg_reason want; enum bg_auth auth; } auths[] = {
+	{ "required", BG_R_OK, BG_AUTH_REQUIRED }, { "optional", BG_R_OK, BG_AUTH_OPTIONAL }, { "none", BG_R_OK, BG_AUTH_NONE },
+	{ "", BG_R_BAD_VARIABLE, 0 }, { "None", BG_R_BAD_VARIABLE, 0 }, { "none ", BG_R_BAD_VARIABLE, 0 }, { "off", BG_R_BAD_VARIABLE, 0 },
+	{ "optiona", BG_R_BAD_VARIABLE, 0 }, { "none\n", BG_R_BAD_VARIABLE, 0 }, { "required,none", BG_R_BAD_VARIABLE, 0 },
+};
+
+START_TEST(auth_is_one_of_three_words)
+{
+	char text[64], *env[] = { text, NULL };
+	struct bg_error err = { 0 };
+	struct bg_request request;
+
+	bg_format(text, sizeof(text), "BEARERGATE_AUTH=%s", auths[_i].value);
+	ck_reason(bg_metavars_read(env, &request, &err), err, auths[_i].want, text);
+	ck_assert_int_eq(request.auth, auths[_i].auth);
+	ck_assert_int_eq(request.says_auth, auths[_i].want == BG_R_OK);
+}
+END_TEST
+
+START_TEST(auth_said_twice_is_refused)
+{
+	const char *env[] = { "BEARERGATE_AUTH=none", "BEARERGATE_AUTH=none", NULL };
+	struct bg_error err = { 0 };
+	struct bg_request request;
+
+	ck_reason(bg_metavars_read((char *const *)(uintptr_t)env, &request, &err), err, BG_R_BAD_VARIABLE, "twice");
+	ck_assert(!request.says_auth && request.auth == BG_AUTH_REQUIRED);
+}
+END_TEST
+
+/* SR-23: every variable of ours, with every value that it should not have; whose fault it is decides the answer. */
+START_TEST(a_variable_of_ours_with_an_odd_value_is_refused)
+{
+	static const struct { const char *name; enum bg_reason empty, odd, high, spaced; } rows[] = {
+		{ "BEARERGATE_SCOPE",      BG_R_OK,           BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_OK },
+		{ "BEARERGATE_ANY_SCOPE",  BG_R_OK,           BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_OK },
+		{ "BEARERGATE_PERMISSION", BG_R_OK,           BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_OK },
+		{ "BEARERGATE_POLICY",     BG_R_OK,           BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_OK },
+		{ "BEARERGATE_SCHEME",     BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE },
+		{ "BEARERGATE_REQUEST_ID", BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE, BG_R_BAD_VARIABLE },
+		{ "BEARERGATE_METHOD",     BG_R_BAD_VARIABLE, BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST },
+		{ "BEARERGATE_URI",        BG_R_BAD_VARIABLE, BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST },
+		{ "BEARERGATE_HOST",       BG_R_OK,           BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST,  BG_R_BAD_REQUEST },
+	};
+	static const char *const values[] = { "", "a\r\nX: y", "a\xff", "a b" };
+
+	for (int r = 0; r < N(rows); r++)
+		for (int v = 0; v < N(values); v++) {
+			const enum bg_reason want[] = { rows[r].empty, rows[r].odd, rows[r].high, rows[r].spaced };
+			char one[64], *once[] = { one, NULL }, *twice[] = { one, one, NULL };
+			struct bg_error err = { 0 };
+			struct bg_request request;
+
+			bg_format(one, sizeof(one), "%s=%s", rows[r].name, values[v]);
+			ck_reason(bg_metavars_read(once, &request, &err), err, want[v], one);
+			bg_error_clear(&err);
+			ck_reason(bg_metavars_read(twice, &request, &err), err, want[v] == BG_R_OK ? BG_R_BAD_VARIABLE : want[v], one);
+			ck_assert(request.uri.ptr == NULL && request.want_scope.ptr == NULL);
+		}
+}
+END_TEST
+
+START_TEST(a_refused_variable_leaves_nothing_behind)
+{
+	const char *env[] = { "HTTP_AUTHORIZATION=Bearer a", "BEARERGATE_AUTH=none", "REQUEST_URI=/", "BEARERGATE_X=1", NULL };
+	struct bg_error err = { 0 };
+	struct bg_request request;
+
+	ck_reason(bg_metavars_read((char *const *)(uintptr_t)env, &request, &err), err, BG_R_BAD_VARIABLE, "unknown");
+	ck_assert(request.authorization.ptr == NULL && request.uri.ptr == NULL && !request.says_auth && request.auth == BG_AUTH_REQUIRED);
+	ck_assert_ptr_nonnull(strstr(err.detail, "BEARERGATE_X"));
 }
 END_TEST
 
@@ -74,7 +178,8 @@ END_TEST
 START_TEST(no_value_of_a_variable_upsets_us)
 {
 	static const char *const names[] = { "REQUEST_METHOD", "REQUEST_URI", "HTTP_HOST", "REMOTE_ADDR", "UNIQUE_ID",
-		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION" };
+		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "REQUEST_SCHEME", "HTTP_ORIGIN",
+		"HTTP_ACCESS_CONTROL_REQUEST_METHOD" };
 	static const char *const values[] = { "", "\r\nX: y", "\x01\x7f\xff", "%00", "=", "a=b=c", "\xc3\x28" };
 
 	for (int n = 0; n < N(names); n++)
@@ -85,7 +190,7 @@ START_TEST(no_value_of_a_variable_upsets_us)
 
 			bg_format(one, sizeof(one), "%s=%s", names[n], values[v]);
 			ck_assert_int_eq(bg_metavars_read(env, &request, NULL), 0);
-			ck_assert(request.want_scope.ptr == NULL);
+			ck_assert(request.want_scope.ptr == NULL && request.want_policy.ptr == NULL && !request.says_auth);
 		}
 }
 END_TEST
@@ -93,7 +198,8 @@ END_TEST
 static const struct { const char *uri, *path; } paths[] = {
 	{ "/a/b?c", "/a/b" }, { "/a#b", "/a" }, { "/", "/" }, { "", "" }, { "*", "*" },
 	{ "http://other.example/a?b", "/a" }, { "http://other.example", "" }, { "http://other.example?x", "" },
-	{ "/a?http://b/c", "/a" }, { "://", "" }, { "/a%3Fb", "/a%3Fb" },
+	{ "/a?http://b/c", "/a" }, { "/a%3Fb", "/a%3Fb" }, { "://", "://" }, { "x?a=http://h/b", "x" }, { "1http://h/b", "1http://h/b" },
+	{ "HTTP://h/b", "/b" },
 };
 
 START_TEST(a_path_has_neither_query_nor_host)	/* SR-71 */
@@ -112,6 +218,11 @@ main(void)
 
 	tcase_add_loop_test(tc, meta_variables_become_a_request, 0, N(cases));
 	tcase_add_test(tc, each_variable_goes_to_its_member);
+	tcase_add_test(tc, what_our_variables_say_counts);
+	tcase_add_loop_test(tc, auth_is_one_of_three_words, 0, N(auths));
+	tcase_add_test(tc, auth_said_twice_is_refused);
+	tcase_add_test(tc, a_variable_of_ours_with_an_odd_value_is_refused);
+	tcase_add_test(tc, a_refused_variable_leaves_nothing_behind);
 	tcase_add_test(tc, no_value_of_a_variable_upsets_us);
 	tcase_add_loop_test(tc, a_path_has_neither_query_nor_host, 0, N(paths));
 	suite_add_tcase(suite, tc);

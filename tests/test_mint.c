@@ -50,6 +50,7 @@ in_keys(const char *name)
 #define KEY_A		in_keys("rsa-2048-a.pem")
 #define KEY_B		in_keys("rsa-2048-b.pem")
 #define KEY_SHORT	in_keys("rsa-1024.pem")
+#define KEY_P256	in_keys("p256.pem")
 
 static void
 read_back(int fd, char *dst, size_t size)
@@ -583,6 +584,85 @@ START_TEST(a_token_that_cannot_be_made_or_delivered_shows_nowhere)	/* SR-85 */
 }
 END_TEST
 
+/* ---- algorithms -------------------------------------------------------------------------------------------------- */
+
+static const struct { const char *alg; const char *made_with; } algs[] = {
+	{ "RS256", NULL }, { "RS384", "RS256" }, { "RS512", "PS256" }, { "PS256", "PS256" }, { "PS384", "RS256" }, { "PS512", "RS512" },
+	{ "ES256", "ES256" }, { "ES384", "ES384" }, { "ES512", "ES512" }, { "EdDSA", "EdDSA" },
+};
+
+START_TEST(a_token_by_each_algorithm_verifies_with_its_key_set)	/* RFC 7518 section 3.1, RFC 8037 section 3.1 */
+{
+	const struct bg_alg *alg = bg_alg_find(bg_slice_str(algs[_i].alg));
+	struct bg_error why = { 0 };
+	const struct bg_jwk *key;
+	struct bg_token *token;
+	struct bg_jwks *set;
+
+	if (algs[_i].made_with == NULL)
+		ck_quiet(RUN("mint", "key", "-o", in_dir("key.pem")));
+	else
+		ck_quiet(RUN("mint", "key", "-a", algs[_i].made_with, "-o", in_dir("key.pem")));
+	ck_quiet(RUN("mint", "jwks", "--alg", algs[_i].alg, in_dir("key.pem")));
+	ck_assert_ptr_nonnull(strstr(out, algs[_i].alg));
+	ck_assert_int_eq(bg_jwks_parse(bg_slice_str(out), "test", &set, &why), 0);
+	ck_quiet(RUN("mint", "token", "-a", algs[_i].alg, "-k", in_dir("key.pem"), "--iss", "https://id.example/", "--aud", "a"));
+	out[strcspn(out, "\n")] = '\0';
+	ck_assert_msg(bg_token_parse(bg_slice_str(out), &token, &why) == 0, "%s", why.detail);
+	ck_assert(bg_slice_equal(token->alg, bg_slice_str(algs[_i].alg)));
+	ck_assert_ptr_nonnull(key = bg_jwks_next(set, NULL, token->kid, alg));
+	ck_reason(alg->verify(alg, key, token->signing_input, token->signature, &why), why, BG_R_OK, algs[_i].alg);
+	bg_token_free(token);
+	bg_jwks_unref(set);
+}
+END_TEST
+
+START_TEST(a_key_says_which_algorithm_it_is_usually_for)
+{
+	static const struct { const char *file, *alg; } usual[] = {
+		{ "rsa-3072.pem", "RS256" }, { "p256.pem", "ES256" }, { "p384.pem", "ES384" }, { "p521.pem", "ES512" },
+		{ "ed25519.pem", "EdDSA" },
+	};
+	static char paths[sizeof(usual) / sizeof(usual[0])][2 * PATH_SIZE];
+	const char *args[16] = { "mint", "jwks" };
+	json_t *set, *keys_of_set;
+
+	for (int i = 0; i < N(usual); i++) {
+		static char text[sizeof(out)];
+		json_t *header;
+
+		ck_quiet(RUN("mint", "token", "-k", in_keys(usual[i].file), "--iss", "i", "--aud", "a"));
+		header = object_of(decoded(text, out, strchr(out, '.')));
+		ck_assert_str_eq(json_string_value(json_object_get(header, "alg")), usual[i].alg);
+		json_decref(header);
+	}
+	/* and all of them make one set */
+	for (int i = 0; i < N(usual); i++) {
+		bg_format(paths[i], sizeof(paths[i]), "%s", in_keys(usual[i].file));
+		args[2 + i] = paths[i];
+	}
+	ck_quiet(run_to(-1, args));
+	ck_assert_ptr_nonnull(set = json_loads(out, 0, NULL));
+	keys_of_set = json_object_get(set, "keys");
+	ck_assert_uint_eq(json_array_size(keys_of_set), N(usual));
+	for (int i = 0; i < N(usual); i++)
+		ck_assert_str_eq(json_string_value(json_object_get(json_array_get(keys_of_set, (size_t)i), "alg")), usual[i].alg);
+	json_decref(set);
+}
+END_TEST
+
+START_TEST(an_algorithm_that_does_not_fit_the_key_makes_nothing)	/* SR-1 */
+{
+	ck_failed(TOKEN("-a", "ES256"), EX_DATAERR, "rsa-2048-a.pem: ES256 is not for a key of kind RSA");
+	ck_failed(RUN("mint", "token", "-a", "ES384", "-k", KEY_P256, "--iss", "i", "--aud", "a"), EX_DATAERR,
+	    "p256.pem: ES384 is not for a key of kind P-256");
+	ck_failed(RUN("mint", "jwks", "-a", "PS256", "-o", in_dir("jwks.json"), KEY_A, KEY_P256), EX_DATAERR,
+	    "p256.pem: PS256 is not for a key of kind P-256");
+	ck_failed(RUN("mint", "token", "-a", "PS512", "-k", in_dir("none"), "--iss", "i", "--aud", "a"), EX_NOINPUT, "No such file");
+	ck_assert_uint_eq(files_in_dir(false), 0);
+}
+END_TEST
+
 /* ---- wrong words ------------------------------------------------------------------------------------------------- */
 
 #define T	"mint", "token", "-k", "/nonexistent/k", "--iss", "i", "--aud", "a"
@@ -619,12 +699,21 @@ static const struct { const char *args[12]; const char *words; } wrong[] = {
 	{ { "mint", "key", "-b", "511", "-o", "/nonexistent/x" },  "-b: an RSA key has 512 to 8192 bits, not 511" },
 	{ { "mint", "key", "-b", "8193", "-o", "/nonexistent/x" }, "-b: an RSA key has 512 to 8192 bits, not 8193" },
 
+	{ { "mint", "key", "-a", "es256" },             "no algorithm \"es256\"" },
+	{ { "mint", "key", "-a", "" },                  "no algorithm \"\"" },
+	{ { "mint", "key", "-a", "ES256", "-b", "256", "-o", "/nonexistent/x" }, "-b: only RSA keys have a choice of bits; ES256" },
+	{ { "mint", "key", "-b", "2048", "-a", "EdDSA", "-o", "/nonexistent/x" }, "-b: only RSA keys have a choice of bits; EdDSA" },
+
 	{ { "mint", "jwks" },                           "at least one key file" },
+	{ { "mint", "jwks", "-a", "HS256", "k" },       "no algorithm \"HS256\" here; there is RS256" },
+	{ { "mint", "jwks", "-a" },                     "-a needs a value" },
 	{ { "mint", "jwks", "-o", "", "k" },            "-o: the name of the file is empty" },
 	{ { "mint", "jwks", "--kid", "\xff", "k" },     "--kid: not UTF-8" },
 	{ { "mint", "jwks", "--iss", "x" },             "unknown or ambiguous option --iss" },
 
 	{ { T, "more" },                                "takes no \"more\"" },
+	{ { T, "-a", "none" },                          "no algorithm \"none\"" },
+	{ { T, "--alg" },                               "--alg needs a value" },
 	{ { T, "--issuer", "x" },                       "unknown or ambiguous option --issuer" },
 	{ { T, "--n", "1" },                            "unknown or ambiguous option --n" },
 	{ { T, "--sub" },                               "--sub needs a value" },
@@ -884,6 +973,11 @@ main(void)
 	tcase_add_test(tc, a_token_without_issuer_or_audience_has_to_be_asked_for);
 	tcase_add_test(tc, a_short_key_signs_with_a_remark);
 	tcase_add_test(tc, a_token_that_cannot_be_made_or_delivered_shows_nowhere);
+
+	tc = add_case(suite, "algorithms");
+	tcase_add_loop_test(tc, a_token_by_each_algorithm_verifies_with_its_key_set, 0, N(algs));
+	tcase_add_test(tc, a_key_says_which_algorithm_it_is_usually_for);
+	tcase_add_test(tc, an_algorithm_that_does_not_fit_the_key_makes_nothing);
 
 	tc = add_case(suite, "wrong words");
 	tcase_add_loop_test(tc, wrong_words_are_answered_with_one_line, 0, N(wrong));

@@ -1,20 +1,21 @@
 #include "core/response.h"
 
+#include <stdint.h>
+
 #include "cgi/reply.h"
 #include "core/limits.h"
 #include "tests/support/run.h"
 
-static const struct bg_gate gate = { .realm = (char[]){ "api" } };
+static const struct bg_gate gate = { .answers = { .realm = (char[]){ "api" }, .missing_status = 401 } };
 
 START_TEST(a_decision_nobody_made_is_a_500)	/* zero denies */
 {
 	struct bg_decision decision = { 0 };
-	struct bg_request request = { 0 };
 	struct bg_response response;
 
 	bg_response_init(&response);
 	ck_assert_int_eq(response.status, 500);
-	bg_response_make(&gate, &request, &decision, &response);
+	bg_response_make(&gate, &decision, &response);
 	ck_assert_int_eq(response.status, 500);
 	ck_assert_uint_eq(response.challenge.len, 0);
 	ck_assert_str_eq(response.body.data, "{\"detail\":{\"error\":\"internal_server_error\",\"error_description\":\"internal error\"}}");
@@ -25,8 +26,8 @@ END_TEST
 /* Every reason there is, whoever adds one: never a status that any server takes for a grant, never a body it misreads. */
 START_TEST(every_reason_is_a_full_denial)
 {
-	struct bg_decision decision = { .error = { .reason = (enum bg_reason)_i } };
 	struct bg_request request = { .want_scope = BG_SLICE("read:messages") };
+	struct bg_decision decision = { .error = { .reason = (enum bg_reason)_i }, .demand = { .request = &request } };
 	struct bg_response response;
 	struct bg_slice text;
 	struct bg_buf reply;
@@ -34,7 +35,7 @@ START_TEST(every_reason_is_a_full_denial)
 
 	bg_response_init(&response);
 	bg_buf_init(&reply, BG_ANSWER_MAX);
-	bg_response_make(&gate, &request, &decision, &response);	/* BG_R_OK among them: nobody gave a reason */
+	bg_response_make(&gate, &decision, &response);	/* BG_R_OK among them: nobody gave a reason */
 	ck_assert_msg(response.status >= 400 && response.status <= 599, "%s: %d", bg_reason_name((enum bg_reason)_i), response.status);
 	ck_assert_int_eq(response.status, bg_reason_status((enum bg_reason)_i));
 	ck_assert_uint_eq(response.variables.len, 0);
@@ -86,31 +87,167 @@ static const struct { enum bg_reason reason; const char *challenge, *body; } ans
 
 START_TEST(the_answer_is_the_one_of_the_table)	/* RFC 6750 section 3, RFC 9110 section 11.6.1 */
 {
-	struct bg_decision decision = { .error = { .reason = answers[_i].reason }, .retry_after = 7 };
 	struct bg_request request = { .want_scope = BG_SLICE("read:messages") };
+	struct bg_decision decision = { .error = { .reason = answers[_i].reason }, .retry_after = 7,
+		.demand = { .request = &request } };
 	struct bg_response response;
 
 	bg_response_init(&response);
-	bg_response_make(&gate, &request, &decision, &response);
+	bg_response_make(&gate, &decision, &response);
 	ck_assert_str_eq(response.challenge.data, answers[_i].challenge);
 	ck_assert_str_eq(response.body.data, answers[_i].body);
-	ck_assert_int_eq(response.retry_after, 7);
+	ck_assert_int_eq(response.retry_after, response.status == 503 ? 7 : 0);
 	bg_response_clear(&response);
+}
+END_TEST
+
+/* What differs under missing_status and compat = "auth0", and what does not: sdk-parity.md section 7.2. */
+static const struct {
+	bool           auth0;
+	int            missing_status;
+	enum bg_reason reason;
+	int            status;
+	const char    *challenge, *error;
+} profiles[] = {
+#define BARE		"Bearer realm=\"api\""
+#define SAYS(e, d)	BARE ", error=\"" e "\", error_description=\"" d "\""
+	{ false, 401, BG_R_NO_TOKEN, 401, BARE, "invalid_request" },
+	{ false, 400, BG_R_NO_TOKEN, 400, BARE, "invalid_request" },
+	{ false, 400, BG_R_OTHER_SCHEME, 401, BARE, "invalid_request" },
+	{ false, 400, BG_R_EXPIRED, 401, SAYS("invalid_token", "the token has expired"), "invalid_token" },
+	{ false, 0, BG_R_NO_TOKEN, 401, BARE, "invalid_request" },
+	{ true, 401, BG_R_NO_TOKEN, 401, BARE, "invalid_request" },
+	{ true, 400, BG_R_NO_TOKEN, 400, BARE, "invalid_request" },
+	{ true, 400, BG_R_OTHER_SCHEME, 400, BARE, "invalid_request" },
+	{ true, 400, BG_R_TWO_TOKENS, 400, SAYS("invalid_request", "more than one token was sent"), "invalid_request" },
+	{ true, 400, BG_R_BAD_CREDENTIALS, 400, SAYS("invalid_request", "the Authorization header is malformed"), "invalid_request" },
+	{ true, 400, BG_R_BAD_REQUEST, 400, SAYS("invalid_request", "the request is malformed"), "invalid_request" },
+	{ true, 400, BG_R_BAD_SIGNATURE, 401, SAYS("invalid_token", "the signature is not valid"), "invalid_token" },
+	{ true, 400, BG_R_WRONG_AUDIENCE, 401, SAYS("invalid_token", "the token is for another audience"), "invalid_token" },
+	{ true, 400, BG_R_ID_TOKEN, 401, SAYS("invalid_token", "this is an ID token, not an access token"), "invalid_token" },
+	/* the stricter check stays, under the SDK's name */
+	{ true, 400, BG_R_NO_PROOF, 401, SAYS("invalid_token", "the token is bound to a key and came without its proof"), "invalid_token" },
+	{ true, 400, BG_R_NO_SCOPE, 403, "", "insufficient_scope" },
+	{ true, 400, BG_R_NO_PERMISSION, 403, "", "insufficient_scope" },
+	{ true, 400, BG_R_CLAIM_RULE, 403, "", "insufficient_scope" },
+	{ true, 400, BG_R_NO_KEYS, 401, SAYS("invalid_token", "the keys of the issuer cannot be had at the moment"), "invalid_token" },
+	{ true, 400, BG_R_FETCH_FAILED, 401, SAYS("invalid_token", "the keys of the issuer cannot be had at the moment"), "invalid_token" },
+	{ true, 400, BG_R_BAD_VARIABLE, 500, "", "internal_server_error" },
+	{ true, 400, BG_R_INTERNAL, 500, "", "internal_server_error" },
+#undef BARE
+#undef SAYS
+};
+
+START_TEST(a_profile_changes_what_it_says_and_nothing_else)
+{
+	struct bg_request request = { .want_scope = BG_SLICE("read:messages") };
+	struct bg_decision decision = { .error = { .reason = profiles[_i].reason }, .retry_after = 7, .demand = { .request = &request } };
+	struct bg_gate own = { .answers = { .realm = (char[]){ "api" }, .missing_status = profiles[_i].missing_status,
+		.auth0 = profiles[_i].auth0 } };
+	struct bg_response response;
+	char error[64];
+
+	bg_response_init(&response);
+	bg_response_make(&own, &decision, &response);
+	ck_assert_int_eq(response.status, profiles[_i].status);
+	ck_assert_str_eq(response.challenge.data != NULL ? response.challenge.data : "", profiles[_i].challenge);
+	bg_format(error, sizeof(error), "{\"detail\":{\"error\":\"%s\",", profiles[_i].error);
+	ck_assert_int_eq(strncmp(response.body.data, error, strlen(error)), 0);
+	ck_assert_int_eq(response.retry_after, 0);
+	bg_response_clear(&response);
+}
+END_TEST
+
+START_TEST(no_profile_makes_a_denial_less_than_one)
+{
+	struct bg_gate own = { .answers = { .realm = (char[]){ "api" }, .missing_status = 400, .auth0 = true } };
+
+	for (int i = 0; i < BG_R_COUNT; i++) {
+		struct bg_decision decision = { .error = { .reason = (enum bg_reason)i } };
+		struct bg_response response;
+
+		bg_response_init(&response);
+		bg_response_make(&own, &decision, &response);
+		ck_assert_msg(response.status >= 400 && response.status <= 599, "%s: %d", bg_reason_name((enum bg_reason)i), response.status);
+		ck_assert_uint_eq(response.variables.len, 0);
+		ck_assert_int_eq(response.body.data[0], '{');
+		bg_response_clear(&response);
+	}
+}
+END_TEST
+
+static const struct { enum bg_reason reason; const char *want_scope, *scope; } wanted[] = {
+	{ BG_R_NO_SCOPE, "a b a", ", scope=\"a b\"" }, { BG_R_NO_SCOPE, "", NULL }, { BG_R_NO_PERMISSION, "", NULL },
+	{ BG_R_CLAIM_RULE, "a", ", scope=\"a\"" }, { BG_R_EXPIRED, "a", NULL }, { BG_R_NO_TOKEN, "a", NULL },
+};
+
+START_TEST(a_403_names_the_scopes_that_are_wanted)	/* RFC 6750 section 3 */
+{
+	struct bg_request request = { .want_scope = bg_slice_str(wanted[_i].want_scope) };
+	struct bg_decision decision = { .error = { .reason = wanted[_i].reason }, .demand = { .request = &request } };
+	struct bg_response response;
+	const char *at;
+
+	bg_response_init(&response);
+	bg_response_make(&gate, &decision, &response);
+	at = strstr(response.challenge.data, ", scope=");
+	ck_assert_msg((at == NULL) == (wanted[_i].scope == NULL) && (at == NULL || strcmp(at, wanted[_i].scope) == 0), "%s",
+	    response.challenge.data);
+	bg_response_clear(&response);
+}
+END_TEST
+
+START_TEST(scopes_that_do_not_fit_cost_no_denial)
+{
+	static char many[BG_CHALLENGE_MAX + 100];
+	struct bg_request request = { .want_scope = { many, sizeof(many) } };
+	struct bg_decision decision = { .error = { .reason = BG_R_NO_SCOPE }, .demand = { .request = &request } };
+	struct bg_response response;
+
+	memset(many, 'x', sizeof(many));
+	bg_response_init(&response);
+	bg_response_make(&gate, &decision, &response);
+	ck_assert_int_eq(response.status, 403);
+	ck_assert_ptr_null(strstr(response.challenge.data, "scope=\"x"));
+	bg_response_clear(&response);
+}
+END_TEST
+
+START_TEST(an_allow_hands_on_nobody_where_nobody_is_known)	/* SR-84 */
+{
+	struct bg_export list[] = { { .claim = (char[]){ "sub" }, .name = (char[]){ "CLAIM_SUB" } } };
+	struct bg_gate own = { .answers = { .realm = (char[]){ "api" } }, .exports = { .exports = list, .n_exports = 1,
+		.user_claim = (char[]){ "sub" }, .json = true } };
+	struct bg_decision decision = { .verdict = BG_ALLOW, .anonymous = true, .claims = { .all = json_pack("{s:s}", "sub", "forged") } };
+	static const char lines[] = "Status: 200 OK\r\nVariable-REMOTE_USER: \r\nVariable-AUTH_TYPE: \r\nVariable-CLAIM_SUB: \r\n"
+	    "Variable-CLAIMS_JSON: \r\n\r\n";
+	struct bg_response response;
+	struct bg_slice text;
+	struct bg_buf reply;
+
+	bg_response_init(&response);
+	bg_buf_init(&reply, BG_ANSWER_MAX);
+	bg_response_make(&own, &decision, &response);
+	ck_assert_int_eq(bg_reply_authorizer(&response, &reply, NULL), 0);
+	ck_assert_int_eq(bg_buf_finish(&reply, &text, NULL), 0);
+	ck_assert_str_eq(text.ptr, lines);
+	bg_buf_clear(&reply);
+	bg_response_clear(&response);
+	json_decref((json_t *)(uintptr_t)decision.claims.all);
 }
 END_TEST
 
 START_TEST(an_answer_that_does_not_fit_is_still_a_denial)
 {
 	char realm[3000];
-	struct bg_gate long_gate = { .realm = realm };
+	struct bg_gate long_gate = { .answers = { .realm = realm } };
 	struct bg_decision decision = { .error = { .reason = BG_R_EXPIRED } };
-	struct bg_request request = { 0 };
 	struct bg_response response;
 
 	memset(realm, 'x', sizeof(realm));
 	realm[sizeof(realm) - 1] = '\0';
 	bg_response_init(&response);
-	bg_response_make(&long_gate, &request, &decision, &response);
+	bg_response_make(&long_gate, &decision, &response);
 	ck_assert_int_eq(response.status, 500);
 	ck_assert_uint_eq(response.challenge.len, 0);
 	ck_assert_int_eq(response.body.data[0], '{');
@@ -128,6 +265,11 @@ main(void)
 	tcase_add_loop_test(tc, every_reason_is_a_full_denial, 0, BG_R_COUNT);
 	tcase_add_test(tc, a_code_is_stable_and_its_own);
 	tcase_add_loop_test(tc, the_answer_is_the_one_of_the_table, 0, N(answers));
+	tcase_add_loop_test(tc, a_profile_changes_what_it_says_and_nothing_else, 0, N(profiles));
+	tcase_add_test(tc, no_profile_makes_a_denial_less_than_one);
+	tcase_add_loop_test(tc, a_403_names_the_scopes_that_are_wanted, 0, N(wanted));
+	tcase_add_test(tc, scopes_that_do_not_fit_cost_no_denial);
+	tcase_add_test(tc, an_allow_hands_on_nobody_where_nobody_is_known);
 	tcase_add_test(tc, an_answer_that_does_not_fit_is_still_a_denial);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

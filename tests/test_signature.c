@@ -1,5 +1,9 @@
 #include "core/signature.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+
 #include "core/log.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
@@ -8,11 +12,19 @@
 
 static char *issuer_name = (char[]){ ISSUER };
 
-/* One issuer that trusts key A by RS256; its keys come in through a fetcher that hands out a text. */
+/* Every algorithm with a key of the issuer's. */
+static const struct { const char *name; enum bg_mint_key key; } algs[] = {
+	{ "RS256", BG_MINT_KEY_A }, { "RS384", BG_MINT_KEY_A }, { "RS512", BG_MINT_KEY_A },
+	{ "PS256", BG_MINT_KEY_A }, { "PS384", BG_MINT_KEY_A }, { "PS512", BG_MINT_KEY_A },
+	{ "ES256", BG_MINT_KEY_P256 }, { "ES384", BG_MINT_KEY_P384 }, { "ES512", BG_MINT_KEY_P521 },
+	{ "EdDSA", BG_MINT_KEY_ED25519 },
+};
+
+/* One issuer that trusts RS256 unless told otherwise; its keys come in through a fetcher that hands out a text. */
 struct fixture {
 	struct bg_fetcher    fetcher;
 	char                *jwks;
-	const struct bg_alg *algs[1];
+	const struct bg_alg *algs[sizeof(algs) / sizeof(algs[0])];
 	struct bg_issuer     issuer;
 };
 
@@ -42,6 +54,14 @@ setup(struct fixture *f, char *jwks)
 	bg_keystore_step(f->issuer.keys, 0);
 }
 
+/* Put one more algorithm on the issuer's list. */
+static void
+allow(struct fixture *f, const char *alg)
+{
+	f->algs[f->issuer.n_algs] = bg_alg_find(bg_slice_str(alg));
+	ck_assert_ptr_nonnull(f->algs[f->issuer.n_algs++]);
+}
+
 static void
 teardown(struct fixture *f)
 {
@@ -56,7 +76,7 @@ check(const struct fixture *f, struct bg_slice compact, struct bg_error *err)
 	struct bg_token *token;
 	int rc = -1;
 
-	if (bg_token_parse(compact, &token, err) == 0 && bg_signature_issuer(&f->issuer, 1, token, &issuer, err) == 0)
+	if (bg_token_parse(compact, &token, err) == 0 && bg_signature_issuer(&f->issuer, 1, BG_SLICE("api.example"), token, &issuer, err) == 0)
 		rc = bg_signature_check(issuer, token, 0, err);
 	bg_token_free(token);
 	return rc;
@@ -72,17 +92,60 @@ jwks_a(void)
 	return bg_mint_jwks(a, 1);
 }
 
+/* A key set of one object, which it takes. */
+static char *
+jwks_of(json_t *jwk)
+{
+	json_t *set = json_pack("{s:[o]}", "keys", jwk);
+	char *text = json_dumps(set, JSON_COMPACT);
+
+	ck_assert_ptr_nonnull(text);
+	json_decref(set);
+	return text;
+}
+
+/* A key set with a key of each kind, all of one kid, and none said to be for some algorithm alone. */
+static char *
+jwks_of_all_kinds(void)
+{
+	static const enum bg_mint_key kinds[] = { BG_MINT_KEY_P521, BG_MINT_KEY_A, BG_MINT_KEY_P256, BG_MINT_KEY_ED25519,
+		BG_MINT_KEY_P384 };
+	json_t *set = json_pack("{s:[]}", "keys");
+	char *text;
+
+	for (int i = 0; i < N(kinds); i++)
+		json_array_append_new(json_object_get(set, "keys"), bg_mint_jwk(kinds[i], NULL, "same"));
+	ck_assert_ptr_nonnull(text = json_dumps(set, JSON_COMPACT));
+	json_decref(set);
+	return text;
+}
+
+/* A token signed by one algorithm whose header names another, and with a kid or, for NULL, without. */
+static char *
+mint(enum bg_mint_key key, const char *alg, const char *header_alg, const char *kid)
+{
+	char header[256];
+
+	if (kid != NULL)
+		bg_format(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"%s\"}", header_alg, kid);
+	else
+		bg_format(header, sizeof(header), "{\"alg\":\"%s\"}", header_alg);
+	return bg_mint_token_as(key, alg, header, CLAIMS);
+}
+
 START_TEST(every_byte_counts)	/* SR-5: each byte of header, payload and signature changed in turn is refused */
 {
-	char *token = bg_mint_token(BG_MINT_KEY_A, NULL, CLAIMS);
+	char *token = bg_mint_token_as(algs[_i].key, algs[_i].name, NULL, CLAIMS);
 	struct bg_error err = { 0 };
 	struct fixture f;
 	size_t len = strlen(token), tried = 0;
 
-	setup(&f, jwks_a());
+	setup(&f, jwks_of(bg_mint_jwk(algs[_i].key, algs[_i].name, bg_mint_kid(algs[_i].key))));
+	f.issuer.n_algs = 0;
+	allow(&f, algs[_i].name);
 	ck_reason(check(&f, bg_slice_str(token), &err), err, BG_R_OK, "as it was minted");
 	for (size_t i = 0; i < len; i++) {
-		for (int bit = 0; bit < 8; bit++) {
+		for (int bit = 0; bit < 8; bit += algs[_i].key == BG_MINT_KEY_A ? 1 : 3) {	/* the curves are slow */
 			char was = token[i];
 
 			token[i] = (char)(was ^ (1 << bit));
@@ -94,7 +157,7 @@ START_TEST(every_byte_counts)	/* SR-5: each byte of header, payload and signatur
 			tried++;
 		}
 	}
-	ck_assert_uint_eq(tried, len * 8);
+	ck_assert_uint_eq(tried, len * (algs[_i].key == BG_MINT_KEY_A ? 8 : 3));
 	free(token);
 	teardown(&f);
 }
@@ -132,6 +195,157 @@ START_TEST(the_issuers_list_and_the_key_choose_how_to_verify)
 	setup(&f, jwks_a());
 	ck_reason(check(&f, bg_slice_str(token), &err), err, headers[_i].want, headers[_i].name);
 	free(token);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(the_list_of_the_issuer_decides_whatever_keys_there_are)	/* SR-1 */
+{
+	struct fixture f;
+
+	setup(&f, jwks_of_all_kinds());
+	f.issuer.n_algs = 0;
+	allow(&f, algs[_i].name);	/* one row on the list, every row asked for */
+	for (int i = 0; i < N(algs); i++) {
+		char *token = mint(algs[i].key, algs[i].name, algs[i].name, "same");
+		struct bg_error err = { 0 };
+
+		ck_reason(check(&f, bg_slice_str(token), &err), err, i == _i ? BG_R_OK : BG_R_BAD_ALGORITHM, algs[i].name);
+		free(token);
+	}
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(a_header_cannot_talk_a_key_into_another_algorithm)	/* SR-1: every pair of what signed and what is claimed */
+{
+	struct fixture f;
+
+	setup(&f, jwks_of(bg_mint_jwk(algs[_i].key, NULL, "same")));
+	f.issuer.n_algs = 0;
+	for (int i = 0; i < N(algs); i++)
+		allow(&f, algs[i].name);
+	for (int i = 0; i < N(algs); i++) {
+		char *token = mint(algs[_i].key, algs[_i].name, algs[i].name, "same");
+		enum bg_reason want = i == _i ? BG_R_OK : algs[i].key == algs[_i].key ? BG_R_BAD_SIGNATURE : BG_R_UNKNOWN_KEY;
+		struct bg_error err = { 0 };
+
+		ck_reason(check(&f, bg_slice_str(token), &err), err, want, algs[i].name);
+		free(token);
+	}
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(a_key_for_one_algorithm_is_not_used_for_another)	/* SR-12 */
+{
+	struct fixture f;
+
+	setup(&f, jwks_of(bg_mint_jwk(algs[_i].key, algs[_i].name, "same")));
+	f.issuer.n_algs = 0;
+	for (int i = 0; i < N(algs); i++)
+		allow(&f, algs[i].name);
+	for (int i = 0; i < N(algs); i++) {
+		char *token = mint(algs[i].key, algs[i].name, algs[i].name, "same");
+		struct bg_error err = { 0 };
+
+		ck_reason(check(&f, bg_slice_str(token), &err), err, i == _i ? BG_R_OK : BG_R_UNKNOWN_KEY, algs[i].name);
+		free(token);
+	}
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(keys_of_several_types_may_share_a_kid)	/* SR-12; with no kid at all, the type alone tells which is meant */
+{
+	static const char *const kids[] = { "same", NULL };
+	struct fixture f;
+
+	setup(&f, jwks_of_all_kinds());
+	f.issuer.n_algs = 0;
+	for (int i = 0; i < N(algs); i++)
+		allow(&f, algs[i].name);
+	for (int i = 0; i < N(algs); i++)
+		for (int k = 0; k < N(kids); k++) {
+			char *token = mint(algs[i].key, algs[i].name, algs[i].name, kids[k]);
+			struct bg_error err = { 0 };
+
+			ck_reason(check(&f, bg_slice_str(token), &err), err, BG_R_OK, algs[i].name);
+			free(token);
+		}
+	teardown(&f);
+}
+END_TEST
+
+/* What people have taken for the secret of HS256 that lies open: CVE-2022-29217, CVE-2026-44699. */
+static const struct { const char *name; enum bg_mint_key key; enum { PEM, DER, JWK, NOTHING } form; } secrets[] = {
+	{ "the public key of RSA as PEM", BG_MINT_KEY_A, PEM },
+	{ "as DER", BG_MINT_KEY_A, DER },
+	{ "as JWK", BG_MINT_KEY_A, JWK },
+	{ "nothing", BG_MINT_KEY_A, NOTHING },
+	{ "the public key of P-256 as PEM", BG_MINT_KEY_P256, PEM },
+	{ "the public key of Ed25519 as PEM", BG_MINT_KEY_ED25519, PEM },
+};
+
+static char *
+public_text(int i, size_t *len)
+{
+	json_t *jwk = bg_mint_jwk(secrets[i].key, NULL, NULL);
+	char *text = NULL, *data;
+	struct bg_jwk *key;
+	BIO *bio;
+
+	if (secrets[i].form == JWK)
+		text = json_dumps(jwk, JSON_COMPACT);
+	else if (secrets[i].form == NOTHING)
+		text = strdup("");
+	else {
+		ck_assert_int_eq(bg_jwk_parse(jwk, &key, NULL), 0);
+		bio = BIO_new(BIO_s_mem());
+		ck_assert_int_eq(secrets[i].form == PEM ? PEM_write_bio_PUBKEY(bio, key->pkey) : i2d_PUBKEY_bio(bio, key->pkey), 1);
+		*len = (size_t)BIO_get_mem_data(bio, &data);
+		ck_assert_ptr_nonnull(text = malloc(*len));
+		memcpy(text, data, *len);
+		BIO_free(bio);
+		bg_jwk_free(key);
+		json_decref(jwk);
+		return text;
+	}
+	*len = strlen(text);
+	json_decref(jwk);
+	return text;
+}
+
+START_TEST(a_public_key_is_no_secret)	/* SR-1, SR-2 */
+{
+	static const struct { const char *name; const EVP_MD *(*digest)(void); } hs[] = {
+		{ "HS256", EVP_sha256 }, { "HS384", EVP_sha384 }, { "HS512", EVP_sha512 }, { "RS256", EVP_sha256 },
+	};
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned mac_len;
+	struct fixture f;
+	size_t len;
+	char *secret = public_text(_i, &len);
+
+	setup(&f, jwks_of(bg_mint_jwk(secrets[_i].key, NULL, "same")));
+	f.issuer.n_algs = 0;
+	for (int i = 0; i < N(algs); i++)
+		allow(&f, algs[i].name);
+	for (int i = 0; i < N(hs); i++) {
+		struct bg_error err = { 0 };
+		char header[64], *unsigned_token, *token;
+		enum bg_reason want = i < 3 ? BG_R_BAD_ALGORITHM : secrets[_i].key == BG_MINT_KEY_A ? BG_R_BAD_SIGNATURE : BG_R_UNKNOWN_KEY;
+
+		bg_format(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"same\"}", hs[i].name);
+		unsigned_token = bg_mint_compact(bg_slice_str(header), BG_SLICE(CLAIMS), BG_SLICE(""));
+		ck_assert_ptr_nonnull(HMAC(hs[i].digest(), secret, (int)len, (unsigned char *)unsigned_token, strlen(unsigned_token) - 1,
+		    mac, &mac_len));
+		token = bg_mint_compact(bg_slice_str(header), BG_SLICE(CLAIMS), (struct bg_slice){ (char *)mac, mac_len });
+		ck_reason(check(&f, bg_slice_str(token), &err), err, want, secrets[_i].name);
+		free(unsigned_token);
+		free(token);
+	}
+	free(secret);
 	teardown(&f);
 }
 END_TEST
@@ -212,8 +426,13 @@ main(void)
 	TCase *tc = tcase_create("signature");
 
 	tcase_set_timeout(tc, 60);	/* sanitizers are slow */
-	tcase_add_test(tc, every_byte_counts);
+	tcase_add_loop_test(tc, every_byte_counts, 0, N(algs));
 	tcase_add_loop_test(tc, the_issuers_list_and_the_key_choose_how_to_verify, 0, N(headers));
+	tcase_add_loop_test(tc, the_list_of_the_issuer_decides_whatever_keys_there_are, 0, N(algs));
+	tcase_add_loop_test(tc, a_header_cannot_talk_a_key_into_another_algorithm, 0, N(algs));
+	tcase_add_loop_test(tc, a_key_for_one_algorithm_is_not_used_for_another, 0, N(algs));
+	tcase_add_test(tc, keys_of_several_types_may_share_a_kid);
+	tcase_add_loop_test(tc, a_public_key_is_no_secret, 0, N(secrets));
 	tcase_add_test(tc, two_keys_with_one_kid_are_both_tried);
 	tcase_add_test(tc, an_issuer_without_algorithms_accepts_nothing);
 	tcase_add_loop_test(tc, an_issuer_is_compared_byte_for_byte, 0, N(issuers));

@@ -14,23 +14,23 @@ struct bg_issuer_alg;
 /* One private key, with the algorithm it signs by.  Never changed after it was made. */
 struct bg_issuer_key;
 
-#define BG_ISSUER_ALGS	"RS256"			/* all there are, for messages */
+#define BG_ISSUER_ALGS	"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"	/* all there are, for messages */
 #define BG_PEM_MAX	(64 * 1024)		/* bytes of a key file; RSA 8192 needs under 7 KiB */
 #define BG_MINTED_MAX	(4 * 1024 * 1024)	/* bytes of one token: far more than a server takes, to see it refused */
 
 const struct bg_issuer_alg *bg_issuer_alg_find(struct bg_slice name);	/* borrowed; NULL when there is no such row */
 
 /*
- * Make a private key.  bits is the length of an RSA modulus, 0 for the algorithm's usual one.  *out belongs to the
- * caller: bg_issuer_key_free.
+ * Make a private key.  bits is the length of an RSA modulus, 0 for the usual one, and 0 for every other type.  *out
+ * belongs to the caller: bg_issuer_key_free.
  * Returns -1 with BG_R_BAD_JWK when there are no keys of that length, or BG_R_INTERNAL or BG_R_NO_MEMORY.
  */
 int bg_issuer_key_make(const struct bg_issuer_alg *alg, unsigned bits, struct bg_issuer_key **out,
     struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Read a private key from PEM: PKCS#8, or the older form of its type; not behind a passphrase.  Its type decides the
- * algorithm.  Text before and after the key is passed over.  *out belongs to the caller: bg_issuer_key_free.
+ * Read a private key from PEM: PKCS#8, or the older form of its type; not behind a passphrase.  Its type
+ * and curve decide the algorithm: RS256, ES256, ES384, ES512 or EdDSA.  Text before and after the key is passed over.  *out belongs to the caller: bg_issuer_key_free.
  * Returns -1 with BG_R_BAD_JWK and what is wrong with it, or BG_R_NO_MEMORY.
  *
  * RFC 7468 section 10, RFC 5208.
@@ -39,6 +39,14 @@ int bg_issuer_key_parse(struct bg_slice pem, struct bg_issuer_key **out, struct 
 
 /* The same from a file of at most BG_PEM_MAX bytes; -1 with BG_R_FETCH_FAILED when that cannot be read. */
 int bg_issuer_key_load(const char *path, struct bg_issuer_key **out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The same private key, to sign by another of the algorithms of its type: an RSA key fits six.  Both keys live on their
+ * own; *out belongs to the caller: bg_issuer_key_free.
+ * Returns -1 with BG_R_BAD_ALGORITHM when alg is for another type or curve, or BG_R_INTERNAL or BG_R_NO_MEMORY.
+ */
+int bg_issuer_key_as(const struct bg_issuer_key *key, const struct bg_issuer_alg *alg, struct bg_issuer_key **out,
+    struct bg_error *err) BG_MUST_CHECK;
 
 /* NULL is fine. */
 void bg_issuer_key_free(struct bg_issuer_key *key);
@@ -57,7 +65,7 @@ int bg_issuer_key_pem(const struct bg_issuer_key *key, struct bg_buf *pem, struc
  * The public half as a JWK: kty, use, alg, kid and the members of its type.  kid is UTF-8; NULL stands for the
  * thumbprint.  *out belongs to the caller: json_decref.  Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
  *
- * RFC 7517 section 4, RFC 7518 section 6.3.1.
+ * RFC 7517 section 4, RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2.
  */
 int bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out,
     struct bg_error *err) BG_MUST_CHECK;
@@ -67,7 +75,7 @@ int bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t *
  * key, with its own algorithm, over just what stands in the token.  token is reset first; at its ceiling this returns
  * -1 with BG_R_INTERNAL, as it does when OpenSSL cannot.
  *
- * RFC 7515 sections 3.1 and 5.1.
+ * RFC 7515 sections 3.1 and 5.1, RFC 7518 sections 3.3 to 3.5, RFC 8037 section 3.1.
  */
 int bg_issuer_sign(const struct bg_issuer_key *key, struct bg_slice header, struct bg_slice payload,
     struct bg_buf *token, struct bg_error *err) BG_MUST_CHECK;

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "core/json.h"
+#include "core/secret.h"
 #include "tool/issuer.h"
 #include "tool/tool.h"
 
@@ -106,8 +107,8 @@ version(void)
 int
 main(int argc, char **argv)
 {
-	if (bg_json_start() != 0) {
-		bg_verb_say("the system has no random numbers");
+	if (bg_json_start() != 0 || bg_secret_start() != 0) {
+		bg_verb_say("the system has no random numbers, or OpenSSL does not take our allocator");
 		return EX_OSERR;
 	}
 	if (argc < 2)

@@ -20,20 +20,23 @@
 
 static const char usage[] =
     "usage: bearergate mint key [-f] [-a ALG] [-b BITS] -o KEY.pem\n"
-    "       bearergate mint jwks [-o FILE] [--kid KID] KEY.pem...\n"
-    "       bearergate mint token -k KEY.pem --iss URL --aud AUDIENCE [options]\n"
+    "       bearergate mint jwks [-a ALG] [-o FILE] [--kid KID] KEY.pem...\n"
+    "       bearergate mint token -k KEY.pem [-a ALG] --iss URL --aud AUDIENCE [options]\n"
     "\n"
     "key: a new private key, in a file that only its owner can read\n"
-    "  -a, --alg ALG       the algorithm it is for: " BG_ISSUER_ALGS "\n"
+    "  -a, --alg ALG       the algorithm it is for (default RS256), one of\n"
+    "                      " BG_ISSUER_ALGS "\n"
     "  -b, --bits BITS     length of an RSA key (default 2048)\n"
     "  -f, --force         replace a file that is there\n"
     "  -o, --output FILE   where it goes\n"
     "\n"
     "jwks: the key set that verifies what these keys sign\n"
+    "  -a, --alg ALG       the algorithm they are for (default: RS256, ES256, ES384, ES512 or EdDSA by the key)\n"
     "  --kid KID           name of the one key (default: its RFC 7638 thumbprint)\n"
     "  -o, --output FILE   where it goes (default: standard output)\n"
     "\n"
     "token: one access token, signed\n"
+    "  -a, --alg ALG       the algorithm to sign by (default: as for jwks)\n"
     "  -k, --key FILE      the key that signs\n"
     "  --iss URL           the issuer\n"
     "  --aud AUDIENCE      an audience; may be repeated\n"
@@ -166,15 +169,31 @@ out:
 	return rc;
 }
 
+/* -a.  Returns an exit code, the reason said. */
 static int
-load_key(const char *path, struct bg_issuer_key **out)
+read_alg(const char *name, const struct bg_issuer_alg **out)
 {
-	struct bg_error err = { 0 };
+	if ((*out = bg_issuer_alg_find(bg_slice_str(name))) == NULL)
+		return bg_verb_usage("-a: no algorithm \"%s\" here; there is " BG_ISSUER_ALGS, name);
+	return EX_OK;
+}
 
-	if (bg_issuer_key_load(path, out, &err) == 0)
+/* The key in a file, to sign by alg, or by its usual algorithm where that is NULL. */
+static int
+load_key(const char *path, const struct bg_issuer_alg *alg, struct bg_issuer_key **out)
+{
+	struct bg_issuer_key *usual = NULL;
+	struct bg_error err = { 0 };
+	int rc;
+
+	if ((rc = bg_issuer_key_load(path, alg != NULL ? &usual : out, &err)) == 0 && alg != NULL)
+		rc = bg_issuer_key_as(usual, alg, out, &err);
+	bg_issuer_key_free(usual);
+	if (rc == 0)
 		return EX_OK;
 	bg_verb_say("%s: %s", path, err.detail);
-	return err.reason == BG_R_FETCH_FAILED ? EX_NOINPUT : err.reason == BG_R_BAD_JWK ? EX_DATAERR : EX_OSERR;
+	return err.reason == BG_R_FETCH_FAILED ? EX_NOINPUT :
+	    err.reason == BG_R_BAD_JWK || err.reason == BG_R_BAD_ALGORITHM ? EX_DATAERR : EX_OSERR;
 }
 
 /* Such keys are made to be refused; whoever did not mean to should know. */
@@ -250,8 +269,8 @@ mint_key(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, ":a:b:fo:h", longopts, NULL)) != -1)
 		switch (c) {
 		case 'a':
-			if ((alg = bg_issuer_alg_find(bg_slice_str(optarg))) == NULL)
-				return bg_verb_usage("-a: no algorithm \"%s\" here; there is " BG_ISSUER_ALGS, optarg);
+			if ((rc = read_alg(optarg, &alg)) != EX_OK)
+				return rc;
 			break;
 		case 'b':
 			if (!parse_number(optarg, &bits) || bits < 1 || bits > INT_MAX)
@@ -306,13 +325,13 @@ write_jwks(const json_t *set, const char *path)
 }
 
 static int
-add_jwk(json_t *list, const char *path, const char *kid)
+add_jwk(json_t *list, const char *path, const struct bg_issuer_alg *alg, const char *kid)
 {
 	struct bg_issuer_key *key = NULL;
 	json_t *jwk = NULL;
 	int rc;
 
-	if ((rc = load_key(path, &key)) == EX_OK && (rc = make_jwk(key, path, kid, &jwk)) == EX_OK &&
+	if ((rc = load_key(path, alg, &key)) == EX_OK && (rc = make_jwk(key, path, kid, &jwk)) == EX_OK &&
 	    json_array_append(list, jwk) != 0)
 		rc = no_memory("key set");
 	json_decref(jwk);
@@ -324,17 +343,23 @@ static int
 mint_jwks(int argc, char **argv)
 {
 	static const struct option longopts[] = {
+		{ "alg",    required_argument, NULL, 'a' },
 		{ "kid",    required_argument, NULL, OPT_KID },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help",   no_argument,       NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
+	const struct bg_issuer_alg *alg = NULL;
 	const char *path = NULL, *kid = NULL;
 	json_t *list = NULL, *set = NULL;
 	int c, rc = EX_OK;
 
-	while ((c = getopt_long(argc, argv, ":o:h", longopts, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, ":a:o:h", longopts, NULL)) != -1)
 		switch (c) {
+		case 'a':
+			if ((rc = read_alg(optarg, &alg)) != EX_OK)
+				return rc;
+			break;
 		case OPT_KID:
 			kid = optarg;
 			break;
@@ -357,7 +382,7 @@ mint_jwks(int argc, char **argv)
 	set = json_pack("{s:[]}", "keys");
 	list = json_object_get(set, "keys");
 	for (int i = optind; i < argc && rc == EX_OK; i++)
-		rc = add_jwk(list, argv[i], kid);
+		rc = add_jwk(list, argv[i], alg, kid);
 	if (rc == EX_OK)
 		rc = write_jwks(set, path);
 	json_decref(set);
@@ -366,6 +391,7 @@ mint_jwks(int argc, char **argv)
 
 /* What was asked of a token. */
 struct order {
+	const struct bg_issuer_alg *alg;	/* NULL: the key's usual one */
 	const char *key;		/* path */
 	const char *iss;
 	json_t     *aud;		/* array */
@@ -559,7 +585,7 @@ make_token(const struct order *order)
 	struct bg_issuer_key *key = NULL;
 	int rc;
 
-	if ((rc = load_key(order->key, &key)) != EX_OK || (rc = make_jwk(key, order->key, NULL, &jwk)) != EX_OK ||
+	if ((rc = load_key(order->key, order->alg, &key)) != EX_OK || (rc = make_jwk(key, order->key, NULL, &jwk)) != EX_OK ||
 	    (rc = make_header(order, key, header)) != EX_OK || (rc = make_claims(order, claims)) != EX_OK)
 		goto out;
 	rc = print_token(key, header, claims);
@@ -575,6 +601,8 @@ static int
 read_token_option(int c, struct order *order)
 {
 	switch (c) {
+	case 'a':
+		return read_alg(optarg, &order->alg);
 	case 'k':
 		order->key = optarg;
 		return EX_OK;
@@ -629,6 +657,7 @@ static int
 mint_token(int argc, char **argv)
 {
 	static const struct option longopts[] = {
+		{ "alg",        required_argument, NULL, 'a' },
 		{ "key",        required_argument, NULL, 'k' },
 		{ "iss",        required_argument, NULL, OPT_ISS },
 		{ "aud",        required_argument, NULL, OPT_AUD },
@@ -650,7 +679,7 @@ mint_token(int argc, char **argv)
 	};
 	int c, rc = EX_OK;
 
-	while (rc == EX_OK && (c = getopt_long(argc, argv, ":k:h", longopts, NULL)) != -1) {
+	while (rc == EX_OK && (c = getopt_long(argc, argv, ":a:k:h", longopts, NULL)) != -1) {
 		if (c == 'h') {
 			rc = bg_verb_print(bg_slice_str(usage));
 			goto out;

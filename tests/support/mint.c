@@ -10,9 +10,18 @@ static const char *const files[BG_MINT_KEYS] = {
 	[BG_MINT_KEY_B] = "rsa-2048-b.pem",
 	[BG_MINT_KEY_LONG] = "rsa-3072.pem",
 	[BG_MINT_KEY_SHORT] = "rsa-1024.pem",
+	[BG_MINT_KEY_P256] = "p256.pem",
+	[BG_MINT_KEY_P384] = "p384.pem",
+	[BG_MINT_KEY_P521] = "p521.pem",
+	[BG_MINT_KEY_ED25519] = "ed25519.pem",
 };
 
 static struct bg_issuer_key *keys[BG_MINT_KEYS];
+
+/* The keys that sign by another algorithm than their usual one, as they were asked for: there are five for each RSA key. */
+static struct bg_issuer_key *others[5 * BG_MINT_KEYS];
+static enum bg_mint_key others_of[5 * BG_MINT_KEYS];
+static size_t n_others;
 
 static _Noreturn void
 end(const char *what, const char *detail)
@@ -28,6 +37,8 @@ forget(void)
 		bg_issuer_key_free(keys[i]);
 		keys[i] = NULL;
 	}
+	while (n_others > 0)
+		bg_issuer_key_free(others[--n_others]);
 }
 
 const struct bg_issuer_key *
@@ -48,6 +59,28 @@ bg_mint_key(enum bg_mint_key which)
 	if (bg_issuer_key_load(path, &keys[which], &err) != 0)
 		end(path, err.detail);
 	return keys[which];
+}
+
+const struct bg_issuer_key *
+bg_mint_key_as(enum bg_mint_key which, const char *alg)
+{
+	const struct bg_issuer_key *key = bg_mint_key(which);
+	const struct bg_issuer_alg *row;
+	struct bg_error err = { 0 };
+
+	if (alg == NULL || strcmp(bg_issuer_key_alg(key), alg) == 0)
+		return key;
+	for (size_t i = 0; i < n_others; i++)
+		if (others_of[i] == which && strcmp(bg_issuer_key_alg(others[i]), alg) == 0)
+			return others[i];
+	if ((row = bg_issuer_alg_find(bg_slice_str(alg))) == NULL)
+		end(alg, "no such algorithm");
+	if (n_others == sizeof(others) / sizeof(others[0]))
+		end(alg, "too many keys");
+	if (bg_issuer_key_as(key, row, &others[n_others], &err) != 0)
+		end(files[which], err.detail);
+	others_of[n_others] = which;
+	return others[n_others++];
 }
 
 const char *
@@ -75,10 +108,31 @@ bg_mint_jwks(const enum bg_mint_key *which, size_t n)
 	return text;
 }
 
+json_t *
+bg_mint_jwk(enum bg_mint_key which, const char *alg, const char *kid)
+{
+	struct bg_error err = { 0 };
+	json_t *jwk;
+
+	if (bg_issuer_key_jwk(bg_mint_key(which), kid, &jwk, &err) != 0)
+		end("JWK", err.detail);
+	if (alg == NULL ? json_object_del(jwk, "alg") != 0 : json_object_set_new(jwk, "alg", json_string(alg)) != 0)
+		end("JWK", "alg");
+	if (kid == NULL && json_object_del(jwk, "kid") != 0)
+		end("JWK", "kid");
+	return jwk;
+}
+
 char *
 bg_mint_token(enum bg_mint_key which, const char *header, const char *claims)
 {
-	const struct bg_issuer_key *key = bg_mint_key(which);
+	return bg_mint_token_as(which, NULL, header, claims);
+}
+
+char *
+bg_mint_token_as(enum bg_mint_key which, const char *alg, const char *header, const char *claims)
+{
+	const struct bg_issuer_key *key = bg_mint_key_as(which, alg);
 	struct bg_error err = { 0 };
 	struct bg_buf token;
 	char usual[256];

@@ -9,6 +9,10 @@ enum bg_mint_key {
 	BG_MINT_KEY_B,		/* somebody else's, or the issuer's next one: RSA 2048 */
 	BG_MINT_KEY_LONG,	/* RSA 3072 */
 	BG_MINT_KEY_SHORT,	/* RSA 1024: to be refused (SR-10) */
+	BG_MINT_KEY_P256,	/* the issuer's, for ES256 */
+	BG_MINT_KEY_P384,	/* for ES384 */
+	BG_MINT_KEY_P521,	/* for ES512 */
+	BG_MINT_KEY_ED25519,	/* for EdDSA */
 	BG_MINT_KEYS
 };
 
@@ -18,16 +22,25 @@ enum bg_mint_key {
  * automake sets, else below the working directory.
  */
 const struct bg_issuer_key *bg_mint_key(enum bg_mint_key which);
+
+/* The same key to sign by the algorithm of this name; NULL for its usual one.  Of RSA: PS256, RS512 and so on. */
+const struct bg_issuer_key *bg_mint_key_as(enum bg_mint_key which, const char *alg);
 const char *bg_mint_kid(enum bg_mint_key which);	/* borrowed: the thumbprint, under which bg_mint_jwks lists it */
 
 /* A key set with the first n of which, in that order. */
 char *bg_mint_jwks(const enum bg_mint_key *which, size_t n);
 
+/* The public half of a key, with "alg" as given and no such member for NULL, with this kid and none for NULL. */
+json_t *bg_mint_jwk(enum bg_mint_key which, const char *alg, const char *kid);
+
 /*
  * A token signed by a key over any header and claims at all: both are taken as they are, JSON or not.  A NULL header
- * stands for {"alg":"RS256","typ":"at+jwt","kid":...} of that key.
+ * stands for {"alg":...,"typ":"at+jwt","kid":...} of that key.
  */
 char *bg_mint_token(enum bg_mint_key which, const char *header, const char *claims);
+
+/* The same, signed by the algorithm of this name, whatever the header says; NULL for the key's usual one. */
+char *bg_mint_token_as(enum bg_mint_key which, const char *alg, const char *header, const char *claims);
 
 /* The same with the first character of the signature changed. */
 char *bg_mint_token_forged(enum bg_mint_key which, const char *header, const char *claims);

@@ -1,0 +1,535 @@
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "core/discovery.h"
+#include "core/gate.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/regex.h"
+#include "core/secret.h"
+#include "fcgi/authorizer.h"
+#include "tests/support/fixed.h"
+#include "tests/support/mint.h"
+#include "tests/support/oom.h"
+#include "tests/support/run.h"
+
+/*
+ * Every allocation on a road is made to fail in turn, alone and with all that follow, until a run gets through without.
+ * Memory that is short is our trouble: it may make a 500 or 503 of an answer, never an allow, another allow, or a
+ * refusal that blames the client; and what was taken is given back.
+ */
+
+#define ISSUER		"https://issuer.example/"
+#define KEPT		48		/* blocks OpenSSL may keep more: three for each place in a thread's queue of errors */
+#define ENOUGH		20000		/* more allocations than any road here has: a loop that does not end has a fault */
+
+static const struct bg_now now = { .wall = 1700000060, .mono_ms = 1000 };
+static char *jwks;			/* what the issuer hands out */
+static char *tokens[16];
+
+/* ---- the gate -------------------------------------------------------------------------------------------------- */
+
+#define TEXT(s)		((char[]){ s })
+#define TEXTS(...)	.values = (char *[]){ __VA_ARGS__ }, .n_values = sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *)
+
+static struct bg_rule conditions[] = {
+	{ .kind = BG_RULE_SCOPE, TEXTS(TEXT("read:messages"), TEXT("openid")) },
+	{ .kind = BG_RULE_PERMISSION, TEXTS(TEXT("read:all")) },
+	{ .kind = BG_RULE_MATCHES, .claim = TEXT("org_id"), TEXTS(TEXT("org_[a-z]+")) },
+	{ .kind = BG_RULE_EQUALS, .claim = TEXT("level"), TEXTS(TEXT("7"), TEXT("8")) },
+	{ .kind = BG_RULE_EQUALS, .claim = TEXT("ratio"), TEXTS(TEXT("0.5")) },
+	{ .kind = BG_RULE_CONTAINS, .claim = TEXT("/realm_access/roles"), TEXTS(TEXT("1"), TEXT("admin")) },
+};
+static struct bg_rule alternatives[] = {
+	{ .kind = BG_RULE_EQUALS, .claim = TEXT("level"), TEXTS(TEXT("9")) },
+	{ .kind = BG_RULE_MATCHES, .claim = TEXT("groups"), TEXTS(TEXT("(staff|crew)-[0-9]{1,4}")) },
+};
+static struct bg_rule impossible[] = {
+	{ .kind = BG_RULE_MATCHES, .claim = TEXT("org_id"), TEXTS(TEXT("com_.*")) },
+	{ .kind = BG_RULE_EQUALS, .claim = TEXT("level"), TEXTS(TEXT("9")) },
+};
+
+static struct bg_policy policies[] = {
+	{ TEXT("staff"), { .kind = BG_RULE_ALL, .rules = conditions, .n_rules = N(conditions) } },
+	{ TEXT("either"), { .kind = BG_RULE_ANY, .rules = alternatives, .n_rules = N(alternatives) } },
+	{ TEXT("neither"), { .kind = BG_RULE_ANY, .rules = impossible, .n_rules = N(impossible) } },
+	{ TEXT("writers"), { .kind = BG_RULE_SCOPE, TEXTS(TEXT("write:messages"), TEXT("delete:messages")) } },
+	{ TEXT("owners"), { .kind = BG_RULE_PERMISSION, TEXTS(TEXT("own:all")) } },
+	{ TEXT("seven"), { .kind = BG_RULE_EQUALS, .claim = TEXT("level"), TEXTS(TEXT("7")) } },
+};
+
+static struct bg_location locations[] = {
+	{ .path = TEXT("/staff"), .policies = (const struct bg_policy *[]){ &policies[0], &policies[1] }, .n_policies = 2,
+	  .rule = { .kind = BG_RULE_ALL, .rules = &(struct bg_rule){ .kind = BG_RULE_REF, .ref = &policies[5].rule }, .n_rules = 1 } },
+	{ .path = TEXT("/public"), .says_auth = true, .auth = BG_AUTH_NONE, .rule = { .kind = BG_RULE_ALL } },
+	{ .path = TEXT("/maybe"), .says_auth = true, .auth = BG_AUTH_OPTIONAL, .rule = { .kind = BG_RULE_ALL } },
+};
+
+static struct bg_export exports[] = {
+	{ .claim = TEXT("sub"), .name = TEXT("CLAIM_SUB") },
+	{ .claim = TEXT("aud"), .name = TEXT("CLAIM_AUD") },
+	{ .claim = TEXT("exp"), .name = TEXT("CLAIM_EXP") },
+	{ .claim = TEXT("ratio"), .name = TEXT("CLAIM_RATIO") },
+	{ .claim = TEXT("/realm_access/roles"), .name = TEXT("ROLES"), .join = TEXT("|") },
+	{ .claim = TEXT("permissions"), .name = TEXT("PERMISSIONS"), .join = TEXT(",") },
+	{ .claim = TEXT("name"), .name = TEXT("NAME"), .encoding = BG_ENCODING_BASE64URL },
+	{ .claim = TEXT("realm_access"), .name = TEXT("REALM") },
+};
+
+static char heard[] = ISSUER, silent[] = "https://silent.example/";
+static char *audience = TEXT("https://api.example");
+static struct bg_issuer issuers[2];
+static const struct bg_alg *algs[3];
+static struct bg_gate gate = {
+	.issuers = issuers, .n_issuers = N(issuers), .leeway = 30,
+	.policies = { policies, N(policies), locations, N(locations), .preflight = true },
+	.exports = { exports, N(exports), .user_claim = TEXT("sub"), .json = true },
+	.answers = { .realm = TEXT("api"), .missing_status = 401 },
+};
+
+static int
+hand_out(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+    struct bg_fetch_meta *meta, struct bg_error *err)
+{
+	(void)self, (void)timeout;
+	meta->max_age = 60;
+	bg_buf_put_str(body, strstr(location, "/.well-known/") != NULL ?
+	    "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/set\"}" : jwks);
+	return body->failed ? bg_fail(err, BG_R_FETCH_FAILED, "no memory") : 0;
+}
+
+static const struct bg_fetcher fetcher = { hand_out };
+static const struct bg_keystore_options from_issuer = { .issuer = ISSUER, .fetcher = &fetcher, .fetch_timeout = 5,
+	.cache_ttl_min = 60, .cache_ttl_max = 600, .refresh_cooldown = 30 };
+
+static struct bg_regex *
+regex(const char *pattern)
+{
+	struct bg_regex *made;
+
+	ck_assert_int_eq(bg_regex_new(&made, bg_slice_str(pattern), NULL), 0);
+	return made;
+}
+
+#define CLAIMS(aud, exp, more)	"{\"iss\":\"" ISSUER "\",\"sub\":\"auth0|5f7c\",\"aud\":\"" aud "\",\"iat\":1700000000,"	\
+	"\"exp\":" exp ",\"scope\":\"openid read:messages\"" more "}"
+#define ALL_OF_IT	",\"permissions\":[\"read:all\",\"x\"],\"org_id\":\"org_eu\",\"level\":7,\"ratio\":0.5,"		\
+	"\"groups\":[\"guests\",\"crew-12\"],\"name\":\"Cem \\u00d6zdemir\","							\
+	"\"realm_access\":{\"roles\":[1,2.5,true,\"admin\",\"a long name for a role, so that the joined text needs a "		\
+	"second and a third block of memory: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"	\
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"]}"
+
+enum { GOOD, FORGED, STRANGER, OTHER_API, OLD, NO_EXP, HEADER, PAYLOAD, NOBODY, ELSEWHERE, EC, EC_FORGED, ED, ED_FORGED };
+
+static char *
+forged(const char *token)
+{
+	char *copy = strdup(token), *at = strrchr(copy, '.') + 10;
+
+	*at = *at == 'A' ? 'B' : 'A';
+	return copy;
+}
+
+static void
+setup(void)
+{
+	static const enum bg_mint_key a[] = { BG_MINT_KEY_A };
+	char *rsa = bg_mint_jwks(a, 1);
+
+	/* the list of one, with two more at its end */
+	jwks = malloc(strlen(rsa) + sizeof(BG_FIXED_EC_JWK BG_FIXED_ED_JWK) + 8);
+	sprintf(jwks, "%.*s," BG_FIXED_EC_JWK "," BG_FIXED_ED_JWK "]}", (int)strlen(rsa) - 2, rsa);
+	free(rsa);
+
+	tokens[GOOD] = bg_mint_token(BG_MINT_KEY_A, NULL, CLAIMS("https://api.example", "1700086400", ALL_OF_IT));
+	tokens[FORGED] = bg_mint_token_forged(BG_MINT_KEY_A, NULL, CLAIMS("https://api.example", "1700086400", ALL_OF_IT));
+	tokens[STRANGER] = bg_mint_token(BG_MINT_KEY_B, NULL, CLAIMS("https://api.example", "1700086400", ""));
+	tokens[OTHER_API] = bg_mint_token(BG_MINT_KEY_A, NULL, CLAIMS("https://other.example", "1700086400", ""));
+	tokens[OLD] = bg_mint_token(BG_MINT_KEY_A, NULL, CLAIMS("https://api.example", "1700000001", ""));
+	tokens[NO_EXP] = bg_mint_token(BG_MINT_KEY_A, NULL, CLAIMS("https://api.example", "null", ""));
+	tokens[HEADER] = bg_mint_token(BG_MINT_KEY_A, "{\"alg\":\"RS256\",\"alg\":\"RS256\"}", "{}");
+	tokens[PAYLOAD] = bg_mint_token(BG_MINT_KEY_A, NULL, "{\"iss\":\"" ISSUER "\",\"aud\":[1,2}");
+	tokens[NOBODY] = bg_mint_token(BG_MINT_KEY_A, NULL, "{\"iss\":\"https://nobody.example/\"}");
+	tokens[ELSEWHERE] = bg_mint_token(BG_MINT_KEY_A, NULL, "{\"iss\":\"https://silent.example/\"}");
+	tokens[EC] = strdup(BG_FIXED_EC_TOKEN);
+	tokens[EC_FORGED] = forged(BG_FIXED_EC_TOKEN);
+	tokens[ED] = strdup(BG_FIXED_ED_TOKEN);
+	tokens[ED_FORGED] = forged(BG_FIXED_ED_TOKEN);
+
+	conditions[2].regex = regex("org_[a-z]+");
+	alternatives[1].regex = regex("(staff|crew)-[0-9]{1,4}");
+	impossible[0].regex = regex("com_.*");
+
+	algs[0] = bg_alg_find(BG_SLICE("RS256"));
+	algs[1] = bg_alg_find(BG_SLICE("ES256"));
+	algs[2] = bg_alg_find(BG_SLICE("EdDSA"));
+	issuers[0] = (struct bg_issuer){ .name = heard, .audiences = &audience, .n_audiences = 1,
+		.algs = algs, .n_algs = N(algs) };
+	issuers[1] = issuers[0];
+	issuers[1].name = silent;
+	ck_assert_int_eq(bg_keystore_new(&issuers[0].keys, &from_issuer, NULL), 0);
+	ck_assert_int_eq(bg_keystore_new(&issuers[1].keys, &from_issuer, NULL), 0);
+	bg_keystore_step(issuers[0].keys, 0);		/* the second one never hears from its issuer */
+}
+
+static void
+teardown(void)
+{
+	bg_keystore_free(issuers[0].keys);
+	bg_keystore_free(issuers[1].keys);
+	bg_regex_free(conditions[2].regex);
+	bg_regex_free(alternatives[1].regex);
+	bg_regex_free(impossible[0].regex);
+	for (int i = 0; i < N(tokens); i++) {
+		free(tokens[i]);
+		tokens[i] = NULL;
+	}
+	free(jwks);
+}
+
+/* ---- answers --------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	int         token;		/* -1: none */
+	const char *uri;
+	const char *variable;		/* one more, or NULL */
+	int         status;
+	unsigned    least;		/* allocations there must be at least, or this test tests nothing */
+} requests[] = {
+	{ "allowed", GOOD, "/plain", NULL, 200, 100 },
+	{ "allowed, with policies of a location", GOOD, "/staff/1", "BEARERGATE_SCOPE=openid", 200, 100 },
+	{ "allowed, with policies by name", GOOD, "/plain", "BEARERGATE_POLICY=staff either", 200, 100 },
+	{ "allowed, ES256", EC, "/plain", "BEARERGATE_SCOPE=profile", 200, 50 },
+	{ "allowed, EdDSA", ED, "/plain", "BEARERGATE_ANY_SCOPE=x profile", 200, 50 },
+	{ "public", -1, "/public/a", NULL, 200, 3 },
+	{ "optional, without a token", -1, "/maybe", NULL, 200, 3 },
+	{ "optional, with one", GOOD, "/maybe", NULL, 200, 100 },
+	{ "optional, with a forged one", FORGED, "/maybe", NULL, 401, 50 },
+	{ "no token", -1, "/plain", NULL, 401, 3 },
+	{ "another path than it seems", GOOD, "/public/%2e%2e%2fplain", NULL, 400, 3 },
+	{ "a forged signature, RS256", FORGED, "/plain", NULL, 401, 50 },
+	{ "a forged signature, ES256", EC_FORGED, "/plain", NULL, 401, 50 },
+	{ "a forged signature, EdDSA", ED_FORGED, "/plain", NULL, 401, 30 },
+	{ "an unknown key", STRANGER, "/plain", NULL, 401, 30 },
+	{ "another audience", OTHER_API, "/plain", NULL, 401, 50 },
+	{ "expired", OLD, "/plain", NULL, 401, 50 },
+	{ "exp is null", NO_EXP, "/plain", NULL, 401, 50 },
+	{ "a header that says alg twice", HEADER, "/plain", NULL, 401, 10 },
+	{ "a payload that is no JSON", PAYLOAD, "/plain", NULL, 401, 30 },
+	{ "another issuer", NOBODY, "/plain", NULL, 401, 30 },
+	{ "an issuer without keys", ELSEWHERE, "/plain", NULL, 503, 30 },
+	{ "scopes missing", GOOD, "/plain", "BEARERGATE_SCOPE=openid admin:all other:more", 403, 50 },
+	{ "scopes of a policy missing", GOOD, "/plain", "BEARERGATE_POLICY=writers", 403, 50 },
+	{ "permission missing", GOOD, "/plain", "BEARERGATE_POLICY=owners", 403, 50 },
+	{ "claim rules not met", GOOD, "/plain", "BEARERGATE_POLICY=neither", 403, 50 },
+	{ "a policy that does not exist", GOOD, "/plain", "BEARERGATE_POLICY=nope", 500, 3 },
+	{ "a variable that does not exist", GOOD, "/plain", "BEARERGATE_SCOPES=x", 500, 3 },
+};
+
+static void
+ask(int i, struct bg_buf *out, int *rc)
+{
+	static char authorization[BG_TOKEN_MAX], uri[256], variable[256];
+	char *env[] = { TEXT("REQUEST_METHOD=GET"), TEXT("HTTP_HOST=api.example"), TEXT("REMOTE_ADDR=192.0.2.1"), uri, NULL, NULL,
+		NULL };
+	size_t n = 4;
+
+	bg_format(uri, sizeof(uri), "REQUEST_URI=%s", requests[i].uri);
+	if (requests[i].token >= 0) {
+		bg_format(authorization, sizeof(authorization), "HTTP_AUTHORIZATION=Bearer %s", tokens[requests[i].token]);
+		env[n++] = authorization;
+	}
+	if (requests[i].variable != NULL) {
+		bg_format(variable, sizeof(variable), "%s", requests[i].variable);
+		env[n++] = variable;
+	}
+	*rc = bg_authorizer_answer(&gate, now, env, out);
+}
+
+static int
+status_of(const struct bg_buf *out)
+{
+	int status = 0;
+
+	return out->len > 0 && sscanf(out->data, "Status: %d ", &status) == 1 ? status : 0;
+}
+
+/*
+ * The right answer, or a 500 or 503 that is whole: lines that end as they should, an empty one, and a body that ends,
+ * or none where there was no memory even for that; or nothing at all, with which the connection is closed.
+ */
+static void
+check_answer(const char *name, unsigned long n, int rc, const struct bg_buf *out, const struct bg_buf *right)
+{
+	const char *body;
+
+	if (rc != 0) {
+		ck_assert_msg(rc == -1 && out->len == 0, "%s, %lu: rc %d with %zu bytes", name, n, rc, out->len);
+		return;
+	}
+	if (out->len == right->len && memcmp(out->data, right->data, right->len) == 0)
+		return;
+	/* an allow with a variable less, another refusal of the client, or half an answer */
+	ck_assert_msg(status_of(out) >= 500, "%s, allocation %lu: instead of\n%.300s\n\nthere came\n%.300s", name, n, right->data,
+	    out->data);
+	ck_assert_msg((body = strstr(out->data, "\r\n\r\n")) != NULL && (body[4] == '\0' ||
+	    (strncmp(body + 4, "{\"detail\":{", 11) == 0 && strcmp(out->data + out->len - 2, "}}") == 0)), "%s, allocation %lu: not whole: %s", name, n, out->data);
+	ck_assert_msg(strstr(out->data, "Variable-") == NULL, "%s, allocation %lu: %s", name, n, out->data);
+}
+
+START_TEST(an_answer_for_want_of_memory_is_never_an_allow_and_never_blames_the_client)
+{
+	int i = _i / 2, rc;
+	bool all_after = _i % 2 != 0;
+	unsigned long n, failed;
+	struct bg_buf right, out;
+	long before, openssl;
+
+	bg_buf_init(&right, BG_ANSWER_MAX);
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ask(i, &right, &rc);
+	ck_assert_msg(rc == 0 && status_of(&right) == requests[i].status, "%s: %d, %s", requests[i].name, rc, right.data);
+	ask(i, &right, &rc);		/* once more, now that OpenSSL has all it keeps */
+	before = bg_oom_live();
+	openssl = bg_oom_live_openssl();
+	for (n = 1; n < ENOUGH; n++) {
+		bg_oom_arm(n, all_after);
+		ask(i, &out, &rc);
+		failed = bg_oom_disarm();
+		check_answer(requests[i].name, n, rc, &out, &right);
+		bg_buf_clear(&out);
+		ck_assert_msg(bg_oom_live() == before, "%s, allocation %lu: %ld blocks left over", requests[i].name, n,
+		    bg_oom_live() - before);
+		if (failed == 0)
+			break;
+	}
+	ck_assert_msg(n < ENOUGH && n > requests[i].least, "%s: %lu allocations", requests[i].name, n);
+	/* nothing stays behind: the next client is served as the first one was */
+	ask(i, &out, &rc);
+	ck_assert_msg(rc == 0 && out.len == right.len && memcmp(out.data, right.data, right.len) == 0, "%s, afterwards: %s",
+	    requests[i].name, out.data);
+	ck_assert_msg(bg_oom_live_openssl() <= openssl + KEPT, "%s: OpenSSL keeps %ld blocks more", requests[i].name,
+	    bg_oom_live_openssl() - openssl);
+	bg_buf_clear(&out);
+	bg_buf_clear(&right);
+}
+END_TEST
+
+/* ---- what is read ---------------------------------------------------------------------------------------------- */
+
+/*
+ * What was read and is half there, or NULL.  Check allocates whenever it asserts, so what is seen while allocations fail
+ * is kept here until they do not.
+ */
+static const char *half;
+
+static void
+expect(bool holds, const char *what)
+{
+	if (!holds && half == NULL)
+		half = what;
+}
+
+/* Read one thing and give it back: 0 when the whole of it was there, -1 with err. */
+typedef int reading(struct bg_error *err);
+
+static int
+read_jwks(struct bg_error *err)
+{
+	struct bg_jwks *set = NULL;
+	int rc = bg_jwks_parse(bg_slice_str(jwks), "https://keys.example/set", &set, err);
+
+	expect((rc == 0) == (set != NULL), "a set and a failure, or neither");
+	if (rc == 0)
+		expect(bg_jwks_count(set) == 3, "keys went missing");
+	bg_jwks_unref(set);
+	return rc;
+}
+
+static int
+read_jwk(size_t which, struct bg_error *err)
+{
+	struct bg_slice text = bg_slice_str(jwks);
+	char thumbprint[BG_THUMBPRINT_LEN + 1];
+	struct bg_jwk *key = NULL;
+	json_t *root;
+	int rc;
+
+	if (bg_json_object(text, BG_R_BAD_JWKS, &root, err) != 0)
+		return -1;
+	rc = bg_jwk_parse(json_array_get(json_object_get(root, "keys"), which), &key, err);
+	expect((rc == 0) == (key != NULL), "a key and a failure, or neither");
+	if (rc == 0) {
+		expect(key->pkey != NULL && key->kid != NULL, "a key without its parts");
+		rc = bg_jwk_thumbprint(key, thumbprint, err);
+	}
+	bg_jwk_free(key);
+	json_decref(root);
+	return rc;
+}
+
+static int
+read_rsa(struct bg_error *err)
+{
+	return read_jwk(0, err);
+}
+
+static int
+read_ec(struct bg_error *err)
+{
+	return read_jwk(1, err);
+}
+
+static int
+read_okp(struct bg_error *err)
+{
+	return read_jwk(2, err);
+}
+
+static int
+read_token(struct bg_error *err)
+{
+	struct bg_token *token = NULL;
+	int rc = bg_token_parse(bg_slice_str(tokens[GOOD]), &token, err);
+
+	expect((rc == 0) == (token != NULL), "a token and a failure, or neither");
+	if (rc == 0)
+		expect(json_object_size(token->payload) == 13, "claims went missing");
+	bg_token_free(token);
+	return rc;
+}
+
+static int
+read_discovery(struct bg_error *err)
+{
+	struct bg_slice text;
+	struct bg_buf uri;
+	int rc;
+
+	bg_buf_init(&uri, BG_URL_MAX);
+	rc = bg_discovery_read(BG_SLICE("{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/set\",\"x\":[1,\"y\"]}"),
+	    BG_SLICE(ISSUER), &uri, err);
+	if (rc == 0 && (rc = bg_buf_finish(&uri, &text, err)) == 0)
+		expect(strcmp(text.ptr, "https://keys.example/set") == 0, "another jwks_uri");
+	bg_buf_clear(&uri);
+	return rc;
+}
+
+static int
+read_regex(struct bg_error *err)
+{
+	struct bg_regex *made = NULL;
+	int rc = bg_regex_new(&made, BG_SLICE("((a|b|c){1,40}x?)+[[:alpha:]\\p{Lu}]*(?<name>d(e(f)))\\k<name>"), err);
+
+	expect((rc == 0) == (made != NULL), "a pattern and a failure, or neither");
+	bg_regex_free(made);
+	return rc;
+}
+
+/* A store that has had no keys has the whole set after a step, or none and says so; it never has a part of one. */
+static int
+step_first(struct bg_error *err)
+{
+	struct bg_keystore *store = NULL;
+	struct bg_jwks *set = NULL;
+	int rc = bg_keystore_new(&store, &from_issuer, err);
+
+	expect((rc == 0) == (store != NULL), "a store and a failure, or neither");
+	if (rc != 0)
+		return -1;
+	expect(bg_keystore_step(store, 0) >= 1, "no wait");
+	rc = bg_keystore_keys(store, (struct bg_slice){ NULL, 0 }, 1, &set, err);
+	if (rc == 0)
+		expect(bg_jwks_count(set) == 3, "keys went missing");
+	else
+		expect(err->reason == BG_R_NO_KEYS, "no keys for another reason");	/* a 503: SR-45 */
+	bg_jwks_unref(set);
+	bg_keystore_free(store);
+	return rc;
+}
+
+/* One that has keys has them after it too, however it went. */
+static int
+step_again(struct bg_error *err)
+{
+	static int64_t at;
+	struct bg_jwks *set = NULL;
+	int rc;
+
+	at += 100000;		/* past the last one's lifetime, and all of them together within a day */
+	(void)bg_keystore_step(issuers[0].keys, at);
+	rc = bg_keystore_keys(issuers[0].keys, BG_SLICE("ec"), at, &set, err);
+	expect(rc == 0, "the keys there were are gone");
+	expect(rc != 0 || bg_jwks_count(set) == 3, "keys went missing");
+	bg_jwks_unref(set);
+	return 0;
+}
+
+static const struct { const char *name; reading *read; unsigned least; } readings[] = {
+	{ "a key set", read_jwks, 100 },
+	{ "an RSA key", read_rsa, 100 },
+	{ "an EC key", read_ec, 100 },
+	{ "an Ed25519 key", read_okp, 100 },
+	{ "a token", read_token, 50 },
+	{ "a discovery document", read_discovery, 10 },
+	{ "a pattern", read_regex, 3 },
+	{ "a key store without keys", step_first, 100 },
+	{ "a key store with keys", step_again, 100 },
+};
+
+START_TEST(what_is_read_for_want_of_memory_is_whole_or_not_there_and_memory_is_the_reason)
+{
+	int i = _i / 2, rc;
+	bool all_after = _i % 2 != 0;
+	unsigned long n, failed;
+	struct bg_error err = { 0 };
+	long before, openssl;
+
+	ck_reason(readings[i].read(&err), err, BG_R_OK, readings[i].name);
+	ck_reason(readings[i].read(&err), err, BG_R_OK, readings[i].name);
+	ck_assert_msg(half == NULL, "%s: %s", readings[i].name, half);
+	before = bg_oom_live();
+	openssl = bg_oom_live_openssl();
+	for (n = 1; n < ENOUGH; n++) {
+		bg_error_clear(&err);
+		bg_oom_arm(n, all_after);
+		rc = readings[i].read(&err);
+		failed = bg_oom_disarm();
+		ck_assert_msg(half == NULL, "%s, allocation %lu: %s", readings[i].name, n, half);
+		ck_assert_msg(rc == 0 ? err.reason == BG_R_OK : rc == -1 && bg_reason_status(err.reason) >= 500 &&
+		    err.reason != BG_R_BAD_JWKS && err.reason != BG_R_BAD_JWK && err.reason != BG_R_BAD_DISCOVERY &&
+		    err.reason != BG_R_BAD_VARIABLE, "%s, allocation %lu: rc %d, %s: %s", readings[i].name, n, rc,
+		    bg_reason_name(err.reason), err.detail);
+		ck_assert_msg(bg_oom_live() == before, "%s, allocation %lu: %ld blocks left over", readings[i].name, n,
+		    bg_oom_live() - before);
+		if (failed == 0)
+			break;
+	}
+	ck_assert_msg(n < ENOUGH && n > readings[i].least, "%s: %lu allocations", readings[i].name, n);
+	bg_error_clear(&err);
+	ck_reason(readings[i].read(&err), err, BG_R_OK, readings[i].name);
+	ck_assert_msg(bg_oom_live_openssl() <= openssl + KEPT, "%s: OpenSSL keeps %ld blocks more", readings[i].name,
+	    bg_oom_live_openssl() - openssl);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("oom");
+	TCase *tc = tcase_create("oom");
+	int null;
+
+	/* the lines are made, and their allocations fail too; nobody needs to read them */
+	if (bg_json_start() != 0 || bg_secret_start() != 0 || (null = open("/dev/null", O_WRONLY | O_CLOEXEC)) == -1)
+		return EXIT_FAILURE;
+	bg_oom_start();
+	bg_log_open(null, BG_LOG_DEBUG);
+	tcase_add_unchecked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, an_answer_for_want_of_memory_is_never_an_allow_and_never_blames_the_client, 0, 2 * N(requests));
+	tcase_add_loop_test(tc, what_is_read_for_want_of_memory_is_whole_or_not_there_and_memory_is_the_reason, 0, 2 * N(readings));
+	suite_add_tcase(suite, tc);
+	return bg_test_run(suite);
+}
