@@ -59,7 +59,7 @@ bg_decision_log(const struct bg_decision *decision, const struct bg_request *req
 	struct bg_buf line;
 	enum bg_reason reason = bg_decision_reason(decision);
 	/* A fault of ours or of the configuration is something an operator must see at any level. */
-	enum bg_log_level level = status >= 500 ? BG_LOG_ERROR : BG_LOG_INFO;
+	enum bg_log_level level = status >= 500 || status == 0 ? BG_LOG_ERROR : BG_LOG_INFO;
 
 	if (!bg_log_wants(level))
 		return;

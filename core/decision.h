@@ -31,7 +31,7 @@ enum bg_reason bg_decision_reason(const struct bg_decision *decision);
 void bg_decision_clear(struct bg_decision *decision);
 
 /*
- * The one line in the log: verdict, reason, the status that was answered, issuer, the token's fingerprint, path, detail;
+ * The one line in the log: verdict, reason, the status that was answered (0: the connection was closed), issuer, the token's fingerprint, path, detail;
  * never the token.
  */
 void bg_decision_log(const struct bg_decision *decision, const struct bg_request *request, int status);

@@ -53,6 +53,12 @@ bg_secret_start(void)
 	return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1 ? 0 : -1;
 }
 
+const char *
+bg_secret_openssl_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION);
+}
+
 int
 bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err)
 {

@@ -12,6 +12,9 @@
  */
 int bg_secret_start(void);
 
+/* The version of the OpenSSL this program runs with; static. */
+const char *bg_secret_openssl_version(void);
+
 /* Returns -1 when OpenSSL cannot (BG_R_INTERNAL, BG_R_NO_MEMORY). */
 int bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err) BG_MUST_CHECK;
 

@@ -2,23 +2,21 @@
 
 #include "cgi/metavars.h"
 #include "cgi/reply.h"
-#include "core/log.h"
 
 static int
-write_out(const struct bg_gate *gate, const struct bg_request *request, const struct bg_decision *decision,
-    struct bg_buf *out, struct bg_error *err)
+write_out(const struct bg_gate *gate, const struct bg_decision *decision, struct bg_buf *out, int *status,
+    struct bg_error *err)
 {
 	struct bg_response response;
 	int rc;
 
 	bg_response_init(&response);
 	bg_response_make(gate, decision, &response);
-	bg_decision_log(decision, request, response.status);
-	/* Where an allow could not be made into a response, its status already says so, and nobody else does. */
+	*status = response.status;
 	if (decision->verdict == BG_ALLOW && response.status != 200)
-		bg_log(BG_LOG_ERROR, "an allowed request was answered with status %d: its variables could not be made",
-		    response.status);
-	rc = bg_reply_authorizer(&response, out, err);
+		rc = bg_fail(err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
+	else
+		rc = bg_reply_authorizer(&response, out, err);
 	bg_response_clear(&response);
 	return rc;
 }
@@ -29,7 +27,7 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const 
 	struct bg_decision decision = { .verdict = BG_DENY };
 	struct bg_error err = { 0 };
 	struct bg_request request;
-	int rc;
+	int rc, status;
 
 	bg_buf_reset(out);
 	if (bg_metavars_read(env, &request, &err) == 0)
@@ -37,13 +35,12 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const 
 	else
 		bg_decision_deny(&decision, &err);
 	bg_error_clear(&err);
-	if ((rc = write_out(gate, &request, &decision, out, &err)) != 0) {
+	if ((rc = write_out(gate, &decision, out, &status, &err)) != 0) {
 		/* Too much for one answer, or no memory: a plain denial is small. */
-		bg_log(BG_LOG_ERROR, "an answer could not be written, status 500 goes out instead: %s", err.detail);
-		bg_decision_clear(&decision);
 		bg_decision_deny(&decision, &err);
-		rc = write_out(gate, &request, &decision, out, &err);
+		rc = write_out(gate, &decision, out, &status, &err);
 	}
+	bg_decision_log(&decision, &request, rc == 0 ? status : 0);
 	bg_decision_clear(&decision);
 	return rc;
 }

@@ -96,7 +96,7 @@ static int
 version(void)
 {
 	/* libfcgi does not tell its version. */
-	printf(NAME " " PACKAGE_VERSION " (jansson %s)\n", jansson_version_str());
+	printf(NAME " " PACKAGE_VERSION " (%s, jansson %s)\n", bg_secret_openssl_version(), jansson_version_str());
 	return EX_OK;
 }
 

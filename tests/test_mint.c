@@ -13,6 +13,7 @@
 #include "core/b64url.h"
 #include "core/clock.h"
 #include "core/jwks.h"
+#include "core/secret.h"
 #include "core/token.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
@@ -802,7 +803,7 @@ START_TEST(the_version_names_what_it_runs_with)
 {
 	char want[128];
 
-	bg_format(want, sizeof(want), "\n%s\njansson %s\n", bg_issuer_openssl_version(), jansson_version_str());
+	bg_format(want, sizeof(want), "\n%s\njansson %s\n", bg_secret_openssl_version(), jansson_version_str());
 	ck_quiet(RUN("--version"));
 	ck_assert_int_eq(strncmp(out, "bearergate ", 11), 0);
 	ck_assert(out[11] >= '0' && out[11] <= '9');

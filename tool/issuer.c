@@ -89,12 +89,6 @@ bg_issuer_alg_find(struct bg_slice name)
 	return NULL;
 }
 
-const char *
-bg_issuer_openssl_version(void)
-{
-	return OpenSSL_version(OPENSSL_VERSION);
-}
-
 static void
 put_b64url(struct bg_buf *buf, struct bg_slice bytes)
 {

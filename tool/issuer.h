@@ -80,7 +80,4 @@ int bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t *
 int bg_issuer_sign(const struct bg_issuer_key *key, struct bg_slice header, struct bg_slice payload,
     struct bg_buf *token, struct bg_error *err) BG_MUST_CHECK;
 
-/* The version of the OpenSSL this program runs with; static. */
-const char *bg_issuer_openssl_version(void);
-
 #endif

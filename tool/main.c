@@ -99,7 +99,7 @@ help(void)
 static int
 version(void)
 {
-	(void)printf("bearergate %s\n%s\njansson %s\n", PACKAGE_VERSION, bg_issuer_openssl_version(),
+	(void)printf("bearergate %s\n%s\njansson %s\n", PACKAGE_VERSION, bg_secret_openssl_version(),
 	    jansson_version_str());
 	return finish();
 }
