@@ -94,12 +94,13 @@ make_token(const json_t *recipe)
 	const char *raw_header = json_string_value(json_object_get(recipe, "raw_header"));
 	const char *raw_claims = json_string_value(json_object_get(recipe, "raw_claims"));
 	const char *signature = json_string_value(json_object_get(recipe, "signature"));
+	const char *alg = json_string_value(json_object_get(recipe, "alg"));
 	enum bg_mint_key key = key_named(key_name != NULL ? key_name : "a");
 	char *header, *claims, *token;
 
 	if (compact != NULL)
 		return strdup(compact);
-	header = raw_header != NULL ? strdup(raw_header) : merged(json_pack("{s:s,s:s,s:s}", "alg", "RS256", "typ", "at+jwt",
+	header = raw_header != NULL ? strdup(raw_header) : merged(json_pack("{s:s,s:s,s:s}", "alg", alg != NULL ? alg : "RS256", "typ", "at+jwt",
 	    "kid", bg_mint_kid(key)), json_object_get(recipe, "header"));
 	claims = raw_claims != NULL ? strdup(raw_claims) : merged(json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "iss", ISSUER, "sub", "user-1",
 	    "aud", AUDIENCE, "iat", (json_int_t)NOW - 60, "exp", (json_int_t)NOW + 3600, "scope", "read:messages"),
@@ -109,7 +110,7 @@ make_token(const json_t *recipe)
 	else if (json_is_true(json_object_get(recipe, "forged")))
 		token = bg_mint_token_forged(key, header, claims);
 	else
-		token = bg_mint_token(key, header, claims);
+		token = bg_mint_token_as(key, alg, header, claims);
 	free(claims);
 	free(header);
 	return token;
@@ -133,17 +134,31 @@ make_variable(const char *text, const char *token)
 	return buf.data;
 }
 
+/* Does the case say something about this variable itself, if only that it is missing ("NAME" without "=")? */
+static bool
+is_named(const json_t *own, const char *variable)
+{
+	size_t len = strcspn(variable, "="), i;
+	const json_t *one;
+
+	json_array_foreach(own, i, one)
+		if (strcspn(json_string_value(one), "=") == len && strncmp(json_string_value(one), variable, len) == 0)
+			return true;
+	return false;
+}
+
 /* The variables of the request: the base ones, the Authorization header, and those of the case. */
 static void
 make_env(const json_t *root, const char *token, char *env[MAX_ENV + 1])
 {
 	const json_t *authorization = json_object_get(root, "authorization"), *own = json_object_get(root, "env"), *one;
+	static const char *const base[] = { "REQUEST_METHOD=GET", "REQUEST_URI=/api/private", "REMOTE_ADDR=192.0.2.1" };
 	size_t n = 0, i;
 	char *header;
 
-	env[n++] = strdup("REQUEST_METHOD=GET");
-	env[n++] = strdup("REQUEST_URI=/api/private");
-	env[n++] = strdup("REMOTE_ADDR=192.0.2.1");
+	for (i = 0; i < sizeof(base) / sizeof(base[0]); i++)
+		if (!is_named(own, base[i]))
+			env[n++] = strdup(base[i]);
 	if (authorization == NULL || json_is_string(authorization)) {
 		header = make_variable(authorization != NULL ? json_string_value(authorization) : "Bearer {token}", token);
 		env[n] = malloc(strlen(header) + sizeof("HTTP_AUTHORIZATION="));
@@ -196,6 +211,7 @@ check_answer(const char *name, const json_t *expect, const struct bg_decision *d
 	bool allow = strcmp(reason, "ok") == 0;
 	const json_t *one, *lines = json_object_get(expect, "answer"), *absent = json_object_get(expect, "absent");
 	const json_t *detail = json_object_get(expect, "detail");
+	int number = allow ? 200 : bg_reason_status(decision->error.reason);
 	struct bg_slice text;
 	char status[32];
 	size_t i;
@@ -203,7 +219,9 @@ check_answer(const char *name, const json_t *expect, const struct bg_decision *d
 	ck_assert_int_eq(bg_buf_finish(answer, &text, NULL), 0);
 	ck_assert_msg((decision->verdict == BG_ALLOW) == allow && strcmp(bg_reason_name(bg_decision_reason(decision)), reason) == 0,
 	    "%s: %s (%s), wanted %s", name, bg_reason_name(bg_decision_reason(decision)), decision->error.detail, reason);
-	bg_format(status, sizeof(status), "Status: %d ", allow ? 200 : bg_reason_status(decision->error.reason));
+	if (json_is_integer(json_object_get(expect, "status")))		/* where the configuration has a say in it */
+		number = (int)json_integer_value(json_object_get(expect, "status"));
+	bg_format(status, sizeof(status), "Status: %d ", number);
 	ck_assert_msg(strncmp(text.ptr, status, strlen(status)) == 0, "%s: %s", name, text.ptr);
 	/* what a grant is made of never stands in a denial, and no token in any answer */
 	ck_assert_msg(allow || strstr(text.ptr, "Variable-") == NULL, "%s: %s", name, text.ptr);
@@ -239,8 +257,8 @@ START_TEST(a_case_ends_as_it_says)
 {
 	static const char *const members[] = { "why", "env", "authorization", "token", "keys", "conf", "now", "expect", NULL };
 	static const char *const token_members[] = { "key", "header", "claims", "raw_header", "raw_claims", "signature", "forged",
-		"compact", NULL };
-	static const char *const expect_members[] = { "reason", "answer", "absent", "detail", NULL };
+		"compact", "alg", NULL };
+	static const char *const expect_members[] = { "reason", "status", "answer", "absent", "detail", NULL };
 	const char *tmp = getenv("TMPDIR");
 	char path[1400], dir[1024], *env[MAX_ENV + 1], *token;
 	struct bg_now now = { .wall = NOW };
