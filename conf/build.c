@@ -17,12 +17,16 @@ no_memory(struct bg_error *err)
 int
 bg_conf_threads(const struct bg_conf *conf)
 {
-	long processors;
+	long n;
 
 	if (conf->threads > 0)
 		return conf->threads;
-	processors = sysconf(_SC_NPROCESSORS_ONLN);
-	return processors < THREADS_LEAST ? THREADS_LEAST : processors > THREADS_MOST ? THREADS_MOST : (int)processors;
+	n = sysconf(_SC_NPROCESSORS_ONLN);
+	if (n < THREADS_LEAST)
+		n = THREADS_LEAST;
+	if (n < (long)conf->n_issuers + 1)
+		n = (long)conf->n_issuers + 1;
+	return n > THREADS_MOST ? THREADS_MOST : (int)n;
 }
 
 /* A list of texts, copied; *n grows with it, so that whoever frees the list can do so at any time. */
@@ -60,7 +64,10 @@ static int
 build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, const struct bg_fetcher *fetcher,
     struct bg_issuer *out, struct bg_error *err)
 {
-	/* One thread stays free for requests that need not wait, whichever issuers hang (SR-51), if there are so many. */
+	/*
+	 * One thread stays free for requests that need not wait, whichever issuers hang (SR-51).  Where fewer threads were
+	 * said than that takes, nobody waits: what has no key is answered at once.
+	 */
 	unsigned waiters = (unsigned)(bg_conf_threads(conf) - 1) / (unsigned)conf->n_issuers;
 	struct bg_keystore_options options = {
 		.issuer = said->name,
@@ -71,7 +78,7 @@ build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, cons
 		.cache_ttl_min = conf->cache_ttl_min,
 		.cache_ttl_max = conf->cache_ttl_max,
 		.refresh_cooldown = conf->refresh_cooldown,
-		.max_waiters = waiters > 1 ? waiters : 1,
+		.max_waiters = waiters,
 	};
 
 	/* SR-40: neither a list nor the word is no permission */

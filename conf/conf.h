@@ -114,8 +114,8 @@ struct bg_conf_sources {
 int bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg_buf *report) BG_MUST_CHECK;
 
 /*
- * The threads that decide: as many as were said, else one for each processor and at least four.  More threads than
- * processors, because a few of them may be waiting for keys.
+ * The threads that decide: as many as were said, else one for each processor, and at least four and one more than there
+ * are issuers.  More threads than processors, because a few of them may be waiting for keys.
  */
 int bg_conf_threads(const struct bg_conf *conf);
 

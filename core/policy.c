@@ -14,25 +14,50 @@ policy_named(const struct bg_policies *policies, struct bg_slice name)
 	return NULL;
 }
 
-/* Whoever may GET may HEAD, and must meet the same demands.  RFC 9110 section 9.3.2. */
 static bool
-takes_method(const struct bg_location *location, struct bg_slice method)
+names_method(const struct bg_location *location, struct bg_slice method)
 {
-	bool head = bg_slice_equal(method, BG_SLICE("HEAD"));
-
 	for (size_t i = 0; i < location->n_methods; i++)
-		if (bg_slice_equal(method, bg_slice_str(location->methods[i])) || (head && strcmp(location->methods[i], "GET") == 0))
+		if (bg_slice_equal(method, bg_slice_str(location->methods[i])))
 			return true;
-	return location->n_methods == 0;
+	return false;
 }
 
-/* The longest path wins; of two that are equal, the one that names the method. */
+/*
+ * How well a location fits a method: 3 names it, 2 names GET where it is HEAD, 1 is for all, 0 is for others.  Whoever
+ * may GET may HEAD, and must meet the same demands, where nothing else was said.  RFC 9110 section 9.3.2.
+ */
+static int
+fits_method(const struct bg_location *location, struct bg_slice method)
+{
+	if (location->n_methods == 0)
+		return 1;
+	if (names_method(location, method))
+		return 3;
+	return bg_slice_equal(method, BG_SLICE("HEAD")) && names_method(location, BG_SLICE("GET")) ? 2 : 0;
+}
+
+/* The longest path wins; of two that are equal, the one that fits the method better. */
 static bool
-is_nearer(const struct bg_location *a, const struct bg_location *b)
+is_nearer(const struct bg_location *a, const struct bg_location *b, struct bg_slice method)
 {
 	size_t x = strlen(a->path), y = strlen(b->path);
 
-	return x != y ? x > y : a->n_methods > 0 && b->n_methods == 0;
+	return x != y ? x > y : fits_method(a, method) > fits_method(b, method);
+}
+
+/*
+ * Methods are told apart by case, but many a program takes "post" for POST: written so, or not there at all, a method would
+ * lead past the location that names it.  RFC 9110 section 9.1.
+ */
+static bool
+is_method(struct bg_slice method)
+{
+	for (size_t i = 0; i < method.len; i++)
+		if (!((method.ptr[i] >= 'A' && method.ptr[i] <= 'Z') || (method.ptr[i] >= '0' && method.ptr[i] <= '9') ||
+		    method.ptr[i] == '-' || method.ptr[i] == '_'))
+			return false;
+	return method.len > 0;
 }
 
 /* *passed_over: there is a nearer one, for other methods. */
@@ -50,6 +75,8 @@ find_location(const struct bg_policies *policies, const struct bg_request *reque
 	*passed_over = false;
 	if (policies->n_locations == 0)
 		return 0;
+	if (!is_method(request->method))
+		return bg_fail(err, BG_R_BAD_REQUEST, "\"%.*s\" is no method in capital letters", BG_SLICE_ARG(request->method));
 	bg_buf_init(&buf, BG_URI_MAX);
 	if ((wrong = bg_path_normalise(request->uri, &buf)) != NULL && buf.no_memory)
 		bg_fail(err, BG_R_NO_MEMORY, "path");
@@ -63,10 +90,11 @@ find_location(const struct bg_policies *policies, const struct bg_request *reque
 				continue;
 			if (strlen(location->path) > nearest)
 				nearest = strlen(location->path);
-			if (takes_method(location, request->method) && (*out == NULL || is_nearer(location, *out)))
+			if (fits_method(location, request->method) > 0 &&
+			    (*out == NULL || is_nearer(location, *out, request->method)))
 				*out = location;
 		}
-		*passed_over = *out != NULL && strlen((*out)->path) < nearest;
+		*passed_over = nearest > (*out != NULL ? strlen((*out)->path) : 0);
 		rc = 0;
 	}
 	bg_buf_clear(&buf);
@@ -100,7 +128,7 @@ bg_policy_find(const struct bg_policies *policies, const struct bg_request *requ
 	demands = !is_empty(request->want_scope) || !is_empty(request->want_any_scope) || !is_empty(request->want_permission) ||
 	    !is_empty(request->want_policy) || (location != NULL && (location->n_policies > 0 || bg_rule_demands(&location->rule)));
 	/* Methods are the client's to make up: none of them leads past a nearer location to what a farther one lets through. */
-	if (demands || (passed_over && location->says_auth))
+	if (demands || passed_over)
 		return 0;
 	if (request->says_auth)
 		out->auth = request->auth;

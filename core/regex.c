@@ -5,10 +5,12 @@
 
 #include <pcre2.h>
 
+#include "core/log.h"
+
 /* Far more than a sensible pattern needs for a claim, and over in milliseconds. */
 #define MATCH_LIMIT	100000
-#define DEPTH_LIMIT	250
-#define HEAP_LIMIT	1024	/* KiB */
+#define DEPTH_LIMIT	100000	/* a repeated group takes one for each turn, and claims have thousands of characters */
+#define HEAP_LIMIT	16384	/* KiB */
 
 struct bg_regex {
 	pcre2_code          *code;
@@ -65,5 +67,15 @@ bg_regex_matches(const struct bg_regex *regex, struct bg_slice text)
 		return -1;
 	rc = pcre2_match(regex->code, (PCRE2_SPTR)(text.ptr != NULL ? text.ptr : ""), text.len, 0, 0, data, regex->limits);
 	pcre2_match_data_free(data);
-	return rc == PCRE2_ERROR_NOMEMORY ? -1 : rc >= 0;
+	switch (rc) {
+	case PCRE2_ERROR_NOMEMORY:
+		return -1;
+	case PCRE2_ERROR_MATCHLIMIT:
+	case PCRE2_ERROR_DEPTHLIMIT:
+	case PCRE2_ERROR_HEAPLIMIT:
+		bg_log(BG_LOG_WARNING, "a pattern took too many steps for a value of %zu bytes, which counts as no match", text.len);
+		return 0;
+	default:
+		return rc >= 0;
+	}
 }

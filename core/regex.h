@@ -14,7 +14,7 @@ int bg_regex_new(struct bg_regex **out, struct bg_slice pattern, struct bg_error
 void bg_regex_free(struct bg_regex *regex);	/* NULL is fine */
 
 /*
- * Returns 1 or 0; 0 too when the match needs more work than the limits allow, or text is no UTF-8; -1 when there was no
+ * Returns 1 or 0; 0 too when the match needs more work than the limits allow (which is logged), or text is no UTF-8; -1 when there was no
  * memory to find out.
  */
 int bg_regex_matches(const struct bg_regex *regex, struct bg_slice text);

@@ -253,7 +253,8 @@ bg_rule_check(const struct bg_rule *rule, const struct bg_claims *claims, struct
 		return missing == NULL ? 0 : fail(err, BG_R_NO_PERMISSION, "permissions", permissions, "", missing);
 	case BG_RULE_EQUALS:
 		return has_one(rule, claim, value_is) ? 0 :
-		    fail(err, BG_R_CLAIM_RULE, rule->claim, claim, rule->n_values > 1 ? " one of" : "", rule->n_values > 0 ? rule->values[0] : "");
+		    fail(err, BG_R_CLAIM_RULE, rule->claim, claim, rule->n_values > 1 ? " one of" : "",
+		    rule->n_values > 0 ? rule->values[0] : "");
 	case BG_RULE_CONTAINS:
 		missing = first_missing(rule, claim, holds);
 		return missing == NULL ? 0 : fail(err, BG_R_CLAIM_RULE, rule->claim, claim, "", missing);
@@ -270,7 +271,8 @@ bg_rule_check(const struct bg_rule *rule, const struct bg_claims *claims, struct
 		return claim != NULL && !json_is_null(claim) ? 0 : fail(err, BG_R_CLAIM_RULE, rule->claim, NULL, "", "any value");
 	case BG_RULE_ABSENT:
 		/* nothing is found behind a malformed pointer, whatever the token says */
-		return (claim == NULL || json_is_null(claim)) && bg_claims_name_wrong(rule->claim) == NULL ? 0 : fail(err, BG_R_CLAIM_RULE, rule->claim, claim, "", "no value");
+		return (claim == NULL || json_is_null(claim)) && bg_claims_name_wrong(rule->claim) == NULL ? 0 :
+		    fail(err, BG_R_CLAIM_RULE, rule->claim, claim, "", "no value");
 	case BG_RULE_NEVER:
 		break;
 	}

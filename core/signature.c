@@ -15,6 +15,23 @@ host_name(struct bg_slice host)
 	return host;
 }
 
+/* What can be the name of a vhost: letters, digits, "-", "_", dots between, or an address in brackets (SR-60). */
+static bool
+is_host_name(struct bg_slice name)
+{
+	bool address = name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']';
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+		    (c == '.' && i > 0 && i + 1 < name.len && name.ptr[i - 1] != '.') ||
+		    (address && (c == ':' || i == 0 || i + 1 == name.len))))
+			return false;
+	}
+	return name.len > 0;
+}
+
 static bool
 has_site(const struct bg_issuer *issuer, struct bg_slice host)
 {
@@ -40,13 +57,19 @@ bg_signature_issuer(const struct bg_issuer *issuers, size_t n, struct bg_slice h
 	const json_t *value = json_object_get(token->payload, "iss");
 	struct bg_slice iss = bg_json_string(value), name = host_name(host);
 	const struct bg_issuer *expected = NULL, *nearly = NULL;
-	bool site = false;
+	bool site = false, sites = false;
 
 	*out = NULL;
 	if (iss.ptr == NULL)
 		return bg_fail(err, BG_R_BAD_CLAIMS, "iss is %s, not a string", bg_json_type_name(value));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		site = site || has_site(&issuers[i], name);
+		sites = sites || issuers[i].n_sites > 0;
+	}
+	/* A spelling that our comparison does not know must not fall out of its site among the issuers of no site. */
+	if (sites && !is_host_name(name))
+		return bg_fail(err, BG_R_BAD_REQUEST, "\"%.*s\" is no host name, and there are sites to tell apart",
+		    BG_SLICE_ARG(host));
 	for (size_t i = 0; i < n; i++) {
 		if (site ? !has_site(&issuers[i], name) : issuers[i].n_sites > 0)
 			continue;

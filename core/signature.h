@@ -8,7 +8,8 @@
  * Which of the issuers a token claims to be from, among those that speak for host (the Host header; port, case and a dot
  * at the end do not count).  An issuer with sites speaks for those alone, compared as whole names (SR-48); one without,
  * for every host that is no one's site.  Known before anything of it is believed and before anything is fetched
- * (SR-52).  Borrowed from issuers.  Returns -1 with BG_R_BAD_CLAIMS (iss missing or no string) or BG_R_WRONG_ISSUER.
+ * (SR-52).  Borrowed from issuers.  Returns -1 with BG_R_BAD_CLAIMS (iss missing or no string), BG_R_WRONG_ISSUER, or, where any
+ * issuer has sites, BG_R_BAD_REQUEST for a host that is missing or malformed.
  *
  * RFC 8725 section 3.8.
  */

@@ -1001,6 +1001,20 @@ START_TEST(the_first_request_waits_for_the_keys)	/* users.md row 2 */
 END_TEST
 
 /* Whatever a caller put together by hand: no gate is built that would let more in than was written out (SR-40, SR-3). */
+START_TEST(one_thread_is_free_however_many_issuers_hang)	/* SR-51 */
+{
+	struct bg_conf conf = { .n_issuers = 1 };
+
+	ck_assert_int_ge(bg_conf_threads(&conf), 4);
+	conf.n_issuers = 100;
+	ck_assert_int_ge(bg_conf_threads(&conf), 101);
+	conf.n_issuers = 5000;
+	ck_assert_int_eq(bg_conf_threads(&conf), 1024);
+	conf.threads = 2;
+	ck_assert_int_eq(bg_conf_threads(&conf), 2);
+}
+END_TEST
+
 START_TEST(no_gate_is_built_without_audience_algorithm_or_a_way_to_keys)
 {
 	static const struct bg_fetcher fetcher = { never };
@@ -1311,6 +1325,7 @@ main(void)
 	tcase_add_loop_test(tc, compat_changes_what_was_not_said_and_no_more, 0, N(compats));
 	tcase_add_test(tc, preflights_pass_only_where_it_was_said);
 	tcase_add_test(tc, the_first_request_waits_for_the_keys);
+	tcase_add_test(tc, one_thread_is_free_however_many_issuers_hang);
 	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
 	suite_add_tcase(suite, tc);
 	status = bg_test_run(suite);

@@ -151,7 +151,8 @@ static const struct { enum sent sent; const char *uri; enum bg_reason want; bool
 START_TEST(auth_says_who_passes_without_a_token)
 {
 	char *header = header_sent(modes[_i].sent);
-	struct bg_request request = { .method = S("GET"), .uri = bg_slice_str(modes[_i].uri), .authorization = bg_slice_str(header) };
+	struct bg_request request = { .method = S("GET"), .uri = bg_slice_str(modes[_i].uri),
+		.host = S("other.example"), .authorization = bg_slice_str(header) };
 	struct bg_now now = { .wall = NOW };
 	struct bg_decision decision;
 	struct bg_response response;
@@ -224,7 +225,6 @@ END_TEST
 /* a speaks for every host that is no one's site, b for brand1, c for brand2; b's key is B. */
 static const struct { const char *host, *iss; enum bg_mint_key key; enum bg_reason want; const char *detail; } sites[] = {
 	{ "other.example", "https://a.example/", BG_MINT_KEY_A, BG_R_OK, "" },
-	{ "", "https://a.example/", BG_MINT_KEY_A, BG_R_OK, "" }, { NULL, "https://a.example/", BG_MINT_KEY_A, BG_R_OK, "" },
 	{ "brand1.example", "https://b.example/", BG_MINT_KEY_B, BG_R_OK, "" },
 	{ "BRAND1.Example", "https://b.example/", BG_MINT_KEY_B, BG_R_OK, "" },
 	{ "brand1.example:8443", "https://b.example/", BG_MINT_KEY_B, BG_R_OK, "" },
@@ -240,15 +240,24 @@ static const struct { const char *host, *iss; enum bg_mint_key key; enum bg_reas
 	{ "brand1.example", "https://c.example/", BG_MINT_KEY_A, BG_R_WRONG_ISSUER, "expected" },
 	{ "brand2.example", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
 	{ "other.example", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
-	{ NULL, "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
+	/* a host that is none does not fall out of its site among the issuers of no site */
+	{ NULL, "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ NULL, "https://b.example/", BG_MINT_KEY_B, BG_R_BAD_REQUEST, "no host name" },
+	{ "", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ ":80", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ "brand1.example..", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ "brand1.example:8x", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ " brand1.example", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ "brand1%2eexample", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
+	{ "brand1.example,other.example", "https://a.example/", BG_MINT_KEY_A, BG_R_BAD_REQUEST, "no host name" },
 	/* SR-48: whole names */
 	{ "evil-brand1.example", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
 	{ "www.brand1.example", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
 	{ "brand1.example.evil", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
 	{ "brand1.exampl", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
-	{ "brand1.example/", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
-	{ "brand1.example:80:80", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
-	{ "x@brand1.example", "https://b.example/", BG_MINT_KEY_B, BG_R_WRONG_ISSUER, "expected" },
+	{ "brand1.example/", "https://b.example/", BG_MINT_KEY_B, BG_R_BAD_REQUEST, "no host name" },
+	{ "brand1.example:80:80", "https://b.example/", BG_MINT_KEY_B, BG_R_BAD_REQUEST, "no host name" },
+	{ "x@brand1.example", "https://b.example/", BG_MINT_KEY_B, BG_R_BAD_REQUEST, "no host name" },
 	/* the issuer is told by its name, the key by the issuer */
 	{ "brand1.example", "https://b.example/", BG_MINT_KEY_A, BG_R_UNKNOWN_KEY, "kid" },
 	{ "other.example", "https://a.example/", BG_MINT_KEY_B, BG_R_UNKNOWN_KEY, "kid" },

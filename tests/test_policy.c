@@ -8,6 +8,7 @@
 
 static char *read_scope[] = { (char[]){ "read" } }, *write_scope[] = { (char[]){ "write" } }, *admin[] = { (char[]){ "admin" } };
 static char *get[] = { (char[]){ "GET" } }, *get_post[] = { (char[]){ "GET" }, (char[]){ "POST" } }, *post[] = { (char[]){ "POST" } };
+static char *head[] = { (char[]){ "HEAD" } };
 static struct bg_rule reads[] = { { .kind = BG_RULE_SCOPE, .values = read_scope, .n_values = 1 } };
 static struct bg_rule writes[] = { { .kind = BG_RULE_SCOPE, .values = write_scope, .n_values = 1 } };
 static struct bg_rule admins[] = { { .kind = BG_RULE_CONTAINS, .claim = (char[]){ "roles" }, .values = admin, .n_values = 1 } };
@@ -42,6 +43,8 @@ static struct bg_location locations[] = {
 	{ PATH("/open"), AUTH(BG_AUTH_NONE), .rule = NOTHING },
 	{ PATH("/open/data"), .methods = get_post, .n_methods = 2, .rule = RULES(reads) },
 	{ PATH("/slash/"), .rule = RULES(reads) },
+	{ PATH("/heads"), .methods = get, .n_methods = 1, AUTH(BG_AUTH_NONE), .rule = NOTHING },
+	{ PATH("/heads"), .methods = head, .n_methods = 1, .rule = RULES(reads) },
 };
 static const struct bg_policies policies = { .policies = named, .n_policies = N(named), .locations = locations,
 	.n_locations = N(locations) };
@@ -67,13 +70,13 @@ static const struct { const char *method, *uri; int location; enum bg_auth auth;
 	{ "GET", "/said/empty-policy", 8, BG_AUTH_REQUIRED }, { "GET", "/half-made", 9, BG_AUTH_REQUIRED },
 	/* by method; GET is HEAD too (RFC 9110 section 9.3.2), and no other spelling of it */
 	{ "GET", "/docs", 10, BG_AUTH_NONE }, { "HEAD", "/docs", 10, BG_AUTH_NONE }, { "POST", "/docs", 11, BG_AUTH_REQUIRED },
-	{ "get", "/docs", 0, BG_AUTH_REQUIRED }, { "GETX", "/docs", 0, BG_AUTH_REQUIRED }, { "", "/docs", 0, BG_AUTH_REQUIRED },
-	{ "PUT", "/docs", 0, BG_AUTH_REQUIRED },
+	{ "GETX", "/docs", 0, BG_AUTH_REQUIRED }, { "PUT", "/docs", 0, BG_AUTH_REQUIRED },
+	{ "GET", "/heads", 17, BG_AUTH_NONE }, { "HEAD", "/heads", 18, BG_AUTH_REQUIRED },	/* said by name */
 	{ "GET", "/forms", 12, BG_AUTH_REQUIRED }, { "POST", "/forms", 13, BG_AUTH_REQUIRED }, { "PUT", "/forms", 12, BG_AUTH_REQUIRED },
 	{ "GET", "/open/data", 15, BG_AUTH_REQUIRED }, { "HEAD", "/open/data", 15, BG_AUTH_REQUIRED },
 	{ "GET", "/open/x", 14, BG_AUTH_NONE },
 	/* a method nobody names does not lead to the farther location that lets everything through */
-	{ "FOO", "/open/data", 14, BG_AUTH_REQUIRED }, { "get", "/open/data/x", 14, BG_AUTH_REQUIRED },
+	{ "FOO", "/open/data", 14, BG_AUTH_REQUIRED }, { "M-SEARCH", "/open/data/x", 14, BG_AUTH_REQUIRED },
 };
 
 START_TEST(the_longest_location_takes_a_request_in)	/* SR-70 */
@@ -106,6 +109,41 @@ START_TEST(an_ambiguous_path_is_refused_where_there_are_locations)	/* SR-70 */
 		bg_error_clear(&err);
 		ck_reason(bg_policy_find(&no_locations, &request, &demand, &err), err, BG_R_OK, uris[i]);
 	}
+}
+END_TEST
+
+/* Programs take "post" for POST, so it must not lead past the location that names POST.  RFC 9110 section 9.1. */
+START_TEST(a_method_not_in_capitals_is_refused_where_there_are_locations)
+{
+	static const char *const methods[] = { "get", "Get", "pOST", "post", "", "GET ", "G\xc3\x89T", "GET,POST" };
+
+	for (int i = 0; i < N(methods); i++) {
+		struct bg_request request = { .method = bg_slice_str(methods[i]), .uri = S("/docs"), .says_auth = true,
+			.auth = BG_AUTH_NONE };
+		struct bg_error err = { 0 };
+		struct bg_demand demand;
+
+		ck_reason(bg_policy_find(&policies, &request, &demand, &err), err, BG_R_BAD_REQUEST, methods[i]);
+		ck_assert_int_eq(demand.auth, BG_AUTH_REQUIRED);
+		bg_error_clear(&err);
+		ck_reason(bg_policy_find(&no_locations, &request, &demand, &err), err, BG_R_OK, methods[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_location_for_other_methods_is_not_opened_by_the_server_either)
+{
+	char *only_post[] = { (char[]){ "POST" } };
+	struct bg_location one = { PATH("/a"), .methods = only_post, .n_methods = 1, .says_auth = true, .rule = NOTHING };
+	struct bg_policies set = { .locations = &one, .n_locations = 1 };
+	struct bg_request request = { .method = S("FOO"), .uri = S("/a/x"), .says_auth = true, .auth = BG_AUTH_NONE };
+	struct bg_demand demand;
+
+	ck_assert_int_eq(bg_policy_find(&set, &request, &demand, NULL), 0);
+	ck_assert_int_eq(demand.auth, BG_AUTH_REQUIRED);
+	request.uri = BG_SLICE("/b");
+	ck_assert_int_eq(bg_policy_find(&set, &request, &demand, NULL), 0);
+	ck_assert_int_eq(demand.auth, BG_AUTH_NONE);
 }
 END_TEST
 
@@ -143,6 +181,7 @@ START_TEST(any_demand_makes_a_token_required)
 
 			request.says_auth = true;
 			request.auth = (enum bg_auth)auth;
+			request.method = BG_SLICE("GET");
 			request.uri = BG_SLICE("/api/public");
 			ck_assert_int_eq(bg_policy_find(&policies, &request, &demand, NULL), 0);
 			ck_assert_msg(demand.auth == BG_AUTH_REQUIRED, "%d", i);
@@ -279,6 +318,8 @@ main(void)
 
 	tcase_add_loop_test(tc, the_longest_location_takes_a_request_in, 0, N(places));
 	tcase_add_test(tc, an_ambiguous_path_is_refused_where_there_are_locations);
+	tcase_add_test(tc, a_method_not_in_capitals_is_refused_where_there_are_locations);
+	tcase_add_test(tc, a_location_for_other_methods_is_not_opened_by_the_server_either);
 	tcase_add_test(tc, the_stricter_of_two_auths_counts);
 	tcase_add_test(tc, any_demand_makes_a_token_required);
 	tcase_add_test(tc, an_unknown_policy_is_a_refusal);
