@@ -19,3 +19,9 @@ bg_clock_mono_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
+
+struct bg_now
+bg_clock_now(void)
+{
+	return (struct bg_now){ .wall = bg_clock_wall(), .mono_ms = bg_clock_mono_ms() };
+}

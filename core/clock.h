@@ -7,4 +7,11 @@
 int64_t bg_clock_wall(void);	/* seconds since the epoch, for what tokens say */
 int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps, for lifetimes and deadlines */
 
+/* The time of one decision or one refresh, read once and handed on. */
+struct bg_now {
+	int64_t wall;		/* bg_clock_wall() */
+	int64_t mono_ms;	/* bg_clock_mono_ms() */
+};
+struct bg_now bg_clock_now(void);
+
 #endif

@@ -4,20 +4,32 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "core/limits.h"
+
+/* What is wanted. */
+struct bg_fetch_request {
+	const char *location;		/* an https URL, or a path for the file fetcher */
+	int64_t     timeout;		/* seconds for all of it */
+	const char *etag;		/* that of the copy there is, which may then be confirmed instead; NULL: there is none */
+	bool        public_only;	/* no server on a loopback, private or link-local address is asked (SR-52) */
+};
 
 /* What came with a document, beside its text. */
 struct bg_fetch_meta {
-	int64_t max_age;	/* seconds it may be kept, -1 when the issuer did not say (RFC 9111 section 5.2.2.1) */
+	int64_t max_age;		/* seconds it may be kept, -1: the issuer did not say (RFC 9111 section 5.2.2.1) */
+	bool    not_modified;		/* there is no body: the copy with that etag is good (RFC 9110 section 15.4.5) */
+	bool    missing;		/* beside a failure: the server answered that it has no such document */
+	bool    private_peer;		/* the server is on a loopback, private or link-local address */
+	char    etag[BG_ETAG_MAX + 1];	/* "" when it has none (RFC 9110 section 8.8.3) */
 };
 
 /*
- * "Bring me this": the one thing core asks of the network.  get puts the document at location (an https URL, or a
- * path for the file fetcher) into body, whose ceiling was set by the caller, and fills meta.  It gives up after
- * timeout seconds.  Returns 0, or -1 with BG_R_FETCH_FAILED and a detail that says what went wrong, body then undefined.
- * Called from one thread at a time for each key store; several stores may call at once.
+ * "Bring me this": the one thing core asks of the network.  get puts the document into body, whose ceiling was set by
+ * the caller, and fills meta.  Returns 0, or -1 with BG_R_FETCH_FAILED and a detail that says what went wrong, body then
+ * undefined.  Called from one thread at a time for each key store; several stores may call at once.
  */
 struct bg_fetcher {
-	int (*get)(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+	int (*get)(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
 	    struct bg_fetch_meta *meta, struct bg_error *err);
 };
 

@@ -31,14 +31,14 @@ read_all(int fd, const char *path, struct bg_buf *body, struct bg_error *err)
 }
 
 static int
-get(const struct bg_fetcher *self, const char *path, int64_t timeout, struct bg_buf *body,
+get(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
+	const char *path = request->location;
 	struct stat st;
 	int fd, rc = -1;
 
-	(void)self;
-	(void)timeout;	/* a regular file does not keep one waiting; what does is refused */
+	(void)self;	/* nor request->timeout: a regular file does not keep one waiting; what does is refused */
 	*meta = (struct bg_fetch_meta){ .max_age = -1 };
 	bg_buf_reset(body);
 	/* O_NONBLOCK: a named pipe must not hold us in open(2) before we see that it is one. */

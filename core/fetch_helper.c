@@ -252,20 +252,21 @@ split(struct bg_slice answer, struct bg_buf *body, struct bg_fetch_meta *meta, s
 }
 
 static int
-get(const struct bg_fetcher *base, const char *url, int64_t timeout, struct bg_buf *body, struct bg_fetch_meta *meta,
-    struct bg_error *err)
+get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struct bg_buf *body,
+    struct bg_fetch_meta *meta, struct bg_error *err)
 {
 	const struct bg_fetch_helper *self = (const struct bg_fetch_helper *)base;
 	struct run run = { .out = { -1, -1 }, .err = { -1, -1 } };
 	struct bg_slice answer;
 	char seconds[24];
 	const char *argv[9];
+	int64_t timeout;
 	size_t n = 0;
 	int status, rc = -1;
 
 	*meta = (struct bg_fetch_meta){ .max_age = -1 };
 	bg_buf_reset(body);
-	timeout = timeout < 1 ? 1 : timeout > TIMEOUT_MAX ? TIMEOUT_MAX : timeout;
+	timeout = request->timeout < 1 ? 1 : request->timeout > TIMEOUT_MAX ? TIMEOUT_MAX : request->timeout;
 	run.deadline = bg_clock_mono_ms() + timeout * 1000 + GRACE_MS;
 	bg_buf_init(&run.answer, body->max + HEAD_MAX);
 
@@ -278,8 +279,8 @@ get(const struct bg_fetcher *base, const char *url, int64_t timeout, struct bg_b
 		argv[n++] = "-C";
 		argv[n++] = self->ca_file;
 	}
-	argv[n++] = "--";	/* whatever url is, it is no option */
-	argv[n++] = url;
+	argv[n++] = "--";	/* whatever the location is, it is no option */
+	argv[n++] = request->location;
 	argv[n] = NULL;
 
 	if (make_pipe(run.out) != 0 || make_pipe(run.err) != 0) {

@@ -1,6 +1,7 @@
 #ifndef BG_CORE_GATE_H
 #define BG_CORE_GATE_H
 
+#include "core/clock.h"
 #include "core/decision.h"
 #include "core/export.h"
 #include "core/issuer.h"
@@ -21,12 +22,6 @@ struct bg_gate {
 	struct bg_policies policies;
 	struct bg_exports exports;
 	struct bg_answers answers;
-};
-
-/* The time of one decision, read once. */
-struct bg_now {
-	int64_t wall;		/* seconds since the epoch: bg_clock_wall() */
-	int64_t mono_ms;	/* bg_clock_mono_ms() */
 };
 
 /*

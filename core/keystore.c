@@ -82,6 +82,7 @@ fetch_keys(const struct bg_keystore_options *options, struct bg_jwks **out, int6
 {
 	const struct bg_fetcher *fetcher = options->jwks_file != NULL ? &bg_fetch_file : options->fetcher;
 	const char *source = options->jwks_file != NULL ? options->jwks_file : options->jwks_uri;
+	struct bg_fetch_request request = { .timeout = options->fetch_timeout };
 	struct bg_fetch_meta meta = { .max_age = -1 };
 	struct bg_slice text, location;
 	struct bg_buf url, body;
@@ -93,8 +94,10 @@ fetch_keys(const struct bg_keystore_options *options, struct bg_jwks **out, int6
 	bg_buf_init(&body, BG_FETCH_MAX);
 	if (source == NULL) {
 		bg_discovery_url(bg_slice_str(options->issuer), &url);
-		if (bg_buf_finish(&url, &location, err) != 0 ||
-		    fetcher->get(fetcher, location.ptr, options->fetch_timeout, &body, &meta, err) != 0 ||
+		if (bg_buf_finish(&url, &location, err) != 0)
+			goto out;
+		request.location = location.ptr;
+		if (fetcher->get(fetcher, &request, &body, &meta, err) != 0 ||
 		    bg_buf_finish(&body, &text, err) != 0)
 			goto out;
 		bg_buf_reset(&url);
@@ -104,7 +107,8 @@ fetch_keys(const struct bg_keystore_options *options, struct bg_jwks **out, int6
 		source = location.ptr;
 		bg_buf_reset(&body);
 	}
-	if (fetcher->get(fetcher, source, options->fetch_timeout, &body, &meta, err) != 0 ||
+	request.location = source;
+	if (fetcher->get(fetcher, &request, &body, &meta, err) != 0 ||
 	    bg_buf_finish(&body, &text, err) != 0 || bg_jwks_parse(text, source, out, err) != 0)
 		goto out;
 	*max_age = meta.max_age;
@@ -173,8 +177,9 @@ drop_stale(struct bg_keystore *store, int64_t now)
 }
 
 int64_t
-bg_keystore_step(struct bg_keystore *store, int64_t now)
+bg_keystore_step(struct bg_keystore *store, struct bg_now reading)
 {
+	int64_t now = reading.mono_ms;
 	struct bg_jwks *keys = NULL, *old = NULL;
 	struct bg_error why = { 0 };
 	int64_t wait, max_age;
@@ -247,7 +252,7 @@ run(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&store->lock);
-		(void)bg_keystore_step(store, bg_clock_mono_ms());
+		(void)bg_keystore_step(store, bg_clock_now());
 		pthread_mutex_lock(&store->lock);
 	}
 	pthread_mutex_unlock(&store->lock);

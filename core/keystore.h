@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "core/clock.h"
 #include "core/fetch.h"
 #include "core/jwks.h"
 
@@ -27,11 +28,11 @@ int bg_keystore_new(struct bg_keystore **out, const struct bg_keystore_options *
 void bg_keystore_free(struct bg_keystore *store);	/* stops its thread first; NULL is fine */
 
 /*
- * Fetch now if it is due and nobody else is at it.  now is bg_clock_mono_ms().  Returns the milliseconds until it
- * wants to be called again, at least 1.  A fetch that fails keeps the keys there are and is written to the log.
+ * Fetch now if it is due and nobody else is at it.  Returns the milliseconds until it wants to be called again,
+ * at least 1.  A fetch that fails keeps the keys there are and is written to the log.
  * The clock is a number handed in, so a test calls this at any time of day without waiting.
  */
-int64_t bg_keystore_step(struct bg_keystore *store, int64_t now);
+int64_t bg_keystore_step(struct bg_keystore *store, struct bg_now now);
 
 /* Start a thread that does nothing but call bg_keystore_step when it is due.  Returns -1 with BG_R_INTERNAL. */
 int bg_keystore_start(struct bg_keystore *store, struct bg_error *err) BG_MUST_CHECK;

@@ -282,9 +282,8 @@ static int
 answer(void *arg, char *const *env, struct bg_buf *out)
 {
 	const struct bg_gate *gate = arg;
-	struct bg_now now = { .wall = bg_clock_wall(), .mono_ms = bg_clock_mono_ms() };
 
-	return bg_authorizer_answer(gate, now, env, out);
+	return bg_authorizer_answer(gate, bg_clock_now(), env, out);
 }
 
 static int

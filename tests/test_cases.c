@@ -196,7 +196,7 @@ make_gate(const json_t *root, const char *dir, struct bg_conf **conf)
 	ck_assert_msg(bg_conf_load(conf, &from, &report) == 0, "%.*s", (int)report.len, report.data);
 	ck_reason(bg_conf_build(*conf, NULL, &gate, &err), err, BG_R_OK, "build");
 	for (i = 0; i < gate->n_issuers; i++)
-		bg_keystore_step(gate->issuers[i].keys, 0);
+		bg_keystore_step(gate->issuers[i].keys, (struct bg_now){ .mono_ms = 0 });
 	bg_buf_clear(&report);
 	free(file);
 	free(jwks_file);

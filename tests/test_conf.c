@@ -909,10 +909,10 @@ START_TEST(the_installed_sample_is_a_configuration)
 END_TEST
 
 static int
-never(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body, struct bg_fetch_meta *meta,
-    struct bg_error *err)
+never(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
+    struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	(void)self, (void)location, (void)timeout, (void)body, (void)meta;
+	(void)self, (void)request, (void)body, (void)meta;
 	return bg_fail(err, BG_R_FETCH_FAILED, "not in this test");
 }
 
@@ -947,13 +947,13 @@ END_TEST
 static sem_t let_answer;
 
 static int
-answer_when_let(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+answer_when_let(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
 	static const enum bg_mint_key key = BG_MINT_KEY_A;
 	char *jwks = bg_mint_jwks(&key, 1);
 
-	(void)self, (void)location, (void)timeout, (void)err;
+	(void)self, (void)request, (void)err;
 	while (sem_wait(&let_answer) != 0)
 		continue;
 	meta->max_age = 600;

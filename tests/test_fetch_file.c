@@ -43,7 +43,9 @@ static int
 get(const char *what, struct bg_buf *body, struct bg_fetch_meta *meta, struct bg_error *err)
 {
 	*err = (struct bg_error){ .reason = BG_R_OK };
-	return bg_fetch_file.get(&bg_fetch_file, what, 1, body, meta, err);
+	const struct bg_fetch_request request = { .location = what, .timeout = 1 };
+
+	return bg_fetch_file.get(&bg_fetch_file, &request, body, meta, err);
 }
 
 static void

@@ -73,7 +73,7 @@ get_from(const char *program, const char *ca_file, const char *url, int64_t time
 	bg_fetch_helper_init(&helper, program, ca_file);
 	bg_buf_init(&got.body, BG_FETCH_MAX);
 	bg_buf_put_str(&got.body, "what was there before");
-	got.rc = helper.base.get(&helper.base, url, timeout, &got.body, &got.meta, &got.err);
+	got.rc = helper.base.get(&helper.base, &(struct bg_fetch_request){ .location = url, .timeout = timeout }, &got.body, &got.meta, &got.err);
 	/* Whatever came of it, no child is left, neither running nor as a zombie. */
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
@@ -195,6 +195,7 @@ START_TEST(a_document_above_the_ceiling_is_refused)
 {
 	struct bg_fetch_helper helper;
 	struct bg_error err = { .reason = BG_R_OK };
+	struct bg_fetch_request request = { .location = URL, .timeout = 20 };
 	struct bg_fetch_meta meta;
 	struct bg_buf body;
 
@@ -204,12 +205,12 @@ START_TEST(a_document_above_the_ceiling_is_refused)
 	write_script("echo; head -c 524288 /dev/zero");
 	bg_fetch_helper_init(&helper, script, NULL);
 	bg_buf_init(&body, BG_FETCH_MAX);
-	ck_assert_msg(helper.base.get(&helper.base, URL, 20, &body, &meta, &err) == 0, "%s", err.detail);
+	ck_assert_msg(helper.base.get(&helper.base, &request, &body, &meta, &err) == 0, "%s", err.detail);
 	ck_assert_uint_eq(body.len, BG_FETCH_MAX);
 	bg_buf_clear(&body);
 	bg_buf_init(&body, 3);
 	write_script("echo; printf '{  }'");
-	ck_assert_int_eq(helper.base.get(&helper.base, URL, 20, &body, &meta, &err), -1);
+	ck_assert_int_eq(helper.base.get(&helper.base, &request, &body, &meta, &err), -1);
 	ck_assert_str_eq(err.detail, "the document is larger than 3 bytes");
 	bg_buf_clear(&body);
 }
@@ -359,12 +360,13 @@ get_often(void *arg)
 	bg_fetch_helper_init(&helper, script, NULL);
 	for (int i = 0; i < 10; i++) {
 		struct bg_error err = { .reason = BG_R_OK };
+		struct bg_fetch_request request = { .location = url, .timeout = 50 };
 		struct bg_fetch_meta meta;
 		struct bg_buf body;
 		bool good;
 
 		bg_buf_init(&body, 100);
-		good = helper.base.get(&helper.base, url, 50, &body, &meta, &err) == 0 && body.len == strlen(want) &&
+		good = helper.base.get(&helper.base, &request, &body, &meta, &err) == 0 && body.len == strlen(want) &&
 		    memcmp(body.data, want, body.len) == 0;
 		bg_buf_clear(&body);
 		if (!good)

@@ -14,14 +14,14 @@
 
 /* Issuers whose keys are handed out by a fetcher: key A for every URL but the second one's, which has key B. */
 static int
-hand_out(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	enum bg_mint_key key = strstr(location, "b.example") != NULL ? BG_MINT_KEY_B : BG_MINT_KEY_A;
+	enum bg_mint_key key = strstr(request->location, "b.example") != NULL ? BG_MINT_KEY_B : BG_MINT_KEY_A;
 	char *jwks;
 
-	(void)self, (void)timeout;
-	if (strstr(location, "down.example") != NULL)
+	(void)self;
+	if (strstr(request->location, "down.example") != NULL)
 		return bg_fail(err, BG_R_FETCH_FAILED, "down");
 	jwks = bg_mint_jwks(&key, 1);
 	meta->max_age = 600;
@@ -42,7 +42,7 @@ issuer_of(char *name, char **sites, size_t n_sites, const struct bg_alg **algs)
 		.sites = sites, .n_sites = n_sites };
 
 	ck_assert_int_eq(bg_keystore_new(&issuer.keys, &options, NULL), 0);
-	bg_keystore_step(issuer.keys, 0);
+	bg_keystore_step(issuer.keys, (struct bg_now){ .mono_ms = 0 });
 	return issuer;
 }
 

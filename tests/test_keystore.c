@@ -12,6 +12,8 @@
 #define ISSUER		"https://issuer.example/"
 #define DISCOVERY	"{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/jwks\"}"
 #define T0		INT64_C(1000000)	/* a reading of the monotonic clock, milliseconds */
+#define AT(ms)		((struct bg_now){ .wall = WALL + ((ms) - T0) / 1000, .mono_ms = (ms) })
+#define WALL		INT64_C(1700000000)	/* what clocks on walls show at T0 */
 #define NO_KID		((struct bg_slice){ NULL, 0 })
 
 /* An issuer that answers as told and counts how often its key set was asked for. */
@@ -25,16 +27,16 @@ struct script {
 };
 
 static int
-scripted_get(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+scripted_get(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
 	struct script *script = (struct script *)(uintptr_t)self;
-	bool jwks = strcmp(location, "https://keys.example/jwks") == 0;
+	bool jwks = strcmp(request->location, "https://keys.example/jwks") == 0;
 	const char *answer;
 
-	ck_assert_int_eq(timeout, 5);
+	ck_assert_int_eq(request->timeout, 5);
 	if (!jwks)
-		ck_assert_str_eq(location, ISSUER ".well-known/openid-configuration");
+		ck_assert_str_eq(request->location, ISSUER ".well-known/openid-configuration");
 	else
 		atomic_fetch_add(&script->asked, 1);
 	pthread_mutex_lock(&script->gate);
@@ -104,7 +106,7 @@ START_TEST(no_keys_is_a_503_and_never_an_answer)	/* SR-45 */
 	ck_reason(bg_keystore_keys(store, NO_KID, T0, &set, &err), err, BG_R_NO_KEYS, "before the first fetch");
 	ck_assert_ptr_null(set);
 	script.discovery = NULL;
-	bg_keystore_step(store, T0);
+	bg_keystore_step(store, AT(T0));
 	bg_error_clear(&err);
 	ck_reason(bg_keystore_keys(store, NO_KID, T0, &set, &err), err, BG_R_NO_KEYS, "issuer down");
 	ck_assert_int_eq(bg_reason_status(err.reason), 503);
@@ -122,7 +124,7 @@ START_TEST(an_issuer_that_comes_up_late_is_found)	/* SR-45 */
 	setup(&script, &store);
 	script.discovery = NULL;
 	for (int i = 0; i < 12; i++) {
-		wait = bg_keystore_step(store, now);
+		wait = bg_keystore_step(store, AT(now));
 		ck_assert_msg(wait >= 1000 && wait <= 75000, "try %d: next in %" PRId64 " ms", i, wait);
 		ck_assert(wait >= last || last >= 60000);	/* backs off, up to a minute and a quarter of it */
 		last = wait;
@@ -130,7 +132,7 @@ START_TEST(an_issuer_that_comes_up_late_is_found)	/* SR-45 */
 	}
 	script.discovery = DISCOVERY;
 	ck_assert(!knows(store, BG_MINT_KEY_A, now));
-	bg_keystore_step(store, now);
+	bg_keystore_step(store, AT(now));
 	ck_assert(knows(store, BG_MINT_KEY_A, now));
 	teardown(&script, store);
 }
@@ -148,10 +150,10 @@ START_TEST(a_set_lives_as_long_as_the_issuer_says_within_bounds)
 
 	setup(&script, &store);
 	script.max_age = lifetimes[_i].max_age;
-	ck_assert_int_eq(bg_keystore_step(store, T0), lifetimes[_i].kept * 1000);
-	ck_assert_int_eq(bg_keystore_step(store, T0 + lifetimes[_i].kept * 1000 - 1), 1);
+	ck_assert_int_eq(bg_keystore_step(store, AT(T0)), lifetimes[_i].kept * 1000);
+	ck_assert_int_eq(bg_keystore_step(store, AT(T0 + lifetimes[_i].kept * 1000 - 1)), 1);
 	ck_assert_int_eq(script.asked, 1);
-	bg_keystore_step(store, T0 + lifetimes[_i].kept * 1000);
+	bg_keystore_step(store, AT(T0 + lifetimes[_i].kept * 1000));
 	ck_assert_int_eq(script.asked, 2);
 	teardown(&script, store);
 }
@@ -165,15 +167,15 @@ START_TEST(a_bad_answer_never_replaces_a_good_set)
 	int64_t now = T0;
 
 	setup(&script, &store);
-	now += bg_keystore_step(store, now);
+	now += bg_keystore_step(store, AT(now));
 	for (int i = 0; i < N(answers); i++) {
 		free(script.jwks);
 		script.jwks = strdup(answers[i]);
-		now += bg_keystore_step(store, now);
+		now += bg_keystore_step(store, AT(now));
 		ck_assert_msg(knows(store, BG_MINT_KEY_A, now), "%s", answers[i]);
 	}
 	script.discovery = NULL;
-	now += bg_keystore_step(store, now);
+	now += bg_keystore_step(store, AT(now));
 	ck_assert(knows(store, BG_MINT_KEY_A, now));
 	ck_assert(knows(store, BG_MINT_KEY_A, T0 + INT64_C(23) * 3600 * 1000));
 	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + INT64_C(24) * 3600 * 1000));	/* stale for a day at most */
@@ -188,7 +190,7 @@ START_TEST(a_document_of_another_issuer_is_not_followed)	/* SR-46 */
 
 	setup(&script, &store);
 	script.discovery = "{\"issuer\":\"https://evil.example/\",\"jwks_uri\":\"https://keys.example/jwks\"}";
-	bg_keystore_step(store, T0);
+	bg_keystore_step(store, AT(T0));
 	ck_assert_int_eq(script.asked, 0);
 	ck_assert(!knows(store, BG_MINT_KEY_A, T0));
 	teardown(&script, store);
@@ -202,7 +204,7 @@ START_TEST(unknown_kids_cause_one_fetch_per_cooldown)	/* SR-50 */
 	struct bg_jwks *set;
 
 	setup(&script, &store);
-	bg_keystore_step(store, T0);
+	bg_keystore_step(store, AT(T0));
 	ck_assert_int_eq(script.asked, 1);
 	for (int64_t now = T0; now < T0 + 59000; now += 10) {
 		char kid[32];
@@ -210,7 +212,7 @@ START_TEST(unknown_kids_cause_one_fetch_per_cooldown)	/* SR-50 */
 		bg_format(kid, sizeof(kid), "made-up-%" PRId64, now);
 		ck_assert_int_eq(bg_keystore_keys(store, bg_slice_str(kid), now, &set, NULL), 0);
 		bg_jwks_unref(set);
-		bg_keystore_step(store, now);
+		bg_keystore_step(store, AT(now));
 	}
 	ck_assert_int_eq(script.asked, 2);	/* at 30 s; the next one would be at 60 s */
 	teardown(&script, store);
@@ -223,12 +225,12 @@ START_TEST(a_rotated_key_is_found_after_the_cooldown)	/* users.md row 1 */
 	struct script script;
 
 	setup(&script, &store);
-	bg_keystore_step(store, T0);
+	bg_keystore_step(store, AT(T0));
 	serve(&script, BG_MINT_KEY_B);
 	ck_assert(!knows(store, BG_MINT_KEY_B, T0 + 29999));
-	ck_assert_int_gt(bg_keystore_step(store, T0 + 29999), 1);
+	ck_assert_int_gt(bg_keystore_step(store, AT(T0 + 29999)), 1);
 	ck_assert(!knows(store, BG_MINT_KEY_B, T0 + 30000));	/* this call asks for the fetch */
-	bg_keystore_step(store, T0 + 30000);
+	bg_keystore_step(store, AT(T0 + 30000));
 	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 30000));
 	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + 30000));	/* withdrawn is refused */
 	teardown(&script, store);
@@ -272,7 +274,7 @@ START_TEST(a_known_kid_is_not_delayed_by_an_issuer_that_hangs)	/* SR-51 */
 	struct bg_jwks *set;
 
 	setup(&script, &store);
-	bg_keystore_step(store, T0);
+	bg_keystore_step(store, AT(T0));
 	pthread_mutex_lock(&script.gate);
 	ck_assert_int_eq(bg_keystore_start(store, NULL), 0);
 	/* this test would hang here, and so fail, if the answer waited for the fetch */

@@ -88,12 +88,12 @@ static struct bg_gate gate = {
 };
 
 static int
-hand_out(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	(void)self, (void)timeout;
+	(void)self;
 	meta->max_age = 60;
-	bg_buf_put_str(body, strstr(location, "/.well-known/") != NULL ?
+	bg_buf_put_str(body, strstr(request->location, "/.well-known/") != NULL ?
 	    "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/set\"}" : jwks);
 	return body->failed ? bg_fail(err, BG_R_FETCH_FAILED, "no memory") : 0;
 }
@@ -169,7 +169,7 @@ setup(void)
 	issuers[1].name = silent;
 	ck_assert_int_eq(bg_keystore_new(&issuers[0].keys, &from_issuer, NULL), 0);
 	ck_assert_int_eq(bg_keystore_new(&issuers[1].keys, &from_issuer, NULL), 0);
-	bg_keystore_step(issuers[0].keys, 0);		/* the second one never hears from its issuer */
+	bg_keystore_step(issuers[0].keys, (struct bg_now){ .mono_ms = 0 });	/* the second one never hears from its issuer */
 }
 
 static void
@@ -438,7 +438,7 @@ step_first(struct bg_error *err)
 	expect((rc == 0) == (store != NULL), "a store and a failure, or neither");
 	if (rc != 0)
 		return -1;
-	expect(bg_keystore_step(store, 0) >= 1, "no wait");
+	expect(bg_keystore_step(store, (struct bg_now){ .mono_ms = 0 }) >= 1, "no wait");
 	rc = bg_keystore_keys(store, (struct bg_slice){ NULL, 0 }, 1, &set, err);
 	if (rc == 0)
 		expect(bg_jwks_count(set) == 3, "keys went missing");
@@ -458,7 +458,7 @@ step_again(struct bg_error *err)
 	int rc;
 
 	at += 100000;		/* past the last one's lifetime, and all of them together within a day */
-	(void)bg_keystore_step(issuers[0].keys, at);
+	(void)bg_keystore_step(issuers[0].keys, (struct bg_now){ .mono_ms = at });
 	rc = bg_keystore_keys(issuers[0].keys, BG_SLICE("ec"), at, &set, err);
 	expect(rc == 0, "the keys there were are gone");
 	expect(rc != 0 || bg_jwks_count(set) == 3, "keys went missing");

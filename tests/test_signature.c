@@ -31,10 +31,10 @@ struct fixture {
 static struct fixture *current;		/* fetchers get no argument of ours; tests run one at a time */
 
 static int
-hand_out(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	(void)self, (void)location, (void)timeout, (void)err;
+	(void)self, (void)request, (void)err;
 	meta->max_age = 600;
 	bg_buf_put_str(body, current->jwks);
 	return 0;
@@ -51,7 +51,7 @@ setup(struct fixture *f, char *jwks)
 	f->issuer = (struct bg_issuer){ .name = issuer_name, .algs = f->algs, .n_algs = 1 };
 	current = f;
 	ck_assert_int_eq(bg_keystore_new(&f->issuer.keys, &options, NULL), 0);
-	bg_keystore_step(f->issuer.keys, 0);
+	bg_keystore_step(f->issuer.keys, (struct bg_now){ .mono_ms = 0 });
 }
 
 /* Put one more algorithm on the issuer's list. */

@@ -27,14 +27,13 @@ static const struct option longopts[] = {
 
 /* A gate that is only built never fetches; should that change, it fails here instead of asking the network. */
 static int
-fetch_nothing(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+fetch_nothing(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
 	(void)self;
-	(void)timeout;
 	(void)body;
 	(void)meta;
-	return bg_fail(err, BG_R_FETCH_FAILED, "%s: a check fetches nothing", location);
+	return bg_fail(err, BG_R_FETCH_FAILED, "%s: a check fetches nothing", request->location);
 }
 
 static void

@@ -60,10 +60,10 @@ end(const char *what)
 }
 
 static int
-hand_out(const struct bg_fetcher *self, const char *location, int64_t timeout, struct bg_buf *body,
+hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	(void)self, (void)location, (void)timeout, (void)err;
+	(void)self, (void)request, (void)err;
 	meta->max_age = 600;
 	bg_buf_put_str(body, jwks);
 	return 0;
@@ -137,7 +137,7 @@ start(void)
 		algs[i] = bg_alg_find(bg_slice_str(subjects[i].alg));
 	if (bg_keystore_new(&issuer.keys, &options, NULL) != 0)
 		end("no key store");
-	bg_keystore_step(issuer.keys, 0);
+	bg_keystore_step(issuer.keys, (struct bg_now){ .mono_ms = 0 });
 	if (bg_keystore_keys(issuer.keys, (struct bg_slice){ NULL, 0 }, 0, &keys, NULL) != 0)
 		end("no keys");
 	for (size_t i = 0; i < N_SUBJECTS; i++)
