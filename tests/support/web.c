@@ -17,8 +17,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "core/clock.h"
 
 #define REQUEST_MAX	(16 * 1024)
 #define CHUNK		1000
@@ -151,12 +154,63 @@ make_cert(EVP_PKEY *key, const char *name, const char *hosts, X509 *issuer, EVP_
 	return cert;
 }
 
+/* Under its own name only when it is whole. */
+static void
+write_pem(const char *path, X509 *cert, EVP_PKEY *key)
+{
+	char *tmp = format("%s.new", path);
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, key != NULL ? 0600 : 0666);
+	FILE *file = fd != -1 ? fdopen(fd, "w") : NULL;
+
+	if (file == NULL || (cert != NULL && PEM_write_X509(file, cert) != 1) ||
+	    (key != NULL && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1) || fclose(file) != 0 ||
+	    rename(tmp, path) != 0)
+		die("%s: %s", path, strerror(errno));
+	free(tmp);
+}
+
+static void
+make_ca(EVP_PKEY **key, X509 **ca)
+{
+	*key = need(EVP_EC_gen("P-256"));
+	*ca = make_cert(*key, "bearergate test authority", NULL, NULL, *key, -25 * HOUR, 25 * HOUR);
+}
+
+/* The authority that an earlier server left in the directory, or a new one left there for the next. */
+static void
+keep_ca(const char *dir, EVP_PKEY **key, X509 **ca)
+{
+	char *key_file = format("%s/ca.key", dir), *ca_file = format("%s/ca.pem", dir);
+	FILE *file;
+
+	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+		die("%s: %s", dir, strerror(errno));
+	if ((file = fopen(ca_file, "re")) != NULL) {
+		*ca = need(PEM_read_X509(file, NULL, NULL, NULL));
+		fclose(file);
+		if ((file = fopen(key_file, "re")) == NULL)
+			die("%s: %s", key_file, strerror(errno));
+		*key = need(PEM_read_PrivateKey(file, NULL, NULL, NULL));
+		fclose(file);
+	} else {
+		make_ca(key, ca);
+		write_pem(key_file, NULL, *key);
+		write_pem(ca_file, *ca, NULL);
+	}
+	free(key_file);
+	free(ca_file);
+}
+
+/* Where the one who is to trust us finds the authority. */
 static void
 write_ca_file(struct bg_web *web, X509 *ca)
 {
 	const char *tmp = getenv("TMPDIR");
-	FILE *file;
 
+	if (web->options.ca_file == NULL && web->options.ca_dir != NULL) {
+		web->ca_file = format("%s/ca.pem", web->options.ca_dir);
+		return;
+	}
 	if (web->options.ca_file != NULL)
 		web->ca_file = format("%s", web->options.ca_file);
 	else {
@@ -165,8 +219,7 @@ write_ca_file(struct bg_web *web, X509 *ca)
 			die("%s: %s", web->dir, strerror(errno));
 		web->ca_file = format("%s/ca.pem", web->dir);
 	}
-	if ((file = fopen(web->ca_file, "we")) == NULL || PEM_write_X509(file, ca) != 1 || fclose(file) != 0)
-		die("%s: %s", web->ca_file, strerror(errno));
+	write_pem(web->ca_file, ca, NULL);
 }
 
 static void
@@ -178,12 +231,16 @@ make_tls(struct bg_web *web)
 		[BG_WEB_CERT_EXPIRED]    = { "DNS:localhost,IP:127.0.0.1", -24 * HOUR, -HOUR },
 		[BG_WEB_CERT_NOT_YET]    = { "DNS:localhost,IP:127.0.0.1", HOUR, 24 * HOUR },
 	};
-	EVP_PKEY *ca_key = need(EVP_EC_gen("P-256")), *key = need(EVP_EC_gen("P-256"));
-	X509 *ca = make_cert(ca_key, "bearergate test authority", NULL, NULL, ca_key, -25 * HOUR, 25 * HOUR);
-	X509 *cert = make_cert(key, "bearergate test server", certs[web->options.cert].hosts, ca, ca_key,
-	    certs[web->options.cert].from, certs[web->options.cert].until);
+	EVP_PKEY *key = need(EVP_EC_gen("P-256")), *ca_key;
 	int max = web->options.max_tls;
+	X509 *cert, *ca;
 
+	if (web->options.ca_dir != NULL)
+		keep_ca(web->options.ca_dir, &ca_key, &ca);
+	else
+		make_ca(&ca_key, &ca);
+	cert = make_cert(key, "bearergate test server", certs[web->options.cert].hosts, ca, ca_key,
+	    certs[web->options.cert].from, certs[web->options.cert].until);
 	web->tls = need(SSL_CTX_new(TLS_server_method()));
 	if (SSL_CTX_set_min_proto_version(web->tls, max != 0 ? max : TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(web->tls, max) != 1 ||
@@ -291,6 +348,22 @@ hang(const struct connection *c)
 			return;
 }
 
+/* Let so many milliseconds pass; false when the client went away or the server ends meanwhile. */
+static bool
+pass(const struct connection *c, int ms)
+{
+	int64_t until = bg_clock_mono_ms() + ms, left;
+	char rest[512];
+
+	while ((left = until - bg_clock_mono_ms()) > 0)
+		if (wait_for(c, POLLIN, (int)left)) {
+			if (recv(c->fd, rest, sizeof(rest), 0) <= 0)
+				return false;
+		} else if (poll(&(struct pollfd){ .fd = c->web->stop, .events = POLLIN }, 1, 0) != 0)
+			return false;
+	return true;
+}
+
 static void
 drip(const struct connection *c, const char *bytes, size_t len)
 {
@@ -339,14 +412,17 @@ send_answer(const struct connection *c, const struct bg_web_answer *answer, cons
 {
 	int status = answer->status != 0 ? answer->status : 200;
 	enum bg_web_how how = answer->how;
+	const char *headers = answer->headers != NULL ? answer->headers : "";
 	char *head, length[64] = "";
 
-	if (how == BG_WEB_WHOLE || how == BG_WEB_CUT || how == BG_WEB_DRIP)
+	if (status == 304 && len == 0)
+		;	/* a length would be that of the body which the client has.  RFC 9110 section 8.6 */
+	else if (how == BG_WEB_WHOLE || how == BG_WEB_CUT || how == BG_WEB_DRIP)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", how == BG_WEB_CUT ? len + 1 : len);
 	else if (how == BG_WEB_CHUNKED || how == BG_WEB_CUT_CHUNKED || how == BG_WEB_HANG_IN_BODY)
 		snprintf(length, sizeof(length), "Transfer-Encoding: chunked\r\n");
-	head = format("HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\nConnection: close\r\n%s%s\r\n", status,
-	    length, answer->headers != NULL ? answer->headers : "");
+	head = format("HTTP/1.1 %d Scripted\r\n%sConnection: close\r\n%s%s\r\n", status,
+	    strcasestr(headers, "Content-Type:") == NULL ? "Content-Type: application/json\r\n" : "", length, headers);
 
 	switch (how) {
 	case BG_WEB_WHOLE:
@@ -431,11 +507,8 @@ free_answer(struct bg_web_answer *answer)
 static struct bg_web_answer
 choose_answer(struct bg_web *web, const char *path, const char *request)
 {
-	struct bg_web_answer answer = { .status = 404, .body = "{}" };
-	const char *headers = NULL;
+	struct bg_web_answer answer = { .status = 404, .body = "{}" }, found = { 0 };
 	struct route *route;
-	char *body = NULL;
-	size_t len = 0;
 	bool set;
 
 	pthread_mutex_lock(&web->lock);
@@ -448,10 +521,10 @@ choose_answer(struct bg_web *web, const char *path, const char *request)
 	pthread_cond_broadcast(&web->change);
 	pthread_mutex_unlock(&web->lock);
 
-	if (!set && web->options.find != NULL && web->options.find(web->options.arg, path, &body, &len, &headers)) {
+	if (!set && web->options.find != NULL && web->options.find(web->options.arg, path, request, &found)) {
 		free_answer(&answer);
-		answer = copy_answer(&(struct bg_web_answer){ .headers = headers, .body = body, .body_len = len });
-		free(body);
+		answer = copy_answer(&found);
+		free_answer(&found);
 	}
 	return answer;
 }
@@ -464,6 +537,7 @@ converse(const struct connection *c)
 	struct bg_web_answer answer;
 	enum bg_web_how how;
 	char rest[512];
+	int status;
 
 	if (web->options.mute) {
 		hang(c);
@@ -471,11 +545,17 @@ converse(const struct connection *c)
 	}
 	if (!handshake(c) || !read_request(c, request) || sscanf(request, "%15s %2047s", method, path) != 2)
 		return;
+	if (web->options.arrived != NULL)
+		web->options.arrived(web->options.arg, method, path);
 	answer = choose_answer(web, path, request);
 	how = answer.how;
-	send_answer(c, &answer, answer.body, answer.body_len);
+	status = how == BG_WEB_HANG || how == BG_WEB_SLAM ? 0 : answer.status != 0 ? answer.status : 200;
+	if (answer.delay == 0 || pass(c, answer.delay))
+		send_answer(c, &answer, answer.body, answer.body_len);
+	else
+		status = 0;
 	if (web->options.asked != NULL)
-		web->options.asked(web->options.arg, method, path, answer.status != 0 ? answer.status : 200);
+		web->options.asked(web->options.arg, method, path, status);
 	free_answer(&answer);
 	if (how == BG_WEB_SLAM || how == BG_WEB_HANG || how == BG_WEB_HANG_IN_BODY || how == BG_WEB_RAW_HANG)
 		return;

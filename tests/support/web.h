@@ -35,11 +35,12 @@ enum bg_web_how {
 /* The answer for one path.  Cleared memory is an empty body with status 200. */
 struct bg_web_answer {
 	int             status;		/* 0: 200 */
-	const char     *headers;	/* further lines, each with its CR LF; NULL: none */
+	const char     *headers;	/* further lines, each with its CR LF, or another Content-Type; NULL: none */
 	const char     *body;		/* may hold zero bytes; NULL: none */
 	size_t          body_len;	/* bytes; 0: body is a string */
 	size_t          fill;		/* so many times "x" behind the body */
 	enum bg_web_how how;
+	int             delay;		/* milliseconds between request and answer */
 };
 
 /* Cleared memory, or NULL instead, is a server as it should be, which answers 404 where nothing was set. */
@@ -49,13 +50,16 @@ struct bg_web_options {
 	bool             mute;		/* takes connections and never says a word on them, not even of TLS */
 	int              port;		/* 0: the kernel chooses */
 	const char      *ca_file;	/* where the certificate to trust is written; NULL: in a directory of its own */
+	const char      *ca_dir;	/* where ca.key and ca.pem are kept for the next server, made when missing; NULL: nowhere */
 
 	/*
-	 * Asked for a path that nothing was set for, from several threads at once.  Puts a body on the heap, which is
-	 * then the server's, and returns true; or returns false for a 404.
+	 * Asked for a path that nothing was set for, from several threads at once; request is the header as it came.
+	 * Fills answer, which comes cleared and whose body and headers must be on the heap and are then the server's,
+	 * and returns true; or returns false for a 404.
 	 */
-	bool           (*find)(void *arg, const char *path, char **body, size_t *len, const char **headers);
-	void           (*asked)(void *arg, const char *method, const char *path, int status);	/* after each answer */
+	bool           (*find)(void *arg, const char *path, const char *request, struct bg_web_answer *answer);
+	void           (*arrived)(void *arg, const char *method, const char *path);	/* when a request was read */
+	void           (*asked)(void *arg, const char *method, const char *path, int status);	/* after it; 0: no answer */
 	void            *arg;
 };
 
