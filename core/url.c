@@ -108,6 +108,29 @@ is_host(struct bg_slice host)
 	return true;
 }
 
+/* Where the port of an authority begins, behind its colon; 0: it has none. */
+static size_t
+port_at(struct bg_slice authority)
+{
+	size_t colon;
+
+	/* the last colon, but not one between the brackets of an IPv6 address */
+	for (colon = authority.len; colon > 0 && authority.ptr[colon - 1] != ':' && authority.ptr[colon - 1] != ']'; colon--)
+		;
+	return colon > 0 && authority.ptr[colon - 1] == ':' ? colon : 0;
+}
+
+/* The authority that rest begins with. */
+static struct bg_slice
+take_authority(struct bg_slice rest)
+{
+	size_t n = 0;
+
+	while (n < rest.len && strchr("/?#", rest.ptr[n]) == NULL)
+		n++;
+	return (struct bg_slice){ rest.ptr, n };
+}
+
 /* Host and perhaps port.  RFC 3986 section 3.2. */
 static const char *
 authority_wrong(struct bg_slice authority)
@@ -118,10 +141,7 @@ authority_wrong(struct bg_slice authority)
 
 	if (has(authority, '@'))
 		return "has credentials in it";
-	/* the last colon, but not one between the brackets of an IPv6 address */
-	for (colon = authority.len; colon > 0 && authority.ptr[colon - 1] != ':' && authority.ptr[colon - 1] != ']'; colon--)
-		;
-	if (colon > 0 && authority.ptr[colon - 1] == ':') {
+	if ((colon = port_at(authority)) > 0) {
 		host.len = colon - 1;
 		if (colon == authority.len || authority.len - colon > 5)
 			return "has a bad port";
@@ -143,7 +163,6 @@ bg_url_wrong(struct bg_slice url, bool query_allowed)
 {
 	struct bg_slice rest = url, authority;
 	const char *wrong;
-	size_t n = 0;
 
 	if (url.len == 0)
 		return "is empty";
@@ -156,10 +175,8 @@ bg_url_wrong(struct bg_slice url, bool query_allowed)
 	if (!bg_slice_starts(url, BG_SLICE("https://")))
 		return "does not begin with https://";
 	rest = bg_slice_skip(rest, strlen("https://"));
-	while (n < rest.len && strchr("/?#", rest.ptr[n]) == NULL)
-		n++;
-	authority = (struct bg_slice){ rest.ptr, n };
-	rest = bg_slice_skip(rest, n);
+	authority = take_authority(rest);
+	rest = bg_slice_skip(rest, authority.len);
 	if ((wrong = authority_wrong(authority)) != NULL)
 		return wrong;
 	if (has(rest, '#'))
@@ -169,6 +186,42 @@ bg_url_wrong(struct bg_slice url, bool query_allowed)
 	if (has(rest, '[') || has(rest, ']'))	/* RFC 3986 section 3.2.2: for addresses alone */
 		return "has a character in it that no URL may have";
 	return NULL;
+}
+
+struct bg_slice
+bg_url_host(struct bg_slice url)
+{
+	struct bg_slice host = take_authority(bg_slice_skip(url, strlen("https://")));
+	size_t port = port_at(host);
+
+	if (port > 0)
+		host.len = port - 1;
+	if (host.len > 2 && host.ptr[0] == '[')
+		host = (struct bg_slice){ host.ptr + 1, host.len - 2 };
+	return host;
+}
+
+const char *
+bg_url_proxy_wrong(struct bg_slice url)
+{
+	struct bg_slice rest, authority;
+	const char *wrong;
+
+	if (url.len == 0)
+		return "is empty";
+	if (url.len > BG_URL_MAX)
+		return "is too long for a URL";
+	if ((wrong = bytes_wrong(url)) != NULL)
+		return wrong;
+	if (!bg_slice_starts(url, BG_SLICE("http://")))
+		return "does not begin with http://, and no other proxies are known here";
+	rest = bg_slice_skip(url, strlen("http://"));
+	authority = take_authority(rest);
+	if ((wrong = authority_wrong(authority)) != NULL)
+		return wrong;
+	if (authority.len < rest.len)
+		return "has more behind its host and port";
+	return port_at(authority) > 0 ? NULL : "has no port";
 }
 
 const char *

@@ -23,4 +23,15 @@ const char *bg_url_wrong(struct bg_slice url, bool query_allowed);
  */
 const char *bg_url_issuer_of_domain(struct bg_slice domain, struct bg_buf *issuer, const char **remark);
 
+/* The host of a URL that bg_url_wrong found nothing wrong with, without port and brackets; borrowed from url. */
+struct bg_slice bg_url_host(struct bg_slice url);
+
+/*
+ * The URL of a proxy to ask by the CONNECT method: http://HOST:PORT and nothing else, in particular no credentials.
+ * Returns NULL, or static words on what is wrong with it as bg_url_wrong does.
+ *
+ * SR-87; RFC 9110 section 9.3.6.
+ */
+const char *bg_url_proxy_wrong(struct bg_slice url);
+
 #endif

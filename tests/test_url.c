@@ -114,6 +114,56 @@ START_TEST(a_zero_byte_in_a_url_is_refused)
 }
 END_TEST
 
+static const struct { const char *url, *host; } hosts[] = {
+	{ "https://id.example", "id.example" },
+	{ "https://id.example/a:1", "id.example" },
+	{ "https://id.example?x=a:1", "id.example" },
+	{ "https://id.example:8443/", "id.example" },
+	{ "https://127.0.0.1:1", "127.0.0.1" },
+	{ "https://[::1]/", "::1" },
+	{ "https://[2001:db8::1]:8443/[", "2001:db8::1" },
+};
+
+START_TEST(the_host_of_a_url_is_found)
+{
+	struct bg_slice host = bg_url_host(bg_slice_str(hosts[_i].url));
+
+	ck_assert_msg(bg_slice_equal(host, bg_slice_str(hosts[_i].host)), "%s: %.*s", hosts[_i].url, BG_SLICE_ARG(host));
+}
+END_TEST
+
+/* SR-87 */
+static const struct { const char *url, *want; } proxies[] = {
+	{ "http://proxy.example:3128", NULL },
+	{ "http://127.0.0.1:1",        NULL },
+	{ "http://[::1]:65535",        NULL },
+	{ "",                          "is empty" },
+	{ "proxy.example:3128",        "does not begin with http://, and no other proxies are known here" },
+	{ "https://proxy.example:1",   "does not begin with http://, and no other proxies are known here" },
+	{ "socks5://proxy.example:1",  "does not begin with http://, and no other proxies are known here" },
+	{ "http://",                   "has no host" },
+	{ "http://:3128",              "has no host" },
+	{ "http://proxy.example",      "has no port" },
+	{ "http://[::1]",              "has no port" },
+	{ "http://proxy.example:",     "has a bad port" },
+	{ "http://proxy.example:0",    "has a bad port" },
+	{ "http://proxy.example:http", "has a bad port" },
+	{ "http://me:secret@proxy.example:3128", "has credentials in it" },
+	{ "http://proxy.example:3128/", "has more behind its host and port" },
+	{ "http://proxy.example:3128/x", "has more behind its host and port" },
+	{ "http://proxy.example:3128?x", "has more behind its host and port" },
+	{ "http://proxy.example:3128#x", "has more behind its host and port" },
+	{ "http://proxy.example:3128 ", "has white space in it" },
+	{ "http://proxy..example:3128", "has a malformed host" },
+	{ "http://127.1:3128",         "has a malformed host" },
+};
+
+START_TEST(a_proxy_is_a_host_and_a_port)
+{
+	ck_assert_pstr_eq(bg_url_proxy_wrong(bg_slice_str(proxies[_i].url)), proxies[_i].want);
+}
+END_TEST
+
 /* SR-43 */
 static const struct { const char *name, *domain, *issuer, *remark; } domains[] = {
 	{ "as it should be", "tenant.eu.auth0.com",          "https://tenant.eu.auth0.com/", NULL },
@@ -226,6 +276,8 @@ main(void)
 	tcase_add_loop_test(tc, a_url_is_taken_or_refused_for_what_is_wrong_with_it, 0, N(urls));
 	tcase_add_test(tc, a_url_has_a_largest_length_and_labels_have_one_too);
 	tcase_add_test(tc, a_zero_byte_in_a_url_is_refused);
+	tcase_add_loop_test(tc, the_host_of_a_url_is_found, 0, N(hosts));
+	tcase_add_loop_test(tc, a_proxy_is_a_host_and_a_port, 0, N(proxies));
 	tcase_add_loop_test(tc, a_domain_becomes_its_issuer_and_what_was_put_right_is_said, 0, N(domains));
 	tcase_add_loop_test(tc, a_bad_domain_is_refused_for_what_is_wrong_with_it, 0, N(bad_domains));
 	tcase_add_test(tc, one_byte_is_refused_or_makes_an_issuer_that_is_taken);
