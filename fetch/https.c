@@ -4,6 +4,7 @@
 #include <sysexits.h>
 
 #include "config.h"
+#include "core/etag.h"
 
 /* Seconds for name, connection and TLS together where the whole may take longer: what is dead need not take a minute. */
 #define CONNECT_MAX	10
@@ -15,10 +16,12 @@
 #define DELTA_MAX	INT64_C(2147483648)
 
 struct transfer {
-	CURL          *easy;
-	struct bg_buf *body;
-	size_t         header_bytes;
-	char           text[CURL_ERROR_SIZE];	/* libcurl's own words on a failure */
+	const struct bg_https_request *request;
+	CURL              *easy;
+	struct curl_slist *lines;	/* of the request's header, beside libcurl's own */
+	struct bg_buf     *body;
+	size_t             header_bytes;
+	char               text[CURL_ERROR_SIZE];	/* libcurl's own words on a failure */
 };
 
 /* What libcurl may report, and the exit code that says it to a script.  Any other is a fault of ours. */
@@ -92,10 +95,24 @@ take_body(char *data, size_t size, size_t n, void *arg)
 	return t->body->failed ? 0 : size * n;
 }
 
+/* Ask for the document only if it is another one than we have.  RFC 9110 section 13.1.2. */
+static bool
+add_etag(struct transfer *t)
+{
+	char line[sizeof("If-None-Match: ") + BG_ETAG_MAX];
+
+	if (t->request->etag == NULL)
+		return true;
+	bg_format(line, sizeof(line), "If-None-Match: %s", t->request->etag);
+	return (t->lines = curl_slist_append(NULL, line)) != NULL &&
+	    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->lines) == CURLE_OK;
+}
+
 /* Every one of these must be taken: an option that libcurl does not know is a check that is not made. */
 static bool
-prepare(struct transfer *t, const struct bg_https_request *request)
+prepare(struct transfer *t)
 {
+	const struct bg_https_request *request = t->request;
 	long total = (long)request->timeout;
 	long connect = total < CONNECT_MAX ? total : CONNECT_MAX;
 
@@ -115,6 +132,7 @@ prepare(struct transfer *t, const struct bg_https_request *request)
 	    /* nothing is sent that could tell us from anybody else */
 	    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) && SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
 	    SET(CURLOPT_USERAGENT, "bearergate-fetch/" PACKAGE_VERSION) &&
+	    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) && add_etag(t) &&
 
 	    /* bytes as they come: no compression, no HTTP/2, no answer without a header */
 	    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && SET(CURLOPT_HTTP09_ALLOWED, 0L) &&
@@ -204,6 +222,30 @@ lifetime(CURL *easy)
 	return max_age;
 }
 
+/*
+ * The entity tag of the document, if it has just one and that is one we would hand back: what cannot be read counts as
+ * not said.  RFC 9110 section 8.8.3.
+ */
+static void
+read_etag(CURL *easy, char etag[BG_ETAG_MAX + 1])
+{
+	struct bg_slice value, another;
+
+	etag[0] = '\0';
+	if (header_get(easy, "ETag", 0, &value) && !header_get(easy, "ETag", 1, &another) && bg_etag_good(value))
+		bg_format(etag, BG_ETAG_MAX + 1, "%.*s", (int)value.len, value.ptr);
+}
+
+/*
+ * Does the status say that the server does not offer this document, rather than that we should come again?  RFC 9110
+ * section 15.5; its section 15.5.9, RFC 8470 section 5.2 and RFC 6585 section 4 for those that are no such answer.
+ */
+static bool
+is_missing(long status)
+{
+	return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
+}
+
 static int
 check_codings(CURL *easy, struct bg_error *err)
 {
@@ -235,13 +277,15 @@ judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 		bg_fail(err, BG_R_FETCH_FAILED, "the header of the answer is larger than %d bytes", HEADERS_MAX);
 		return EX_DATAERR;
 	}
+	if (status == 304 && t->request->etag != NULL && code == CURLE_OK)
+		return 0;
 	if (status >= 200 && status != 200) {
 		if (target != NULL)
 			bg_fail(err, BG_R_FETCH_FAILED, "status %ld, a redirect to %.200s; redirects are not followed",
 			    status, target);
 		else
 			bg_fail(err, BG_R_FETCH_FAILED, "status %ld instead of 200", status);
-		return EX_DATAERR;
+		return is_missing(status) ? BG_HTTPS_MISSING : EX_DATAERR;
 	}
 	if (t->body->failed || code == CURLE_FILESIZE_EXCEEDED) {
 		bg_fail(err, BG_R_FETCH_FAILED, "the answer is larger than %zu bytes", t->body->max);
@@ -257,25 +301,44 @@ judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 	return EX_SOFTWARE;
 }
 
-int
-bg_https_get(const struct bg_https_request *request, struct bg_buf *body, int64_t *max_age, struct bg_error *err)
+/* What came with an answer that judge has found good. */
+static int
+read_answer(const struct transfer *t, struct bg_https_answer *answer, struct bg_error *err)
 {
-	struct transfer t = { .body = body };
+	long status;
+
+	if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK) {
+		bg_fail(err, BG_R_FETCH_FAILED, "libcurl cannot say what came");
+		return EX_SOFTWARE;
+	}
+	answer->max_age = lifetime(t->easy);
+	answer->not_modified = status == 304;
+	if (!answer->not_modified)
+		read_etag(t->easy, answer->etag);
+	return 0;
+}
+
+int
+bg_https_get(const struct bg_https_request *request, struct bg_buf *body, struct bg_https_answer *answer,
+    struct bg_error *err)
+{
+	struct transfer t = { .request = request, .body = body };
 	int rc = EX_SOFTWARE;
 
-	*max_age = -1;
+	*answer = (struct bg_https_answer){ .max_age = -1 };
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		bg_fail(err, BG_R_FETCH_FAILED, "libcurl does not start");
 		return EX_SOFTWARE;
 	}
-	if ((t.easy = curl_easy_init()) == NULL || !prepare(&t, request)) {
+	if ((t.easy = curl_easy_init()) == NULL || !prepare(&t)) {
 		bg_fail(err, BG_R_FETCH_FAILED, "libcurl cannot do what is needed: %s", t.text);
 		goto out;
 	}
 	if ((rc = judge(&t, curl_easy_perform(t.easy), err)) == 0)
-		*max_age = lifetime(t.easy);
+		rc = read_answer(&t, answer, err);
 out:
 	curl_easy_cleanup(t.easy);
+	curl_slist_free_all(t.lines);
 	curl_global_cleanup();
 	return rc;
 }

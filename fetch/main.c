@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "core/etag.h"
 #include "core/limits.h"
 #include "core/url.h"
 #include "fetch/https.h"
@@ -19,11 +20,13 @@
 #define TIMEOUT_DEFAULT	5	/* seconds (SR-52) */
 #define TIMEOUT_MAX	3600
 #define CPU_MAX		10	/* seconds of computing; a handshake and half a megabyte take a hundredth of one */
+#define HEAD_MAX	(BG_ETAG_MAX + 128)	/* bytes of "name: value" lines in front of the document */
 #define URL_SHOWN	200	/* bytes of a URL in a message, so that the reason behind it is not cut off */
 
-static const char short_options[] = "C:hit:V";
+static const char short_options[] = "C:E:hit:V";
 static const struct option long_options[] = {
 	{ "ca-file", required_argument, NULL, 'C' },
+	{ "etag",    required_argument, NULL, 'E' },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ "include", no_argument,       NULL, 'i' },
 	{ "timeout", required_argument, NULL, 't' },
@@ -31,7 +34,7 @@ static const struct option long_options[] = {
 	{ NULL,      0,                 NULL, 0 },
 };
 
-static const char usage[] = "usage: bearergate-fetch [-i] [-C ca_file] [-t seconds] URL\n";
+static const char usage[] = "usage: bearergate-fetch [-i] [-C ca_file] [-E etag] [-t seconds] URL\n";
 
 static int
 write_all(int fd, struct bg_slice bytes)
@@ -176,26 +179,37 @@ check_ca_file(const char *path)
 	return rc;
 }
 
+/* What is known about the document, and the empty line. */
+static void
+put_head(struct bg_buf *head, const struct bg_https_answer *answer)
+{
+	if (answer->max_age >= 0)
+		bg_buf_put_format(head, "max-age: %" PRId64 "\n", answer->max_age);
+	if (answer->etag[0] != '\0')
+		bg_buf_put_format(head, "etag: %s\n", answer->etag);
+	if (answer->not_modified)
+		bg_buf_put_str(head, "not-modified: yes\n");
+	bg_buf_put_char(head, '\n');
+}
+
 /* Fetch first, print then: of an answer that is not good to its end, nothing is printed. */
 static int
 run(const struct bg_https_request *request, bool include)
 {
 	struct bg_error err = { .reason = BG_R_OK };
 	struct bg_buf head, body;
+	struct bg_https_answer answer;
 	struct bg_slice head_text, body_text;
-	int64_t max_age;
 	int rc;
 
-	bg_buf_init(&head, 64);
+	bg_buf_init(&head, HEAD_MAX);
 	bg_buf_init(&body, BG_FETCH_MAX);
-	if ((rc = bg_https_get(request, &body, &max_age, &err)) != 0) {
+	if ((rc = bg_https_get(request, &body, &answer, &err)) != 0) {
 		complain(rc, request->url, err.detail);
 		goto out;
 	}
-	if (include && max_age >= 0)
-		bg_buf_put_format(&head, "max-age: %" PRId64 "\n", max_age);
 	if (include)
-		bg_buf_put_char(&head, '\n');
+		put_head(&head, &answer);
 	if (bg_buf_finish(&head, &head_text, &err) != 0 || bg_buf_finish(&body, &body_text, &err) != 0)
 		rc = complain(EX_OSERR, request->url, err.detail);
 	else if (write_all(STDOUT_FILENO, head_text) != 0 || write_all(STDOUT_FILENO, body_text) != 0)
@@ -220,6 +234,11 @@ main(int argc, char *argv[])
 		switch (option) {
 		case 'C':
 			request.ca_file = optarg;
+			break;
+		case 'E':
+			if (!bg_etag_good(bg_slice_str(optarg)))
+				return complain(EX_USAGE, optarg, "an entity tag stands in double quotes, perhaps behind W/");
+			request.etag = optarg;
 			break;
 		case 'h':
 			return write_all(STDOUT_FILENO, bg_slice_str(usage)) == 0 ? 0 : EX_IOERR;

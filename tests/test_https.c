@@ -221,7 +221,7 @@ END_TEST
 /* SR-87, and nothing that would make an issuer compress, log in or remember. */
 START_TEST(a_request_asks_for_no_more_than_the_document)
 {
-	static const char *const unwanted[] = { "Accept-Encoding", "TE:", "Cookie", "Authorization", "Upgrade", "Referer" };
+	static const char *const unwanted[] = { "Accept-Encoding", "TE:", "Cookie", "Authorization", "Upgrade", "Referer", "If-" };
 	struct bg_web *web = bg_web_start(NULL);
 	const char *request;
 	char host[64];
@@ -238,6 +238,10 @@ START_TEST(a_request_asks_for_no_more_than_the_document)
 	bg_web_stop(web);
 }
 END_TEST
+
+/* so many bytes: with its quotes, an entity tag of BG_ETAG_MAX */
+#define X50	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X254	X50 X50 X50 X50 X50 "xxxx"
 
 /* "{}", the same sent so, and a header that strlen(3) would cut. */
 #define GZIP	"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00"
@@ -257,8 +261,18 @@ static const struct {
 	{ "redirect to http", { .status = 301, .headers = "Location: http://localhost/\r\n" }, EX_DATAERR,
 	    "redirect to http://localhost/" },
 	{ "redirect to a file", { .status = 307, .headers = "Location: file:///etc/passwd\r\n" }, EX_DATAERR, "not followed" },
-	{ "3xx without a target", { .status = 304 }, EX_DATAERR, "status 304 instead of 200" },
-	{ "not found", { .status = 404, .body = "{}" }, EX_DATAERR, "status 404 instead of 200" },
+	{ "3xx without a target", { .status = 300 }, EX_DATAERR, "status 300 instead of 200" },
+	{ "not modified, which nobody asked", { .status = 304 }, EX_DATAERR, "status 304 instead of 200" },
+	{ "the last below 400", { .status = 399 }, EX_DATAERR, "status 399 instead of 200" },
+	/* RFC 9110 section 15.5: the document is not offered; but not where the client should come again. */
+	{ "bad request", { .status = 400 }, BG_HTTPS_MISSING, "status 400 instead of 200" },
+	{ "not authorised", { .status = 401, .body = "{}" }, BG_HTTPS_MISSING, "status 401 instead of 200" },
+	{ "not found", { .status = 404, .body = "{}" }, BG_HTTPS_MISSING, "status 404 instead of 200" },
+	{ "not found, without end", { .status = 404, .body = "{}", .how = BG_WEB_HANG_IN_BODY }, BG_HTTPS_MISSING, "status 404" },
+	{ "the last of them", { .status = 499 }, BG_HTTPS_MISSING, "status 499 instead of 200" },
+	{ "request timeout", { .status = 408 }, EX_DATAERR, "status 408 instead of 200" },
+	{ "too early", { .status = 425 }, EX_DATAERR, "status 425 instead of 200" },
+	{ "too many requests", { .status = 429 }, EX_DATAERR, "status 429 instead of 200" },
 	{ "broken", { .status = 500, .body = "{}" }, EX_DATAERR, "status 500 instead of 200" },
 	{ "no content", { .status = 204, .how = BG_WEB_UNTIL_CLOSE }, EX_DATAERR, "status 204" },
 	{ "a part", { .status = 206, .body = "{}" }, EX_DATAERR, "status 206" },
@@ -455,6 +469,12 @@ static const struct {
 	{ "negative time", { "-t", "-1", "https://localhost/" }, "whole number" },
 	{ "long time", { "-t", "3601", "https://localhost/" }, "1 to 3600" },
 	{ "overflow", { "-t", "18446744073709551617", "https://localhost/" }, "1 to 3600" },
+	/* RFC 9110 section 8.8.3 */
+	{ "no etag", { "-E", "", "https://localhost/" }, "an entity tag stands in double quotes" },
+	{ "etag without quotes", { "-E", "abc", "https://localhost/" }, "abc: an entity tag" },
+	{ "any etag", { "-E", "*", "https://localhost/" }, "*: an entity tag" },
+	{ "etag with a line's end", { "-E", "\"a\"\r\nX: \"y\"", "https://localhost/" }, "\"a\"\\x0d\\x0aX: \"y\": an entity" },
+	{ "etag of 257 bytes", { "-E", "\"" X254 "x\"", "https://localhost/" }, "an entity tag" },
 };
 
 START_TEST(a_bad_argument_is_a_usage_error)
@@ -604,6 +624,66 @@ START_TEST(the_lifetime_is_what_cache_control_says)
 		snprintf(want, sizeof(want), "max-age: %" PRId64 "\n\n{}", lifetimes[_i].want);
 	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}", .headers = lifetimes[_i].headers });
 	expect_body(run("-i", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), lifetimes[_i].name, want);
+	bg_web_stop(web);
+}
+END_TEST
+
+static const struct { const char *name, *headers, *want; } etags[] = {
+	/* RFC 9110 section 8.8.3; what is none is none, and no reason to refuse a document. */
+	{ "strong", "ETag: \"a\"\r\n", "etag: \"a\"\n\n{}" },
+	{ "weak", "etag:W/\"a\" \r\n", "etag: W/\"a\"\n\n{}" },
+	{ "empty quotes", "ETag: \"\"\r\n", "etag: \"\"\n\n{}" },
+	{ "with a lifetime", "ETag: \"a\"\r\nCache-Control: max-age=7\r\n", "max-age: 7\netag: \"a\"\n\n{}" },
+	{ "256 bytes", "ETag: \"" X254 "\"\r\n", "etag: \"" X254 "\"\n\n{}" },
+	{ "257 bytes", "ETag: \"" X254 "x\"\r\n", "\n{}" },
+	{ "no quotes", "ETag: a\r\n", "\n{}" },
+	{ "empty", "ETag:\r\n", "\n{}" },
+	{ "obs-text", "ETag: \"\xe4\"\r\n", "\n{}" },
+	{ "a space", "ETag: \"a b\"\r\n", "\n{}" },
+	{ "two in one", "ETag: \"a\", \"b\"\r\n", "\n{}" },
+	{ "two", "ETag: \"a\"\r\nETag: \"b\"\r\n", "\n{}" },
+};
+
+START_TEST(the_entity_tag_is_what_the_server_sent_if_it_is_one)
+{
+	struct bg_web *web = bg_web_start(NULL);
+
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}", .headers = etags[_i].headers });
+	expect_body(run("-i", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), etags[_i].name, etags[_i].want);
+	/* With an etag, and yet a new document.  Without -i there is nothing but that. */
+	expect_body(run("-i", "-E", "\"old\"", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), etags[_i].name,
+	    etags[_i].want);
+	expect_body(run("-E", "\"old\"", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), etags[_i].name, "{}");
+	bg_web_stop(web);
+}
+END_TEST
+
+static const struct { const char *name, *raw, *want; } confirmed[] = {
+	{ "bare", "HTTP/1.1 304 Not Modified\r\n\r\n", "not-modified: yes\n\n" },
+	{ "with what it would have had", "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\nETag: \"b\"\r\n"
+	    "Content-Encoding: gzip\r\nLocation: /target\r\n\r\n", "not-modified: yes\n\n" },
+	{ "with a lifetime", "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=600\r\nAge: 100\r\n\r\n",
+	    "max-age: 500\nnot-modified: yes\n\n" },	/* RFC 9111 section 4.3.4 */
+	{ "with a body, which it cannot have", "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n{}",
+	    "not-modified: yes\n\n" },	/* RFC 9110 section 15.4.5 */
+};
+
+START_TEST(a_document_that_is_the_same_is_not_sent_again)
+{
+	static const char *const tags[] = { "\"a\"", "W/\"a,b\"", "\"" X254 "\"" };
+	struct bg_web *web = bg_web_start(NULL);
+
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = confirmed[_i].raw, .how = BG_WEB_RAW });
+	for (int i = 0; i < N(tags); i++) {
+		char line[400];
+
+		snprintf(line, sizeof(line), "\r\nIf-None-Match: %s\r\n", tags[i]);
+		expect_body(run("--include", "--etag", tags[i], "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL),
+		    confirmed[_i].name, confirmed[_i].want);
+		ck_assert_msg(strstr(bg_web_request(web), line) != NULL, "%s", bg_web_request(web));
+	}
+	expect_body(run("-E", "\"a\"", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), confirmed[_i].name, "");
+	expect_refusal(run("-i", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), "not asked", EX_DATAERR, "status 304");
 	bg_web_stop(web);
 }
 END_TEST
@@ -758,12 +838,13 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 static int
 get_here(const char *url, const char *ca_file, struct bg_error *err)
 {
+	struct bg_https_request request = { .url = url, .ca_file = ca_file, .timeout = 1 };
+	struct bg_https_answer answer;
 	struct bg_buf body;
-	int64_t max_age;
 	int rc;
 
 	bg_buf_init(&body, BG_FETCH_MAX);
-	rc = bg_https_get(&(struct bg_https_request){ url, ca_file, 1 }, &body, &max_age, err);
+	rc = bg_https_get(&request, &body, &answer, err);
 	bg_buf_clear(&body);
 	return rc;
 }
@@ -838,6 +919,8 @@ suite(void)
 	tcase_add_loop_test(tc, a_slow_server_is_given_up_in_time, 0, N(slow));
 	tcase_add_test(tc, a_server_that_is_not_there_is_unreachable);
 	tcase_add_loop_test(tc, the_lifetime_is_what_cache_control_says, 0, N(lifetimes));
+	tcase_add_loop_test(tc, the_entity_tag_is_what_the_server_sent_if_it_is_one, 0, N(etags));
+	tcase_add_loop_test(tc, a_document_that_is_the_same_is_not_sent_again, 0, N(confirmed));
 	tcase_add_loop_test(tc, only_the_header_of_the_answer_itself_counts, 0, N(blocks));
 	tcase_add_test(tc, it_runs_without_what_it_does_not_need);
 	tcase_add_test(tc, its_output_may_be_a_file);
