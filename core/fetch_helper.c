@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/etag.h"
 #include "core/fetch.h"
 
 #define TIMEOUT_MAX	3600	/* seconds; what bearergate-fetch takes */
 #define GRACE_MS	2000	/* the helper has its own time limit; this is for one that does not keep it */
-#define HEAD_MAX	256	/* bytes of "name: value" lines in front of the document */
+#define HEAD_MAX	(BG_ETAG_MAX + 256)	/* bytes of "name: value" lines in front of the document */
+#define EXIT_MISSING	1	/* of bearergate-fetch: the server answered that it has no such document */
 #define COMPLAINT_MAX	320	/* bytes of what it says on stderr; bearergate-fetch keeps its line about as short */
 
 /* One run of the program.  Descriptors are -1 and pid 0 when there is nothing to undo. */
@@ -221,14 +223,51 @@ read_seconds(struct bg_slice text, int64_t *seconds)
 	return true;
 }
 
+static bool
+read_etag(struct bg_slice text, char etag[BG_ETAG_MAX + 1])
+{
+	if (!bg_etag_good(text))
+		return false;
+	bg_format(etag, BG_ETAG_MAX + 1, "%.*s", (int)text.len, text.ptr);
+	return true;
+}
+
+/* Is it not set yet?  It is now. */
+static bool
+set_once(bool *flag)
+{
+	bool first = !*flag;
+
+	*flag = true;
+	return first;
+}
+
+/* One line of the head, which is one that we know and have not seen before. */
+static bool
+read_line(struct bg_slice line, struct bg_fetch_meta *meta)
+{
+	const struct bg_slice max_age = BG_SLICE_INIT("max-age: "), etag = BG_SLICE_INIT("etag: ");
+
+	if (bg_slice_starts(line, max_age))
+		return meta->max_age == -1 && read_seconds(bg_slice_skip(line, max_age.len), &meta->max_age);
+	if (bg_slice_starts(line, etag))
+		return meta->etag[0] == '\0' && read_etag(bg_slice_skip(line, etag.len), meta->etag);
+	if (bg_slice_equal(line, BG_SLICE("not-modified: yes")))
+		return set_once(&meta->not_modified);
+	if (bg_slice_equal(line, BG_SLICE("address: private")))
+		return set_once(&meta->private_peer);
+	return false;
+}
+
 /*
  * Split what the helper printed: "name: value" lines, an empty line, the document.  It is a program of ours, so what
  * is not exactly that is another program, or another version of it.
  */
 static int
-split(struct bg_slice answer, struct bg_buf *body, struct bg_fetch_meta *meta, struct bg_error *err)
+split(struct bg_slice answer, const struct bg_fetch_request *request, struct bg_buf *body, struct bg_fetch_meta *out,
+    struct bg_error *err)
 {
-	const struct bg_slice max_age = BG_SLICE_INIT("max-age: ");
+	struct bg_fetch_meta meta = { .max_age = -1 };
 
 	for (;;) {
 		size_t limit = answer.len < HEAD_MAX ? answer.len : HEAD_MAX;
@@ -240,14 +279,16 @@ split(struct bg_slice answer, struct bg_buf *body, struct bg_fetch_meta *meta, s
 		answer = bg_slice_skip(answer, line.len + 1);
 		if (line.len == 0)
 			break;
-		if (meta->max_age != -1 || !bg_slice_starts(line, max_age) ||
-		    !read_seconds(bg_slice_skip(line, max_age.len), &meta->max_age))
+		if (!read_line(line, &meta))
 			return bg_fail(err, BG_R_FETCH_FAILED, "the helper's answer has an odd line in its head: %.*s",
 			    BG_SLICE_ARG(line));
 	}
+	if (meta.not_modified && (request->etag == NULL || meta.etag[0] != '\0' || answer.len > 0))
+		return bg_fail(err, BG_R_FETCH_FAILED, "the helper's answer is that nothing has changed, and yet it is not");
 	bg_buf_put(body, answer);
 	if (body->failed)
 		return bg_fail(err, BG_R_FETCH_FAILED, "the document is larger than %zu bytes", body->max);
+	*out = meta;
 	return 0;
 }
 
@@ -259,7 +300,7 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	struct run run = { .out = { -1, -1 }, .err = { -1, -1 } };
 	struct bg_slice answer;
 	char seconds[24];
-	const char *argv[9];
+	const char *argv[16];
 	int64_t timeout;
 	size_t n = 0;
 	int status, rc = -1;
@@ -279,6 +320,12 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 		argv[n++] = "-C";
 		argv[n++] = self->ca_file;
 	}
+	if (request->etag != NULL) {
+		argv[n++] = "-E";
+		argv[n++] = request->etag;
+	}
+	if (request->public_only)
+		argv[n++] = "-P";
 	argv[n++] = "--";	/* whatever the location is, it is no option */
 	argv[n++] = request->location;
 	argv[n] = NULL;
@@ -297,11 +344,12 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	if (listen_to(&run, err) != 0 || reap(&run, &status, err) != 0)
 		goto out;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		meta->missing = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MISSING;
 		fail_as_it_said(&run, self->program, status, err);
 		goto out;
 	}
 	if (bg_buf_finish(&run.answer, &answer, err) == 0)
-		rc = split(answer, body, meta, err);
+		rc = split(answer, request, body, meta, err);
 out:
 	kill_child(&run);
 	for (int i = 0; i < 2; i++) {

@@ -65,7 +65,7 @@ struct got {
 };
 
 static struct got
-get_from(const char *program, const char *ca_file, const char *url, int64_t timeout)
+ask(const char *program, const char *ca_file, struct bg_fetch_request request)
 {
 	struct bg_fetch_helper helper;
 	struct got got = { 0 };
@@ -73,11 +73,17 @@ get_from(const char *program, const char *ca_file, const char *url, int64_t time
 	bg_fetch_helper_init(&helper, program, ca_file);
 	bg_buf_init(&got.body, BG_FETCH_MAX);
 	bg_buf_put_str(&got.body, "what was there before");
-	got.rc = helper.base.get(&helper.base, &(struct bg_fetch_request){ .location = url, .timeout = timeout }, &got.body, &got.meta, &got.err);
+	got.rc = helper.base.get(&helper.base, &request, &got.body, &got.meta, &got.err);
 	/* Whatever came of it, no child is left, neither running nor as a zombie. */
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
 	return got;
+}
+
+static struct got
+get_from(const char *program, const char *ca_file, const char *url, int64_t timeout)
+{
+	return ask(program, ca_file, (struct bg_fetch_request){ .location = url, .timeout = timeout });
 }
 
 static struct got
@@ -123,12 +129,79 @@ START_TEST(what_the_helper_prints_is_the_document)
 }
 END_TEST
 
+START_TEST(what_comes_with_a_document_is_handed_on)
+{
+	const struct bg_fetch_request request = { .location = URL, .timeout = 20, .etag = "\"a\"" };
+	struct got got = get("echo '{}' >&2; printf 'etag: W/\"b\"\\nmax-age: 7\\naddress: private\\n\\n{}'");
+
+	ck_assert_int_eq(got.meta.max_age, 7);
+	ck_assert_str_eq(got.meta.etag, "W/\"b\"");
+	ck_assert(got.meta.private_peer && !got.meta.not_modified && !got.meta.missing);
+	expect_body(got, "all", "{}", 2);
+	got = get("printf '\\n{}'");
+	ck_assert_str_eq(got.meta.etag, "");
+	ck_assert(!got.meta.private_peer && !got.meta.not_modified && !got.meta.missing);
+	expect_body(got, "nothing", "{}", 2);
+	got = get("printf 'etag: '; printf '\"%254s\"\\n\\n{}' x | tr ' ' x");
+	ck_assert_uint_eq(strlen(got.meta.etag), BG_ETAG_MAX);
+	expect_body(got, "a long tag", "{}", 2);
+	write_script("printf 'not-modified: yes\\nmax-age: 7\\n\\n'");
+	got = ask(script, NULL, request);
+	ck_assert(got.meta.not_modified);
+	ck_assert_int_eq(got.meta.max_age, 7);
+	expect_body(got, "not modified", "", 0);
+}
+END_TEST
+
+static const struct { const char *name, *text; bool with_etag; } contradictions[] = {
+	{ "not asked", "printf 'not-modified: yes\\n\\n'", false },
+	{ "with a document", "printf 'not-modified: yes\\n\\n{}'", true },
+	{ "with a tag", "printf 'not-modified: yes\\netag: \"a\"\\n\\n'", true },
+};
+
+START_TEST(not_modified_is_no_more_than_that)
+{
+	struct bg_fetch_request request = { .location = URL, .timeout = 20, .etag = contradictions[_i].with_etag ? "\"a\"" : NULL };
+	struct got got;
+
+	write_script(contradictions[_i].text);
+	got = ask(script, NULL, request);
+	ck_assert(!got.meta.not_modified);
+	expect_refusal(got, contradictions[_i].name, "nothing has changed, and yet it is not");
+}
+END_TEST
+
+/* RFC 9110 section 15.5: 1 alone says it, and a signal of that number does not. */
+static const struct { const char *text; bool want; } missing[] = {
+	{ "echo no >&2; exit 1", true }, { "exit 1", true }, { "echo no >&2; exit 2", false }, { "exit 65", false },
+	{ "kill -1 $$", false }, { "exit 127", false }, { "echo; exit 0", false }, { "echo odd; exit 0", false },
+};
+
+START_TEST(exit_code_1_says_that_there_is_no_such_document)
+{
+	struct got got = get(missing[_i].text);
+
+	ck_assert_msg(got.meta.missing == missing[_i].want, "%s", missing[_i].text);
+	ck_assert_msg(!missing[_i].want || got.rc == -1, "%s", missing[_i].text);
+	bg_buf_clear(&got.body);
+}
+END_TEST
+
 static const struct { const char *name, *text, *words; } heads[] = {
 	{ "nothing", ":", "has no head" },
 	{ "no line", "printf '{}'", "has no head" },
 	{ "no empty line", "echo 'max-age: 600'", "has no head" },
-	{ "a long line", "printf '%300s\\n\\n{}' x", "has no head" },
-	{ "another name", "printf 'etag: x\\n\\n{}'", "odd line in its head: etag: x" },
+	{ "a long line", "printf '%600s\\n\\n{}' x", "has no head" },
+	{ "another name", "printf 'expires: x\\n\\n{}'", "odd line in its head: expires: x" },
+	{ "a tag without quotes", "printf 'etag: x\\n\\n{}'", "odd line in its head: etag: x" },
+	{ "an empty tag", "printf 'etag: \\n\\n{}'", "odd line" },
+	{ "a tag too long", "printf 'etag: '; printf '\"%255s\"\\n\\n{}' x | tr ' ' x", "odd line" },
+	{ "two tags", "printf 'etag: \"a\"\\netag: \"a\"\\n\\n{}'", "odd line in its head: etag: \"a\"" },
+	{ "not modified, no", "printf 'not-modified: no\\n\\n{}'", "odd line in its head: not-modified: no" },
+	{ "not modified twice", "printf 'not-modified: yes\\nnot-modified: yes\\n\\n'", "odd line in its head: not-modified" },
+	{ "a public address", "printf 'address: public\\n\\n{}'", "odd line in its head: address: public" },
+	{ "address twice", "printf 'address: private\\naddress: private\\n\\n{}'", "odd line in its head: address" },
+	{ "a capital", "printf 'Address: private\\n\\n{}'", "odd line" },
 	{ "twice", "printf 'max-age: 1\\nmax-age: 1\\n\\n{}'", "odd line" },
 	{ "no number", "printf 'max-age: \\n\\n{}'", "odd line in its head: max-age: " },
 	{ "junk behind", "printf 'max-age: 6x\\n\\n{}'", "odd line" },
@@ -253,6 +326,8 @@ START_TEST(the_helper_is_asked_for_one_url_with_a_limit_of_time)
 	expect_body(get_from(script, NULL, URL, 7), "plain", want, strlen(want));
 	want = "[-i]\n[-t]\n[7]\n[-C]\n[/a b/ca.pem]\n[--]\n[" URL "]\n";
 	expect_body(get_from(script, "/a b/ca.pem", URL, 7), "with a CA file", want, strlen(want));
+	want = "[-i]\n[-t]\n[7]\n[-E]\n[W/\"a, b\"]\n[-P]\n[--]\n[" URL "]\n";
+	expect_body(ask(script, NULL, (struct bg_fetch_request){ URL, 7, "W/\"a, b\"", true }), "all", want, strlen(want));
 	want = "[-i]\n[-t]\n[1]\n[--]\n[-C $(id) ; '\"]\n";
 	expect_body(get_from(script, NULL, "-C $(id) ; '\"", 0), "no shell, no option, no time", want, strlen(want));
 	want = "[-i]\n[-t]\n[3600]\n[--]\n[" URL "]\n";
@@ -434,6 +509,9 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_add_test(tc, what_the_helper_prints_is_the_document);
+	tcase_add_test(tc, what_comes_with_a_document_is_handed_on);
+	tcase_add_loop_test(tc, not_modified_is_no_more_than_that, 0, N(contradictions));
+	tcase_add_loop_test(tc, exit_code_1_says_that_there_is_no_such_document, 0, N(missing));
 	tcase_add_loop_test(tc, a_head_that_is_not_exact_is_refused, 0, N(heads));
 	tcase_add_loop_test(tc, a_helper_that_fails_is_quoted, 0, N(failures));
 	tcase_add_test(tc, only_the_first_line_is_quoted);
