@@ -1,9 +1,11 @@
 #include "fetch/https.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <sysexits.h>
 
 #include "config.h"
+#include "core/address.h"
 #include "core/etag.h"
 
 /* Seconds for name, connection and TLS together where the whole may take longer: what is dead need not take a minute. */
@@ -21,6 +23,8 @@ struct transfer {
 	struct curl_slist *lines;	/* of the request's header, beside libcurl's own */
 	struct bg_buf     *body;
 	size_t             header_bytes;
+	bool               opened;	/* an address was found good enough to connect to */
+	char               refused[INET6_ADDRSTRLEN + 64];	/* the first address that was not, and why; "" */
 	char               text[CURL_ERROR_SIZE];	/* libcurl's own words on a failure */
 };
 
@@ -70,6 +74,34 @@ header_get(CURL *easy, const char *name, size_t index, struct bg_slice *value)
 		return false;
 	*value = bg_slice_str(h->value);
 	return true;
+}
+
+/*
+ * libcurl is about to connect.  What is judged is the address the connection will have, so it does not matter what a
+ * name stood for a moment ago, or will in the next (SR-52).
+ */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct transfer *t = arg;
+	const char *why = bg_address_not_public(&address->addr);
+	char text[INET6_ADDRSTRLEN] = "the server";
+	struct sockaddr_in6 v6;
+
+	(void)purpose;
+	if (why == NULL) {
+		t->opened = true;
+		return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	}
+	if (address->family == AF_INET)
+		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&address->addr)->sin_addr, text, sizeof(text));
+	else if (address->family == AF_INET6) {
+		memcpy(&v6, &address->addr, sizeof(v6));
+		(void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+	}
+	if (t->refused[0] == '\0')
+		bg_format(t->refused, sizeof(t->refused), "%s is %s, and only a public one may be asked", text, why);
+	return CURL_SOCKET_BAD;
 }
 
 static size_t
@@ -128,6 +160,8 @@ prepare(struct transfer *t)
 	    /* the host that was named, and no other (SR-52, SR-87) */
 	    SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_REDIR_PROTOCOLS_STR, "https") &&
 	    SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") &&
+	    (!request->public_only ||
+	    (SET(CURLOPT_OPENSOCKETFUNCTION, open_socket) && SET(CURLOPT_OPENSOCKETDATA, t))) &&
 
 	    /* nothing is sent that could tell us from anybody else */
 	    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) && SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
@@ -294,6 +328,10 @@ judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 	if (code == CURLE_OK && status == 200)
 		return check_codings(t->easy, err);
 
+	if (t->refused[0] != '\0' && !t->opened) {
+		bg_fail(err, BG_R_FETCH_FAILED, "%s", t->refused);
+		return EX_NOPERM;
+	}
 	bg_fail(err, BG_R_FETCH_FAILED, "%s", t->text[0] != '\0' ? t->text : curl_easy_strerror(code));
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
 		if (failures[i].code == code)
@@ -305,14 +343,17 @@ judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 static int
 read_answer(const struct transfer *t, struct bg_https_answer *answer, struct bg_error *err)
 {
+	char *address = NULL;
 	long status;
 
-	if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK) {
+	if (curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK ||
+	    curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &address) != CURLE_OK || address == NULL || address[0] == '\0') {
 		bg_fail(err, BG_R_FETCH_FAILED, "libcurl cannot say what came");
 		return EX_SOFTWARE;
 	}
 	answer->max_age = lifetime(t->easy);
 	answer->not_modified = status == 304;
+	answer->private_peer = bg_address_host_not_public(bg_slice_str(address)) != NULL;
 	if (!answer->not_modified)
 		read_etag(t->easy, answer->etag);
 	return 0;

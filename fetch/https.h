@@ -14,11 +14,13 @@ struct bg_https_request {
 	const char *ca_file;	/* PEM, instead of the system's authorities; NULL for those */
 	const char *etag;	/* bg_etag_good has seen it; NULL: there is no copy that might be confirmed */
 	int64_t     timeout;	/* seconds for everything together, name and TLS included; at least 1 */
+	bool        public_only;	/* nobody is asked who has not a public address (core/address.h) */
 };
 
 struct bg_https_answer {
 	int64_t max_age;	/* seconds it may be kept, counted from now; -1: the issuer did not say */
 	bool    not_modified;	/* there is no body: the copy with that etag is good */
+	bool    private_peer;	/* who answered has not a public address */
 	char    etag[BG_ETAG_MAX + 1];	/* that of the body; "" when it has none */
 };
 

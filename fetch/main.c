@@ -23,18 +23,19 @@
 #define HEAD_MAX	(BG_ETAG_MAX + 128)	/* bytes of "name: value" lines in front of the document */
 #define URL_SHOWN	200	/* bytes of a URL in a message, so that the reason behind it is not cut off */
 
-static const char short_options[] = "C:E:hit:V";
+static const char short_options[] = "C:E:hiPt:V";
 static const struct option long_options[] = {
 	{ "ca-file", required_argument, NULL, 'C' },
 	{ "etag",    required_argument, NULL, 'E' },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ "include", no_argument,       NULL, 'i' },
+	{ "public",  no_argument,       NULL, 'P' },
 	{ "timeout", required_argument, NULL, 't' },
 	{ "version", no_argument,       NULL, 'V' },
 	{ NULL,      0,                 NULL, 0 },
 };
 
-static const char usage[] = "usage: bearergate-fetch [-i] [-C ca_file] [-E etag] [-t seconds] URL\n";
+static const char usage[] = "usage: bearergate-fetch [-iP] [-C ca_file] [-E etag] [-t seconds] URL\n";
 
 static int
 write_all(int fd, struct bg_slice bytes)
@@ -189,6 +190,8 @@ put_head(struct bg_buf *head, const struct bg_https_answer *answer)
 		bg_buf_put_format(head, "etag: %s\n", answer->etag);
 	if (answer->not_modified)
 		bg_buf_put_str(head, "not-modified: yes\n");
+	if (answer->private_peer)
+		bg_buf_put_str(head, "address: private\n");
 	bg_buf_put_char(head, '\n');
 }
 
@@ -244,6 +247,9 @@ main(int argc, char *argv[])
 			return write_all(STDOUT_FILENO, bg_slice_str(usage)) == 0 ? 0 : EX_IOERR;
 		case 'i':
 			include = true;
+			break;
+		case 'P':
+			request.public_only = true;
 			break;
 		case 't':
 			if (!read_timeout(optarg, &request.timeout))

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -30,6 +32,7 @@
  */
 
 #define N(table)	(int)(sizeof(table) / sizeof((table)[0]))
+#define LOCAL		"address: private\n"	/* in a head: our server is on 127.0.0.1 */
 
 struct ran {
 	int     code;		/* exit code, or 1000 and the signal */
@@ -199,7 +202,7 @@ START_TEST(options_have_long_names_too)
 
 	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}", .headers = "Cache-Control: max-age=600\r\n" });
 	expect_body(run("--include", "--timeout", "9", "--ca-file", bg_web_ca_file(web), "--", bg_web_url(web, "/k"), NULL),
-	    "long", "max-age: 600\n\n{}");
+	    "long", "max-age: 600\n" LOCAL "\n{}");
 	expect_body(run("--timeout=9", "--ca-file", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), "not included", "{}");
 	bg_web_stop(web);
 }
@@ -618,10 +621,10 @@ static const struct {
 START_TEST(the_lifetime_is_what_cache_control_says)
 {
 	struct bg_web *web = bg_web_start(NULL);
-	char want[64] = "\n{}";
+	char want[64] = LOCAL "\n{}";
 
 	if (lifetimes[_i].want >= 0)
-		snprintf(want, sizeof(want), "max-age: %" PRId64 "\n\n{}", lifetimes[_i].want);
+		snprintf(want, sizeof(want), "max-age: %" PRId64 "\n" LOCAL "\n{}", lifetimes[_i].want);
 	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}", .headers = lifetimes[_i].headers });
 	expect_body(run("-i", "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), lifetimes[_i].name, want);
 	bg_web_stop(web);
@@ -630,18 +633,18 @@ END_TEST
 
 static const struct { const char *name, *headers, *want; } etags[] = {
 	/* RFC 9110 section 8.8.3; what is none is none, and no reason to refuse a document. */
-	{ "strong", "ETag: \"a\"\r\n", "etag: \"a\"\n\n{}" },
-	{ "weak", "etag:W/\"a\" \r\n", "etag: W/\"a\"\n\n{}" },
-	{ "empty quotes", "ETag: \"\"\r\n", "etag: \"\"\n\n{}" },
-	{ "with a lifetime", "ETag: \"a\"\r\nCache-Control: max-age=7\r\n", "max-age: 7\netag: \"a\"\n\n{}" },
-	{ "256 bytes", "ETag: \"" X254 "\"\r\n", "etag: \"" X254 "\"\n\n{}" },
-	{ "257 bytes", "ETag: \"" X254 "x\"\r\n", "\n{}" },
-	{ "no quotes", "ETag: a\r\n", "\n{}" },
-	{ "empty", "ETag:\r\n", "\n{}" },
-	{ "obs-text", "ETag: \"\xe4\"\r\n", "\n{}" },
-	{ "a space", "ETag: \"a b\"\r\n", "\n{}" },
-	{ "two in one", "ETag: \"a\", \"b\"\r\n", "\n{}" },
-	{ "two", "ETag: \"a\"\r\nETag: \"b\"\r\n", "\n{}" },
+	{ "strong", "ETag: \"a\"\r\n", "etag: \"a\"\n" LOCAL "\n{}" },
+	{ "weak", "etag:W/\"a\" \r\n", "etag: W/\"a\"\n" LOCAL "\n{}" },
+	{ "empty quotes", "ETag: \"\"\r\n", "etag: \"\"\n" LOCAL "\n{}" },
+	{ "with a lifetime", "ETag: \"a\"\r\nCache-Control: max-age=7\r\n", "max-age: 7\netag: \"a\"\n" LOCAL "\n{}" },
+	{ "256 bytes", "ETag: \"" X254 "\"\r\n", "etag: \"" X254 "\"\n" LOCAL "\n{}" },
+	{ "257 bytes", "ETag: \"" X254 "x\"\r\n", LOCAL "\n{}" },
+	{ "no quotes", "ETag: a\r\n", LOCAL "\n{}" },
+	{ "empty", "ETag:\r\n", LOCAL "\n{}" },
+	{ "obs-text", "ETag: \"\xe4\"\r\n", LOCAL "\n{}" },
+	{ "a space", "ETag: \"a b\"\r\n", LOCAL "\n{}" },
+	{ "two in one", "ETag: \"a\", \"b\"\r\n", LOCAL "\n{}" },
+	{ "two", "ETag: \"a\"\r\nETag: \"b\"\r\n", LOCAL "\n{}" },
 };
 
 START_TEST(the_entity_tag_is_what_the_server_sent_if_it_is_one)
@@ -659,13 +662,13 @@ START_TEST(the_entity_tag_is_what_the_server_sent_if_it_is_one)
 END_TEST
 
 static const struct { const char *name, *raw, *want; } confirmed[] = {
-	{ "bare", "HTTP/1.1 304 Not Modified\r\n\r\n", "not-modified: yes\n\n" },
+	{ "bare", "HTTP/1.1 304 Not Modified\r\n\r\n", "not-modified: yes\n" LOCAL "\n" },
 	{ "with what it would have had", "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\nETag: \"b\"\r\n"
-	    "Content-Encoding: gzip\r\nLocation: /target\r\n\r\n", "not-modified: yes\n\n" },
+	    "Content-Encoding: gzip\r\nLocation: /target\r\n\r\n", "not-modified: yes\n" LOCAL "\n" },
 	{ "with a lifetime", "HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=600\r\nAge: 100\r\n\r\n",
-	    "max-age: 500\nnot-modified: yes\n\n" },	/* RFC 9111 section 4.3.4 */
+	    "max-age: 500\nnot-modified: yes\n" LOCAL "\n" },	/* RFC 9111 section 4.3.4 */
 	{ "with a body, which it cannot have", "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n{}",
-	    "not-modified: yes\n\n" },	/* RFC 9110 section 15.4.5 */
+	    "not-modified: yes\n" LOCAL "\n" },	/* RFC 9110 section 15.4.5 */
 };
 
 START_TEST(a_document_that_is_the_same_is_not_sent_again)
@@ -691,15 +694,15 @@ END_TEST
 static const struct { const char *name, *raw, *want; } blocks[] = {
 	/* RFC 9110 section 15.2: what a 1xx says is not about the answer. */
 	{ "early hints", "HTTP/1.1 103 Early Hints\r\nCache-Control: max-age=1\r\n\r\n"
-	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: max-age=7\r\n\r\n{}", "max-age: 7\n\n{}" },
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: max-age=7\r\n\r\n{}", "max-age: 7\n" LOCAL "\n{}" },
 	{ "early hints alone say it", "HTTP/1.1 103 Early Hints\r\nCache-Control: max-age=1\r\n\r\n"
-	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "\n{}" },
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", LOCAL "\n{}" },
 	{ "redirect in early hints", "HTTP/1.1 103 Early Hints\r\nLocation: /target\r\n\r\n"
-	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "\n{}" },
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", LOCAL "\n{}" },
 	/* RFC 9110 section 6.5.1: trailers are not merged into the header. */
 	{ "trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Cache-Control\r\n\r\n2\r\n{}\r\n0\r\n"
-	    "Cache-Control: max-age=1\r\n\r\n", "\n{}" },
-	{ "more than was promised", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}{}", "\n{}" },
+	    "Cache-Control: max-age=1\r\n\r\n", LOCAL "\n{}" },
+	{ "more than was promised", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}{}", LOCAL "\n{}" },
 };
 
 START_TEST(only_the_header_of_the_answer_itself_counts)
@@ -816,23 +819,107 @@ START_TEST(output_that_cannot_be_written_is_an_error)
 }
 END_TEST
 
+/* SR-52.  All of these lead to this machine, where the server waits in vain. */
+static const char *const not_public[] = { "localhost", "127.0.0.1", "127.1.2.3", "0.0.0.0", "[::1]", "[::]",
+    "[::ffff:127.0.0.1]", "[::ffff:0:0]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]" };
+
+START_TEST(who_is_not_public_is_not_asked)
+{
+	struct bg_web *web = bg_web_start(NULL);
+	char url[128];
+
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	for (int i = 0; i < N(not_public); i++) {
+		snprintf(url, sizeof(url), "https://%s:%d/k", not_public[i], bg_web_port(web));
+		expect_refusal(run(i % 2 == 0 ? "-P" : "--public", "-t", "5", "-C", bg_web_ca_file(web), url, NULL),
+		    not_public[i], EX_NOPERM, "address, and only a public one may be asked");
+	}
+	ck_assert_uint_eq(bg_web_connections(web), 0);
+	bg_web_stop(web);
+}
+END_TEST
+
 /*
  * The rest runs fetch/https.c in this very program, and so without what fetch/main.c does before.  The resolver is ours: libcurl
  * calls this function instead of the C library's, so that no test asks a name server.
  */
-static sem_t *hang_until;	/* NULL: there is no such name */
+static sem_t *hang_until;		/* NULL: it does not hang */
+static const char *const *known;	/* the addresses of every name, up to a NULL; NULL: there is no such name */
+
+struct known_address {
+	struct addrinfo         info;
+	struct sockaddr_storage address;
+};
 
 int
 getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res)
 {
+	struct addrinfo **end = res;
+
 	(void)node;
-	(void)service;
-	(void)hints;
 	*res = NULL;
 	if (hang_until != NULL)
 		while (sem_wait(hang_until) != 0)
 			continue;
-	return EAI_NONAME;
+	for (const char *const *text = known; text != NULL && *text != NULL; text++) {
+		struct known_address *k = calloc(1, sizeof(*k));
+		struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(service)) };
+		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = v4.sin_port };
+		bool is_v4 = inet_pton(AF_INET, *text, &v4.sin_addr) == 1;
+
+		if (k == NULL || (!is_v4 && inet_pton(AF_INET6, *text, &v6.sin6_addr) != 1))
+			abort();
+		if (is_v4)
+			memcpy(&k->address, &v4, sizeof(v4));
+		else
+			memcpy(&k->address, &v6, sizeof(v6));
+		k->info = (struct addrinfo){ .ai_family = is_v4 ? AF_INET : AF_INET6, .ai_socktype = hints->ai_socktype,
+		    .ai_addrlen = is_v4 ? sizeof(v4) : sizeof(v6), .ai_addr = (struct sockaddr *)&k->address };
+		*end = &k->info;
+		end = &k->info.ai_next;
+	}
+	return *res != NULL ? 0 : EAI_NONAME;
+}
+
+void
+freeaddrinfo(struct addrinfo *info)
+{
+	while (info != NULL) {
+		struct addrinfo *next = info->ai_next;
+
+		free(info);	/* it begins its struct known_address */
+		info = next;
+	}
+}
+
+/* There is one public address in this world, and it is ours: what goes there arrives on 127.0.0.1. */
+#define PUBLIC	"8.8.8.8"
+static int led_here = -1;	/* the socket that was led astray so */
+
+int
+connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
+{
+	struct sockaddr_in v4;
+
+	if (address.__sockaddr__->sa_family == AF_INET) {
+		memcpy(&v4, address.__sockaddr__, sizeof(v4));
+		if (v4.sin_addr.s_addr == inet_addr(PUBLIC)) {
+			v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+			led_here = fd;
+			return (int)syscall(SYS_connect, fd, &v4, sizeof(v4));
+		}
+	}
+	return (int)syscall(SYS_connect, fd, address.__sockaddr__, len);
+}
+
+int
+getpeername(int fd, __SOCKADDR_ARG address, socklen_t *len)
+{
+	int rc = (int)syscall(SYS_getpeername, fd, address.__sockaddr__, len);
+
+	if (rc == 0 && fd == led_here)
+		((struct sockaddr_in *)(void *)address.__sockaddr__)->sin_addr.s_addr = inet_addr(PUBLIC);
+	return rc;
 }
 
 static int
@@ -893,6 +980,50 @@ START_TEST(proxies_are_not_asked_even_where_the_environment_is_there)
 }
 END_TEST
 
+/* SR-52.  The server's certificate is for localhost.example, a name that is the resolver's alone to say. */
+static const struct {
+	const char *name;
+	bool        public_only;
+	const char *addresses[3];
+	int         code;		/* 0: the document comes */
+	const char *words;
+	bool        is_private;
+} resolutions[] = {
+	{ "loopback, as any other", false, { "127.0.0.1" }, 0, "", true },
+	{ "public", true, { PUBLIC }, 0, "", false },
+	{ "public, as any other", false, { PUBLIC }, 0, "", false },
+	{ "loopback", true, { "127.0.0.1" }, EX_NOPERM, "127.0.0.1 is a loopback address, and only a public one", false },
+	{ "loopback within IPv6", true, { "::ffff:127.0.0.1" }, EX_NOPERM, "::ffff:127.0.0.1 is a loopback address", false },
+	{ "both private", true, { "127.0.0.1", "::1" }, EX_NOPERM, " is a loopback address", false },
+	{ "one of two", true, { "127.0.0.1", PUBLIC }, 0, "", false },
+};
+
+START_TEST(only_the_address_that_is_connected_to_counts)
+{
+	struct bg_web *web = bg_web_start(&(struct bg_web_options){ .cert = BG_WEB_CERT_OTHER_HOST });
+	struct bg_https_request request = { .ca_file = bg_web_ca_file(web), .timeout = 10,
+	    .public_only = resolutions[_i].public_only };
+	struct bg_error err = { .reason = BG_R_OK };
+	struct bg_https_answer answer;
+	struct bg_buf body;
+	char url[128];
+	int code;
+
+	snprintf(url, sizeof(url), "https://localhost.example:%d/k", bg_web_port(web));
+	request.url = url;
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	known = resolutions[_i].addresses;
+	bg_buf_init(&body, BG_FETCH_MAX);
+	code = bg_https_get(&request, &body, &answer, &err);
+	bg_buf_clear(&body);
+	ck_assert_msg(code == resolutions[_i].code, "%s: %d: %s", resolutions[_i].name, code, err.detail);
+	ck_assert_msg(strstr(err.detail, resolutions[_i].words) != NULL, "%s: %s", resolutions[_i].name, err.detail);
+	ck_assert_int_eq(answer.private_peer, resolutions[_i].is_private);
+	ck_assert_uint_eq(bg_web_connections(web), code == 0 ? 1 : 0);
+	bg_web_stop(web);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -923,6 +1054,8 @@ suite(void)
 	tcase_add_loop_test(tc, a_document_that_is_the_same_is_not_sent_again, 0, N(confirmed));
 	tcase_add_loop_test(tc, only_the_header_of_the_answer_itself_counts, 0, N(blocks));
 	tcase_add_test(tc, it_runs_without_what_it_does_not_need);
+	tcase_add_test(tc, who_is_not_public_is_not_asked);
+	tcase_add_loop_test(tc, only_the_address_that_is_connected_to_counts, 0, N(resolutions));
 	tcase_add_test(tc, its_output_may_be_a_file);
 	tcase_add_test(tc, output_that_cannot_be_written_is_an_error);
 	tcase_add_test(tc, proxies_are_not_asked_even_where_the_environment_is_there);
