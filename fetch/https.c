@@ -151,11 +151,11 @@ prepare(struct transfer *t)
 #define SET(option, value)	(curl_easy_setopt(t->easy, (option), (value)) == CURLE_OK)
 	return SET(CURLOPT_ERRORBUFFER, t->text) && SET(CURLOPT_URL, request->url) &&
 
-	    /* https alone, verified always (SR-53); a CA file of our own stands instead of the system's, not beside it */
+	    /* https alone, verified always (SR-53); authorities of our own stand instead of the system's, not beside them */
 	    SET(CURLOPT_PROTOCOLS_STR, "https") && SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
 	    SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
-	    (request->ca_file == NULL ||
-	    (SET(CURLOPT_CAINFO, request->ca_file) && SET(CURLOPT_CAPATH, (char *)NULL))) &&
+	    ((request->ca_file == NULL && request->ca_dir == NULL) ||
+	    (SET(CURLOPT_CAINFO, request->ca_file) && SET(CURLOPT_CAPATH, request->ca_dir))) &&
 
 	    /* the host that was named, and no other (SR-52, SR-87) */
 	    SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_REDIR_PROTOCOLS_STR, "https") &&

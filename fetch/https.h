@@ -12,6 +12,7 @@
 struct bg_https_request {
 	const char *url;	/* https; bg_url_wrong has seen it */
 	const char *ca_file;	/* PEM, instead of the system's authorities; NULL for those */
+	const char *ca_dir;	/* the same as a directory with hashed names; both may be given, then both count */
 	const char *etag;	/* bg_etag_good has seen it; NULL: there is no copy that might be confirmed */
 	int64_t     timeout;	/* seconds for everything together, name and TLS included; at least 1 */
 	bool        public_only;	/* nobody is asked who has not a public address (core/address.h) */

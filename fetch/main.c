@@ -23,8 +23,9 @@
 #define HEAD_MAX	(BG_ETAG_MAX + 128)	/* bytes of "name: value" lines in front of the document */
 #define URL_SHOWN	200	/* bytes of a URL in a message, so that the reason behind it is not cut off */
 
-static const char short_options[] = "C:E:hiPt:V";
+static const char short_options[] = "C:D:E:hiPt:V";
 static const struct option long_options[] = {
+	{ "ca-dir",  required_argument, NULL, 'D' },
 	{ "ca-file", required_argument, NULL, 'C' },
 	{ "etag",    required_argument, NULL, 'E' },
 	{ "help",    no_argument,       NULL, 'h' },
@@ -35,7 +36,8 @@ static const struct option long_options[] = {
 	{ NULL,      0,                 NULL, 0 },
 };
 
-static const char usage[] = "usage: bearergate-fetch [-iP] [-C ca_file] [-E etag] [-t seconds] URL\n";
+static const char usage[] =
+    "usage: bearergate-fetch [-iP] [-C ca_file] [-D ca_dir] [-E etag] [-t seconds] URL\n";
 
 static int
 write_all(int fd, struct bg_slice bytes)
@@ -161,9 +163,12 @@ read_timeout(const char *text, int64_t *seconds)
 	return n > 0;
 }
 
-/* libcurl would look at the file only when it is connected, and call a missing one a matter of TLS. */
+/*
+ * May this file or directory be read, and is it of that type, S_IFREG or S_IFDIR?  libcurl would look only when it is
+ * connected, and call a missing one a matter of TLS.
+ */
 static int
-check_ca_file(const char *path)
+check_authorities(const char *path, mode_t type)
 {
 	struct stat st;
 	int fd, rc = -1;
@@ -171,10 +176,10 @@ check_ca_file(const char *path)
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) == -1)
 		return -1;
 	if (fstat(fd, &st) == 0) {
-		if (S_ISREG(st.st_mode))
+		if ((st.st_mode & S_IFMT) == type)
 			rc = 0;
 		else
-			errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+			errno = type == S_IFDIR ? ENOTDIR : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 	}
 	close(fd);
 	return rc;
@@ -238,6 +243,9 @@ main(int argc, char *argv[])
 		case 'C':
 			request.ca_file = optarg;
 			break;
+		case 'D':
+			request.ca_dir = optarg;
+			break;
 		case 'E':
 			if (!bg_etag_good(bg_slice_str(optarg)))
 				return complain(EX_USAGE, optarg, "an entity tag stands in double quotes, perhaps behind W/");
@@ -269,8 +277,10 @@ main(int argc, char *argv[])
 	request.url = argv[optind];
 	if ((wrong = bg_url_wrong(bg_slice_str(request.url), true)) != NULL)
 		return complain(EX_USAGE, request.url, wrong);
-	if (request.ca_file != NULL && check_ca_file(request.ca_file) != 0)
+	if (request.ca_file != NULL && check_authorities(request.ca_file, S_IFREG) != 0)
 		return complain(EX_NOINPUT, request.ca_file, strerror(errno));
+	if (request.ca_dir != NULL && check_authorities(request.ca_dir, S_IFDIR) != 0)
+		return complain(EX_NOINPUT, request.ca_dir, strerror(errno));
 	if (give_up_powers() != 0)
 		return complain(EX_OSERR, "start", strerror(errno));
 	return run(&request, include);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -412,6 +413,80 @@ START_TEST(a_certificate_of_an_unknown_authority_is_refused)
 	    (int)(strrchr(bg_web_ca_file(web), '/') - bg_web_ca_file(web)), bg_web_ca_file(web));
 	expect_refusal(run_env(env, argv), "SSL_CERT_FILE", EX_PROTOCOL, "certificate");
 	ck_assert_uint_eq(bg_web_count(web, NULL), 0);
+	bg_web_stop(other);
+	bg_web_stop(web);
+}
+END_TEST
+
+/* A directory with the server's authority as OpenSSL looks for it; its name is then dir, that of the file link. */
+static void
+make_ca_dir(struct bg_web *web, char dir[4096], char link[4200])
+{
+	FILE *file = fopen(bg_web_ca_file(web), "re");
+	X509 *ca;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_ptr_nonnull(ca = PEM_read_X509(file, NULL, NULL, NULL));
+	fclose(file);
+	snprintf(dir, 4096, "%s.d", bg_web_ca_file(web));
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	snprintf(link, 4200, "%s/%08lx.0", dir, X509_NAME_hash_ex(X509_get_subject_name(ca), NULL, NULL, NULL));
+	ck_assert_int_eq(symlink(bg_web_ca_file(web), link), 0);
+	X509_free(ca);
+}
+
+static void
+remove_ca_dir(const char *dir, const char *link)
+{
+	ck_assert_int_eq(unlink(link), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+/* An authority with another name than any server's here: of two with one name, OpenSSL looks at the file's alone. */
+static void
+make_stranger(const char *path)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *ca = X509_new();
+	FILE *file = fopen(path, "we");
+
+	ck_assert(key != NULL && ca != NULL && file != NULL);
+	ck_assert_int_eq(X509_NAME_add_entry_by_txt(X509_get_subject_name(ca), "CN", MBSTRING_ASC,
+	    (const unsigned char *)"a stranger", -1, -1, 0), 1);
+	ck_assert_int_eq(X509_set_issuer_name(ca, X509_get_subject_name(ca)), 1);
+	ck_assert(X509_gmtime_adj(X509_getm_notBefore(ca), -3600) != NULL && X509_gmtime_adj(X509_getm_notAfter(ca), 3600) != NULL);
+	ck_assert(X509_set_pubkey(ca, key) == 1 && X509_sign(ca, key, EVP_sha256()) > 0);
+	ck_assert_int_eq(PEM_write_X509(file, ca), 1);
+	ck_assert_int_eq(fclose(file), 0);
+	X509_free(ca);
+	EVP_PKEY_free(key);
+}
+
+START_TEST(authorities_may_be_in_a_directory)
+{
+	struct bg_web *web = bg_web_start(NULL), *other = bg_web_start(NULL);
+	char dir[4096], link[4200], other_dir[4096], other_link[4200], stranger[4200];
+
+	make_ca_dir(web, dir, link);
+	make_ca_dir(other, other_dir, other_link);
+	snprintf(stranger, sizeof(stranger), "%s.stranger", bg_web_ca_file(web));
+	make_stranger(stranger);
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	expect_body(run("-D", dir, bg_web_url(web, "/k"), NULL), "directory", "{}");
+	expect_body(run("--ca-dir", dir, "--ca-file", stranger, bg_web_url(web, "/k"), NULL), "the directory's", "{}");
+	expect_body(run("-D", other_dir, "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), "the file's", "{}");
+	ck_assert_uint_eq(bg_web_count(web, NULL), 3);
+
+	/* SR-53 */
+	expect_refusal(run("-D", other_dir, bg_web_url(web, "/k"), NULL), "another authority", EX_PROTOCOL, "certificate");
+	expect_refusal(run("-D", other_dir, "-C", bg_web_ca_file(other), bg_web_url(web, "/k"), NULL), "neither", EX_PROTOCOL,
+	    "certificate");
+	expect_refusal(run("-D", link, bg_web_url(web, "/k"), NULL), "a file", EX_NOINPUT, ".0: Not a directory");
+	remove_ca_dir(dir, link);
+	expect_refusal(run("-D", dir, bg_web_url(web, "/k"), NULL), "missing", EX_NOINPUT, "ca.pem.d: No such file or directory");
+	ck_assert_uint_eq(bg_web_count(web, NULL), 3);
+	remove_ca_dir(other_dir, other_link);
+	ck_assert_int_eq(unlink(stranger), 0);
 	bg_web_stop(other);
 	bg_web_stop(web);
 }
@@ -1041,6 +1116,7 @@ suite(void)
 	tcase_add_loop_test(tc, a_server_that_does_not_prove_who_it_is_gets_no_request, 0, N(bad_servers));
 	tcase_add_test(tc, tls_1_2_is_new_enough);
 	tcase_add_test(tc, a_certificate_of_an_unknown_authority_is_refused);
+	tcase_add_test(tc, authorities_may_be_in_a_directory);
 	tcase_add_test(tc, proxies_in_the_environment_are_not_asked);
 	tcase_add_test(tc, the_environment_cannot_ask_for_the_session_keys);
 	tcase_add_loop_test(tc, a_bad_argument_is_a_usage_error, 0, N(bad_arguments));
