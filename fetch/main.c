@@ -16,6 +16,7 @@
 #include "core/limits.h"
 #include "core/url.h"
 #include "fetch/https.h"
+#include "fetch/sandbox.h"
 
 #define TIMEOUT_DEFAULT	5	/* seconds (SR-52) */
 #define TIMEOUT_MAX	3600
@@ -139,9 +140,9 @@ give_up_powers(void)
 	    lower_limit(RLIMIT_CORE, 0) != 0 || lower_limit(RLIMIT_CPU, CPU_MAX) != 0)
 		return -1;
 	/* Pipes and sockets have no size; somebody's "> keys.json" has, and stays allowed. */
-	if (is_regular(STDOUT_FILENO) || is_regular(STDERR_FILENO))
-		return 0;
-	return lower_limit(RLIMIT_FSIZE, 0);
+	if (!is_regular(STDOUT_FILENO) && !is_regular(STDERR_FILENO) && lower_limit(RLIMIT_FSIZE, 0) != 0)
+		return -1;
+	return bg_sandbox_enter();
 }
 
 /* A whole number of seconds from 1 to TIMEOUT_MAX, digits alone (SR-53). */
@@ -228,6 +229,16 @@ out:
 	return rc;
 }
 
+static int
+show_version(void)
+{
+	char text[128];
+	size_t len = bg_format(text, sizeof(text), "bearergate-fetch " PACKAGE_VERSION "\nsystem call filter: %s\n",
+	    bg_sandbox_kind);
+
+	return write_all(STDOUT_FILENO, (struct bg_slice){ text, len }) == 0 ? 0 : EX_IOERR;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -264,8 +275,7 @@ main(int argc, char *argv[])
 				return complain(EX_USAGE, optarg, "the time limit is a whole number of seconds, 1 to 3600");
 			break;
 		case 'V':
-			return write_all(STDOUT_FILENO, BG_SLICE("bearergate-fetch " PACKAGE_VERSION "\n")) == 0 ?
-			    0 : EX_IOERR;
+			return show_version();
 		default:
 			(void)write_all(STDERR_FILENO, bg_slice_str(usage));
 			return EX_USAGE;

@@ -214,6 +214,7 @@ libcurl4-openssl-dev  pkg libcurl
 libjansson-dev        pkg jansson
 libpcre2-dev          pkg libpcre2-8
 libconfuse-dev        pkg libconfuse
+libseccomp-dev        pkg libseccomp
 '
 bg_lighttpd_packages='
 lighttpd              command lighttpd

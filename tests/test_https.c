@@ -22,6 +22,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "core/clock.h"
 #include "core/limits.h"
 #include "fetch/https.h"
@@ -33,6 +34,11 @@
  */
 
 #define N(table)	(int)(sizeof(table) / sizeof((table)[0]))
+#ifdef BG_SECCOMP
+#define FILTER		"seccomp"
+#else
+#define FILTER		"none"
+#endif
 #define LOCAL		"address: private\n"	/* in a head: our server is on 127.0.0.1 */
 
 struct ran {
@@ -217,6 +223,7 @@ START_TEST(help_and_version_go_to_standard_output)
 	ck_assert_int_eq(strncmp(help.out, "usage: bearergate-fetch ", 24), 0);
 	ck_assert_int_eq(version.code, 0);
 	ck_assert_int_eq(strncmp(version.out, "bearergate-fetch ", 17), 0);
+	ck_assert_msg(strstr(version.out, "\nsystem call filter: " FILTER "\n") != NULL, "%s", version.out);
 	forget(&help);
 	forget(&version);
 }
@@ -831,6 +838,8 @@ START_TEST(it_runs_without_what_it_does_not_need)
 
 	proc_line(pid, "status", "NoNewPrivs", value, sizeof(value));
 	ck_assert_str_eq(value, "1\n");
+	proc_line(pid, "status", "Seccomp:", value, sizeof(value));
+	ck_assert_msg(strcmp(FILTER, "none") == 0 || strcmp(value, "2\n") == 0, "Seccomp: %s", value);	/* 2: a filter */
 	proc_line(pid, "limits", "Max core file size", value, sizeof(value));
 	ck_assert_msg(strncmp(value, "0 ", 2) == 0, "core: %s", value);
 	proc_line(pid, "limits", "Max file size", value, sizeof(value));

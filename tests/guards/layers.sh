@@ -36,6 +36,7 @@ found=$(
 	may fetch '(fetch/|core/(error|slice|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
 	home 'confuse\.h' 'conf/parse\.c'
 	home 'curl/' 'fetch/https\.c'
+	home 'seccomp\.h' 'fetch/sandbox\.c'
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
 	home 'openssl/' 'core/(jwk|secret|alg_[a-z]+)\.c|tool/issuer\.c|fetch/https\.c'
 	# every include of ours is written from the top
