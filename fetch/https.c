@@ -7,6 +7,7 @@
 #include "config.h"
 #include "core/address.h"
 #include "core/etag.h"
+#include "core/url.h"
 
 /* Seconds for name, connection and TLS together where the whole may take longer: what is dead need not take a minute. */
 #define CONNECT_MAX	10
@@ -44,6 +45,8 @@ static const struct {
 #endif
 	{ CURLE_SSL_CACERT_BADFILE,       EX_NOINPUT },
 	{ CURLE_COULDNT_RESOLVE_HOST,     EX_NOHOST },
+	{ CURLE_COULDNT_RESOLVE_PROXY,    EX_NOHOST },
+	{ CURLE_PROXY,                    EX_UNAVAILABLE },
 	{ CURLE_COULDNT_CONNECT,          EX_UNAVAILABLE },
 	{ CURLE_SEND_ERROR,               EX_UNAVAILABLE },
 	{ CURLE_RECV_ERROR,               EX_UNAVAILABLE },
@@ -159,8 +162,9 @@ prepare(struct transfer *t)
 
 	    /* the host that was named, and no other (SR-52, SR-87) */
 	    SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_REDIR_PROTOCOLS_STR, "https") &&
-	    SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") &&
-	    (!request->public_only ||
+	    (request->proxy == NULL ? SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOPROXY, "*") :
+	    SET(CURLOPT_PROXY, request->proxy) && SET(CURLOPT_NOPROXY, "") && SET(CURLOPT_HTTPPROXYTUNNEL, 1L)) &&
+	    (!request->public_only || request->proxy != NULL ||
 	    (SET(CURLOPT_OPENSOCKETFUNCTION, open_socket) && SET(CURLOPT_OPENSOCKETDATA, t))) &&
 
 	    /* nothing is sent that could tell us from anybody else */
@@ -353,7 +357,8 @@ read_answer(const struct transfer *t, struct bg_https_answer *answer, struct bg_
 	}
 	answer->max_age = lifetime(t->easy);
 	answer->not_modified = status == 304;
-	answer->private_peer = bg_address_host_not_public(bg_slice_str(address)) != NULL;
+	answer->private_peer = bg_address_host_not_public(t->request->proxy != NULL ?
+	    bg_url_host(bg_slice_str(t->request->url)) : bg_slice_str(address)) != NULL;
 	if (!answer->not_modified)
 		read_etag(t->easy, answer->etag);
 	return 0;
@@ -364,9 +369,16 @@ bg_https_get(const struct bg_https_request *request, struct bg_buf *body, struct
     struct bg_error *err)
 {
 	struct transfer t = { .request = request, .body = body };
+	struct bg_slice host = bg_url_host(bg_slice_str(request->url));
+	const char *why;
 	int rc = EX_SOFTWARE;
 
 	*answer = (struct bg_https_answer){ .max_age = -1 };
+	/* A proxy looks names up itself; what needs no looking up is ours to refuse. */
+	if (request->public_only && request->proxy != NULL && (why = bg_address_host_not_public(host)) != NULL) {
+		bg_fail(err, BG_R_FETCH_FAILED, "%.*s is %s, and only a public one may be asked", BG_SLICE_ARG(host), why);
+		return EX_NOPERM;
+	}
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		bg_fail(err, BG_R_FETCH_FAILED, "libcurl does not start");
 		return EX_SOFTWARE;

@@ -13,9 +13,11 @@ struct bg_https_request {
 	const char *url;	/* https; bg_url_wrong has seen it */
 	const char *ca_file;	/* PEM, instead of the system's authorities; NULL for those */
 	const char *ca_dir;	/* the same as a directory with hashed names; both may be given, then both count */
+	const char *proxy;	/* bg_url_proxy_wrong has seen it; NULL: the server is asked directly */
 	const char *etag;	/* bg_etag_good has seen it; NULL: there is no copy that might be confirmed */
 	int64_t     timeout;	/* seconds for everything together, name and TLS included; at least 1 */
-	bool        public_only;	/* nobody is asked who has not a public address (core/address.h) */
+	bool        public_only;	/* nobody is asked who has not a public address (core/address.h); through a proxy,
+					 * what the URL says is all that is looked at */
 };
 
 struct bg_https_answer {
@@ -27,7 +29,7 @@ struct bg_https_answer {
 
 /*
  * Bring one document.  Server certificate and host name are always verified, by TLS 1.2 or later; no redirect is
- * followed, no proxy asked, no cookie or password sent, and only status 200 is an answer, or 304 where an etag was
+ * followed, no proxy but that of the request asked, no cookie or password sent, and only status 200 is an answer, or 304 where an etag was
  * given.  body gets the document, up to the ceiling it was born with, answer what came with it.
  * Returns 0, or the exit code that fits, BG_HTTPS_MISSING or one of sysexits(3), with BG_R_FETCH_FAILED and one line
  * of detail, which may hold bytes from the issuer; body is then undefined.

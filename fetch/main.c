@@ -24,13 +24,14 @@
 #define HEAD_MAX	(BG_ETAG_MAX + 128)	/* bytes of "name: value" lines in front of the document */
 #define URL_SHOWN	200	/* bytes of a URL in a message, so that the reason behind it is not cut off */
 
-static const char short_options[] = "C:D:E:hiPt:V";
+static const char short_options[] = "C:D:E:hiPt:Vx:";
 static const struct option long_options[] = {
 	{ "ca-dir",  required_argument, NULL, 'D' },
 	{ "ca-file", required_argument, NULL, 'C' },
 	{ "etag",    required_argument, NULL, 'E' },
 	{ "help",    no_argument,       NULL, 'h' },
 	{ "include", no_argument,       NULL, 'i' },
+	{ "proxy",   required_argument, NULL, 'x' },
 	{ "public",  no_argument,       NULL, 'P' },
 	{ "timeout", required_argument, NULL, 't' },
 	{ "version", no_argument,       NULL, 'V' },
@@ -38,7 +39,7 @@ static const struct option long_options[] = {
 };
 
 static const char usage[] =
-    "usage: bearergate-fetch [-iP] [-C ca_file] [-D ca_dir] [-E etag] [-t seconds] URL\n";
+    "usage: bearergate-fetch [-iP] [-C ca_file] [-D ca_dir] [-E etag] [-t seconds] [-x proxy] URL\n";
 
 static int
 write_all(int fd, struct bg_slice bytes)
@@ -276,6 +277,11 @@ main(int argc, char *argv[])
 			break;
 		case 'V':
 			return show_version();
+		case 'x':
+			if ((wrong = bg_url_proxy_wrong(bg_slice_str(optarg))) != NULL)
+				return complain(EX_USAGE, "proxy", wrong);	/* not shown: it may have a password in it */
+			request.proxy = optarg;
+			break;
 		default:
 			(void)write_all(STDERR_FILENO, bg_slice_str(usage));
 			return EX_USAGE;

@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
@@ -559,6 +560,14 @@ static const struct {
 	{ "etag without quotes", { "-E", "abc", "https://localhost/" }, "abc: an entity tag" },
 	{ "any etag", { "-E", "*", "https://localhost/" }, "*: an entity tag" },
 	{ "etag with a line's end", { "-E", "\"a\"\r\nX: \"y\"", "https://localhost/" }, "\"a\"\\x0d\\x0aX: \"y\": an entity" },
+	/* SR-87; what is wrong with it is not shown, for it may be a password */
+	{ "proxy with a password", { "-x", "http://me:secret@127.0.0.1:1", "https://localhost/" }, "fetch: proxy: has credentials" },
+	{ "proxy by TLS", { "-x", "https://127.0.0.1:1", "https://localhost/" }, "does not begin with http://" },
+	{ "proxy by SOCKS", { "-x", "socks5h://127.0.0.1:1", "https://localhost/" }, "does not begin with http://" },
+	{ "proxy without a scheme", { "-x", "127.0.0.1:1", "https://localhost/" }, "does not begin with http://" },
+	{ "proxy without a port", { "-x", "http://127.0.0.1", "https://localhost/" }, "has no port" },
+	{ "proxy with a path", { "-x", "http://127.0.0.1:1/", "https://localhost/" }, "has more behind its host and port" },
+	{ "no proxy", { "-x", "", "https://localhost/" }, "fetch: proxy: is empty" },
 	{ "etag of 257 bytes", { "-E", "\"" X254 "x\"", "https://localhost/" }, "an entity tag" },
 };
 
@@ -573,7 +582,7 @@ END_TEST
 START_TEST(wrong_usage_shows_the_right_one)
 {
 	static const char *const lines[][2] = { { NULL }, { "https://localhost/", "https://localhost/" }, { "-k" },
-	    { "--insecure" }, { "-C" }, { "-x" } };
+	    { "--insecure" }, { "-C" }, { "-x" }, { "--no-proxy" } };
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		struct ran ran = run(lines[i][0], lines[i][1], NULL);
@@ -924,6 +933,209 @@ START_TEST(who_is_not_public_is_not_asked)
 END_TEST
 
 /*
+ * A proxy on 127.0.0.1 in a thread of its own, for one connection at a time.  It leads to one port here whatever name it
+ * is asked for, or gives an answer of its own and closes.
+ */
+struct proxy {
+	int         listener;
+	int         target;	/* port */
+	const char *reply;	/* NULL: it connects, and says that it has */
+	pthread_t   thread;
+	char        url[64];
+	unsigned    count;	/* requests; to be looked at when it has stopped, as the next */
+	char        head[4096];	/* of the last request */
+};
+
+#define TUNNEL	"HTTP/1.1 200 OK\r\nETag: \"proxy\"\r\nCache-Control: max-age=1\r\n\r\n"
+
+static int
+open_socket_at(int port, bool listens)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd == -1 || (listens ? bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 16) != 0 :
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0))
+		abort();
+	return fd;
+}
+
+/* Until one side has closed. */
+static void
+relay(int a, int b)
+{
+	char bytes[4096];
+
+	for (;;) {
+		struct pollfd fds[2] = { { .fd = a, .events = POLLIN }, { .fd = b, .events = POLLIN } };
+
+		if (poll(fds, 2, -1) < 0)
+			return;
+		for (int i = 0; i < 2; i++) {
+			ssize_t n;
+
+			if (fds[i].revents == 0)
+				continue;
+			if ((n = recv(fds[i].fd, bytes, sizeof(bytes), 0)) <= 0 ||
+			    send(fds[1 - i].fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
+				return;
+		}
+	}
+}
+
+static void
+serve_one(struct proxy *proxy, int fd)
+{
+	const char *reply = proxy->reply != NULL ? proxy->reply : TUNNEL;
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		if ((n = recv(fd, proxy->head + len, sizeof(proxy->head) - 1 - len, 0)) <= 0)
+			return;
+		proxy->head[len += (size_t)n] = '\0';
+	} while (strstr(proxy->head, "\r\n\r\n") == NULL);
+	proxy->count++;
+	if (send(fd, reply, strlen(reply), MSG_NOSIGNAL) == (ssize_t)strlen(reply) && proxy->reply == NULL) {
+		int server = open_socket_at(proxy->target, false);
+
+		relay(fd, server);
+		close(server);
+	}
+	shutdown(fd, SHUT_WR);
+}
+
+static void *
+proxy_main(void *arg)
+{
+	struct proxy *proxy = arg;
+	int fd;
+
+	while ((fd = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC)) != -1) {
+		serve_one(proxy, fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void
+proxy_start(struct proxy *proxy, int target, const char *reply)
+{
+	struct sockaddr_in address;
+	socklen_t len = sizeof(address);
+
+	*proxy = (struct proxy){ .listener = open_socket_at(0, true), .target = target, .reply = reply };
+	ck_assert_int_eq(getsockname(proxy->listener, (struct sockaddr *)&address, &len), 0);
+	snprintf(proxy->url, sizeof(proxy->url), "http://127.0.0.1:%d", ntohs(address.sin_port));
+	ck_assert_int_eq(pthread_create(&proxy->thread, NULL, proxy_main, proxy), 0);
+}
+
+static void
+proxy_stop(struct proxy *proxy)
+{
+	shutdown(proxy->listener, SHUT_RDWR);
+	ck_assert_int_eq(pthread_join(proxy->thread, NULL), 0);
+	close(proxy->listener);
+}
+
+/* localhost.example is what the certificate says, and no resolver here knows that name: it is the proxy's to know. */
+START_TEST(a_proxy_leads_to_the_server_and_learns_no_more_than_its_name)
+{
+	static const char *const unwanted[] = { "Authorization", "Cookie", "If-None-Match" };
+	struct bg_web *web = bg_web_start(&(struct bg_web_options){ .cert = BG_WEB_CERT_OTHER_HOST });
+	char url[128], line[128];
+	struct proxy proxy;
+
+	snprintf(url, sizeof(url), "https://localhost.example:%d/k", bg_web_port(web));
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	proxy_start(&proxy, bg_web_port(web), NULL);
+	expect_body(run("-P", "--proxy", proxy.url, "-C", bg_web_ca_file(web), url, NULL), "public", "{}");
+	/* What the proxy says in its header is not about the document. */
+	expect_body(run("-i", "-x", proxy.url, "-E", "\"a\"", "-C", bg_web_ca_file(web), url, NULL), "head", "\n{}");
+	proxy_stop(&proxy);
+	ck_assert_uint_eq(proxy.count, 2);
+	ck_assert_uint_eq(bg_web_count(web, "/k"), 2);
+	snprintf(line, sizeof(line), "CONNECT localhost.example:%d HTTP/1.1\r\n", bg_web_port(web));
+	ck_assert_msg(strncmp(proxy.head, line, strlen(line)) == 0, "%s", proxy.head);
+	for (int i = 0; i < N(unwanted); i++)
+		ck_assert_msg(strstr(proxy.head, unwanted[i]) == NULL, "%s", proxy.head);
+	ck_assert_msg(strcasestr(bg_web_request(web), "proxy") == NULL, "%s", bg_web_request(web));
+	ck_assert_msg(strstr(bg_web_request(web), "\r\nIf-None-Match: \"a\"\r\n") != NULL, "%s", bg_web_request(web));
+	bg_web_stop(web);
+}
+END_TEST
+
+/* SR-53 */
+START_TEST(a_proxy_cannot_stand_in_for_the_server)
+{
+	struct bg_web *web = bg_web_start(NULL), *other = bg_web_start(NULL);
+	struct proxy proxy;
+
+	bg_web_set(other, "/k", &(struct bg_web_answer){ .body = "{}" });
+	proxy_start(&proxy, bg_web_port(other), NULL);
+	expect_refusal(run("-x", proxy.url, "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), "another server",
+	    EX_PROTOCOL, "certificate");
+	expect_refusal(run("-x", proxy.url, "-C", bg_web_ca_file(other), "https://issuer.example/k", NULL), "another name",
+	    EX_PROTOCOL, "no alternative certificate subject name matches");
+	proxy_stop(&proxy);
+	ck_assert_uint_eq(proxy.count, 2);
+	ck_assert_uint_eq(bg_web_count(other, NULL), 0);
+	bg_web_stop(other);
+	bg_web_stop(web);
+}
+END_TEST
+
+/* Whatever it says, it is the proxy's word, and nothing that the server has answered. */
+static const struct { const char *name, *reply; int code; } replies[] = {
+	{ "forbidden", "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", EX_UNAVAILABLE },
+	{ "not found", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", EX_UNAVAILABLE },
+	{ "not modified", "HTTP/1.1 304 Not Modified\r\n\r\n", EX_UNAVAILABLE },
+	{ "redirect", "HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n", EX_UNAVAILABLE },
+	{ "who are you", "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+	    EX_UNAVAILABLE },
+	{ "bad gateway", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", EX_UNAVAILABLE },
+	{ "a document in the open", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", EX_PROTOCOL },
+	{ "nothing", "", EX_UNAVAILABLE },
+};
+
+START_TEST(the_word_of_a_proxy_is_not_that_of_the_server)
+{
+	struct proxy proxy;
+
+	proxy_start(&proxy, 0, replies[_i].reply);
+	expect_refusal(run("-i", "-E", "\"a\"", "-x", proxy.url, "https://issuer.example/k", NULL), replies[_i].name,
+	    replies[_i].code, "");
+	proxy_stop(&proxy);
+	ck_assert_uint_eq(proxy.count, 1);
+	expect_refusal(run("-x", proxy.url, "https://issuer.example/k", NULL), "nobody", EX_UNAVAILABLE, "connect");
+}
+END_TEST
+
+/* SR-52: as far as can be told without a resolver. */
+static const char *const not_by_proxy[] = { "localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "10.0.0.1", "[::1]",
+    "[fe80::1]", "[::ffff:192.168.0.1]", "169.254.169.254" };
+
+START_TEST(a_proxy_is_not_asked_for_who_is_not_public)
+{
+	struct bg_web *web = bg_web_start(NULL);
+	struct proxy proxy;
+	char url[128];
+
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	proxy_start(&proxy, bg_web_port(web), NULL);
+	for (int i = 0; i < N(not_by_proxy); i++) {
+		snprintf(url, sizeof(url), "https://%s:%d/k", not_by_proxy[i], bg_web_port(web));
+		expect_refusal(run("-P", "-x", proxy.url, url, NULL), url, EX_NOPERM, ", and only a public one may be asked");
+	}
+	expect_body(run("-i", "-x", proxy.url, "-C", bg_web_ca_file(web), bg_web_url(web, "/k"), NULL), "not public", LOCAL "\n{}");
+	proxy_stop(&proxy);
+	ck_assert_uint_eq(proxy.count, 1);
+	bg_web_stop(web);
+}
+END_TEST
+
+/*
  * The rest runs fetch/https.c in this very program, and so without what fetch/main.c does before.  The resolver is ours: libcurl
  * calls this function instead of the C library's, so that no test asks a name server.
  */
@@ -1064,6 +1276,30 @@ START_TEST(proxies_are_not_asked_even_where_the_environment_is_there)
 }
 END_TEST
 
+START_TEST(the_environment_cannot_spare_the_proxy)
+{
+	struct bg_web *web = bg_web_start(NULL);
+	struct bg_https_request request = { .ca_file = bg_web_ca_file(web), .timeout = 10 };
+	struct bg_error err = { .reason = BG_R_OK };
+	struct bg_https_answer answer;
+	struct proxy proxy;
+	struct bg_buf body;
+
+	ck_assert_int_eq(setenv("NO_PROXY", "*", 1), 0);
+	ck_assert_int_eq(setenv("no_proxy", "localhost,127.0.0.1", 1), 0);
+	bg_web_set(web, "/k", &(struct bg_web_answer){ .body = "{}" });
+	proxy_start(&proxy, bg_web_port(web), NULL);
+	request.proxy = proxy.url;
+	request.url = bg_web_url(web, "/k");
+	bg_buf_init(&body, BG_FETCH_MAX);
+	ck_assert_msg(bg_https_get(&request, &body, &answer, &err) == 0, "%s", err.detail);
+	bg_buf_clear(&body);
+	proxy_stop(&proxy);
+	ck_assert_uint_eq(proxy.count, 1);
+	bg_web_stop(web);
+}
+END_TEST
+
 /* SR-52.  The server's certificate is for localhost.example, a name that is the resolver's alone to say. */
 static const struct {
 	const char *name;
@@ -1139,6 +1375,11 @@ suite(void)
 	tcase_add_loop_test(tc, a_document_that_is_the_same_is_not_sent_again, 0, N(confirmed));
 	tcase_add_loop_test(tc, only_the_header_of_the_answer_itself_counts, 0, N(blocks));
 	tcase_add_test(tc, it_runs_without_what_it_does_not_need);
+	tcase_add_test(tc, a_proxy_leads_to_the_server_and_learns_no_more_than_its_name);
+	tcase_add_test(tc, a_proxy_cannot_stand_in_for_the_server);
+	tcase_add_loop_test(tc, the_word_of_a_proxy_is_not_that_of_the_server, 0, N(replies));
+	tcase_add_test(tc, a_proxy_is_not_asked_for_who_is_not_public);
+	tcase_add_test(tc, the_environment_cannot_spare_the_proxy);
 	tcase_add_test(tc, who_is_not_public_is_not_asked);
 	tcase_add_loop_test(tc, only_the_address_that_is_connected_to_counts, 0, N(resolutions));
 	tcase_add_test(tc, its_output_may_be_a_file);
