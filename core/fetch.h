@@ -33,16 +33,18 @@ struct bg_fetcher {
 	    struct bg_fetch_meta *meta, struct bg_error *err);
 };
 
-/*
- * By running the program bearergate-fetch (fetch_helper.c).  program and ca_file are borrowed and outlive it;
- * ca_file may be NULL for the system's authorities.
- */
-struct bg_fetch_helper {
-	struct bg_fetcher base;
-	const char       *program;	/* absolute path */
-	const char       *ca_file;
+/* By running the program bearergate-fetch (fetch_helper.c).  The strings are borrowed and outlive the fetcher. */
+struct bg_fetch_helper_options {
+	const char *program;	/* absolute path */
+	const char *ca_file;	/* authorities to trust, in PEM form; NULL: none there */
+	const char *ca_dir;	/* the same in a directory; NULL: none there.  Without either, those of the system */
+	const char *proxy;	/* http://HOST:PORT (bg_url_proxy_wrong); NULL: issuers are asked directly */
 };
-void bg_fetch_helper_init(struct bg_fetch_helper *self, const char *program, const char *ca_file);
+struct bg_fetch_helper {
+	struct bg_fetcher              base;
+	struct bg_fetch_helper_options options;
+};
+void bg_fetch_helper_init(struct bg_fetch_helper *self, const struct bg_fetch_helper_options *options);
 
 /* From a file, with a lifetime of a few seconds, so that a changed file is noticed (fetch_file.c). */
 extern const struct bg_fetcher bg_fetch_file;

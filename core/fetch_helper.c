@@ -296,7 +296,7 @@ static int
 get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struct bg_buf *body,
     struct bg_fetch_meta *meta, struct bg_error *err)
 {
-	const struct bg_fetch_helper *self = (const struct bg_fetch_helper *)base;
+	const struct bg_fetch_helper_options *options = &((const struct bg_fetch_helper *)base)->options;
 	struct run run = { .out = { -1, -1 }, .err = { -1, -1 } };
 	struct bg_slice answer;
 	char seconds[24];
@@ -312,13 +312,21 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	bg_buf_init(&run.answer, body->max + HEAD_MAX);
 
 	bg_format(seconds, sizeof(seconds), "%" PRId64, timeout);
-	argv[n++] = self->program;
+	argv[n++] = options->program;
 	argv[n++] = "-i";
 	argv[n++] = "-t";
 	argv[n++] = seconds;
-	if (self->ca_file != NULL) {
+	if (options->ca_file != NULL) {
 		argv[n++] = "-C";
-		argv[n++] = self->ca_file;
+		argv[n++] = options->ca_file;
+	}
+	if (options->ca_dir != NULL) {
+		argv[n++] = "-D";
+		argv[n++] = options->ca_dir;
+	}
+	if (options->proxy != NULL) {
+		argv[n++] = "-x";
+		argv[n++] = options->proxy;
 	}
 	if (request->etag != NULL) {
 		argv[n++] = "-E";
@@ -335,8 +343,8 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 		goto out;
 	}
 	/* posix_spawn is declared with char pointers out of history; it changes none of them. */
-	if ((errno = spawn(&run, self->program, (char *const *)(uintptr_t)argv)) != 0) {
-		bg_fail(err, BG_R_FETCH_FAILED, "cannot run %s: %m", self->program);
+	if ((errno = spawn(&run, options->program, (char *const *)(uintptr_t)argv)) != 0) {
+		bg_fail(err, BG_R_FETCH_FAILED, "cannot run %s: %m", options->program);
 		goto out;
 	}
 	close_fd(&run.out[1]);
@@ -345,7 +353,7 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 		goto out;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		meta->missing = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MISSING;
-		fail_as_it_said(&run, self->program, status, err);
+		fail_as_it_said(&run, options->program, status, err);
 		goto out;
 	}
 	if (bg_buf_finish(&run.answer, &answer, err) == 0)
@@ -361,7 +369,7 @@ out:
 }
 
 void
-bg_fetch_helper_init(struct bg_fetch_helper *self, const char *program, const char *ca_file)
+bg_fetch_helper_init(struct bg_fetch_helper *self, const struct bg_fetch_helper_options *options)
 {
-	*self = (struct bg_fetch_helper){ { get }, program, ca_file };
+	*self = (struct bg_fetch_helper){ { get }, *options };
 }

@@ -211,7 +211,8 @@ configure(const struct options *options, struct daemon *daemon)
 		return code;
 	if (options->threads > 0)
 		daemon->conf->threads = options->threads;
-	bg_fetch_helper_init(&daemon->fetcher, options->fetch, daemon->conf->ca_file);
+	bg_fetch_helper_init(&daemon->fetcher, &(struct bg_fetch_helper_options){ .program = options->fetch,
+	    .ca_file = daemon->conf->ca_file });
 	if (bg_conf_build(daemon->conf, &daemon->fetcher.base, &daemon->gate, &err) != 0)
 		return complain(err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG, "%s", err.detail);
 	return 0;

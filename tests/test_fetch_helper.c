@@ -65,12 +65,12 @@ struct got {
 };
 
 static struct got
-ask(const char *program, const char *ca_file, struct bg_fetch_request request)
+ask_with(const struct bg_fetch_helper_options *options, struct bg_fetch_request request)
 {
 	struct bg_fetch_helper helper;
 	struct got got = { 0 };
 
-	bg_fetch_helper_init(&helper, program, ca_file);
+	bg_fetch_helper_init(&helper, options);
 	bg_buf_init(&got.body, BG_FETCH_MAX);
 	bg_buf_put_str(&got.body, "what was there before");
 	got.rc = helper.base.get(&helper.base, &request, &got.body, &got.meta, &got.err);
@@ -78,6 +78,12 @@ ask(const char *program, const char *ca_file, struct bg_fetch_request request)
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
 	return got;
+}
+
+static struct got
+ask(const char *program, const char *ca_file, struct bg_fetch_request request)
+{
+	return ask_with(&(struct bg_fetch_helper_options){ .program = program, .ca_file = ca_file }, request);
 }
 
 static struct got
@@ -276,7 +282,7 @@ START_TEST(a_document_above_the_ceiling_is_refused)
 	expect_refusal(get("echo; exec cat /dev/zero"), "endless", "larger than 524288 bytes");
 	expect_refusal(get("echo; head -c 524289 /dev/zero"), "one too many", "larger than 524288 bytes");
 	write_script("echo; head -c 524288 /dev/zero");
-	bg_fetch_helper_init(&helper, script, NULL);
+	bg_fetch_helper_init(&helper, &(struct bg_fetch_helper_options){ .program = script });
 	bg_buf_init(&body, BG_FETCH_MAX);
 	ck_assert_msg(helper.base.get(&helper.base, &request, &body, &meta, &err) == 0, "%s", err.detail);
 	ck_assert_uint_eq(body.len, BG_FETCH_MAX);
@@ -326,8 +332,12 @@ START_TEST(the_helper_is_asked_for_one_url_with_a_limit_of_time)
 	expect_body(get_from(script, NULL, URL, 7), "plain", want, strlen(want));
 	want = "[-i]\n[-t]\n[7]\n[-C]\n[/a b/ca.pem]\n[--]\n[" URL "]\n";
 	expect_body(get_from(script, "/a b/ca.pem", URL, 7), "with a CA file", want, strlen(want));
-	want = "[-i]\n[-t]\n[7]\n[-E]\n[W/\"a, b\"]\n[-P]\n[--]\n[" URL "]\n";
-	expect_body(ask(script, NULL, (struct bg_fetch_request){ URL, 7, "W/\"a, b\"", true }), "all", want, strlen(want));
+	want = "[-i]\n[-t]\n[7]\n[-D]\n[/a b]\n[-x]\n[http://[::1]:1]\n[--]\n[" URL "]\n";
+	expect_body(ask_with(&(struct bg_fetch_helper_options){ script, NULL, "/a b", "http://[::1]:1" },
+	    (struct bg_fetch_request){ .location = URL, .timeout = 7 }), "with a CA directory and a proxy", want, strlen(want));
+	want = "[-i]\n[-t]\n[7]\n[-C]\n[c]\n[-D]\n[d]\n[-x]\n[x]\n[-E]\n[W/\"a, b\"]\n[-P]\n[--]\n[" URL "]\n";
+	expect_body(ask_with(&(struct bg_fetch_helper_options){ script, "c", "d", "x" },
+	    (struct bg_fetch_request){ URL, 7, "W/\"a, b\"", true }), "all", want, strlen(want));
 	want = "[-i]\n[-t]\n[1]\n[--]\n[-C $(id) ; '\"]\n";
 	expect_body(get_from(script, NULL, "-C $(id) ; '\"", 0), "no shell, no option, no time", want, strlen(want));
 	want = "[-i]\n[-t]\n[3600]\n[--]\n[" URL "]\n";
@@ -432,7 +442,7 @@ get_often(void *arg)
 
 	snprintf(url, sizeof(url), "https://issuer.example/%d", *(int *)arg);
 	snprintf(want, sizeof(want), "[%s]\n", url);
-	bg_fetch_helper_init(&helper, script, NULL);
+	bg_fetch_helper_init(&helper, &(struct bg_fetch_helper_options){ .program = script });
 	for (int i = 0; i < 10; i++) {
 		struct bg_error err = { .reason = BG_R_OK };
 		struct bg_fetch_request request = { .location = url, .timeout = 50 };
