@@ -280,10 +280,11 @@ open_listeners(const struct options *options, struct daemon *daemon)
 
 /* Called by the worker's threads. */
 static int
-answer(void *arg, char *const *env, struct bg_buf *out)
+answer(void *arg, char *const *env, bool last, struct bg_buf *out)
 {
 	const struct bg_gate *gate = arg;
 
+	(void)last;	/* it never puts off an answer */
 	return bg_authorizer_answer(gate, bg_clock_now(), env, out);
 }
 

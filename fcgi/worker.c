@@ -26,7 +26,8 @@
  *    that was measured to cost less than arming a one-shot anew for each connection.
  *  - connections whose request is not whole yet, edge-triggered.  Their bytes stay unread in the kernel, so a level
  *    would report them for ever, and arming a one-shot again would report them at once.
- *  - a timer, edge-triggered, for deadlines, and an eventfd, level-triggered and never read, that tells all to leave.
+ *  - a timer, edge-triggered, for deadlines; an eventfd, level-triggered and never read, that tells all to leave (the
+ *    bell); and another one, level-triggered, that can be read as long as requests are to be tried again (the gong).
  *
  * A connection whose request has come whole by the time it is accepted, the usual case, is never put there: the thread
  * that accepted it looks, answers and closes, and shares it with no one.
@@ -43,6 +44,31 @@
  * another thread is about to use it.  No edge is lost: bytes that come before the claimant's last look are seen by that
  * look, and bytes that come after it make an event that either finds the slot let go, or leaves word, for which the
  * claimant asks under the lock when it lets go, and then looks again.
+ *
+ * No thread waits for an answer either.  A request whose answer must wait for something is a job on the heap: libfcgi's
+ * streams point back at the FCGX_Request in it, so it never moves.  It is always in one of three places, and changes
+ * place only under the lock:
+ *
+ *  - with the thread that tries it, and only this thread touches it.  All jobs begin here, in the thread's spare.
+ *  - in parked, ordered by deadline, where it waits for a wake.
+ *  - in due, in the order of coming, where it waits for a thread that is free.
+ *
+ * A wake moves all of parked to due; so does the sweep with those past their deadline, and stopping with all.  Nobody
+ * closes a job's connection but the thread that tries it, or free_worker when there are no threads.  The descriptor may
+ * still be in epoll from the time before its request was whole, but all events for it are ghosts by then.
+ *
+ * No wake is lost: a try begins by noting how many wakes there have been, and a thread that parks compares under the
+ * lock.  If the number is the same, every wake that the handler could have missed is still to come and will find the job
+ * in parked.  If it is not, the job goes to due, as if it had been parked before that wake.  Likewise nothing is parked
+ * once stopping is set, under the same lock; and as a thread leaves only after it has seen stopping and then an empty
+ * due, no job is left behind: whoever has one in hand by then gives it its last try himself.
+ *
+ * The gong can be read exactly while due is not empty.  Each event is good for one try, and epoll, in which a level that
+ * stays goes to the end of the line and wakes one more thread, gives the next one to a new connection if there is any:
+ * many jobs find all threads that are free, and still hold nobody up.
+ *
+ * A job counts against max_parked from its first parking to its end, so that it can always go back.  What it needs
+ * beside, memory for another spare, is taken before it is parked; without it the request has its last try at once.
  *
  * A connection carries one request.  After the answer we close it even where the server asked to keep it
  * (FCGI_KEEP_CONN): none of the servers that use the Authorizer role does, and libfcgi reads 8 KiB at a time into a
@@ -66,21 +92,36 @@ struct conn {
 };
 TAILQ_HEAD(conns, conn);
 
+/* A request in libfcgi's hands. */
+struct job {
+	TAILQ_ENTRY(job) link;		/* in parked or due; guarded by the worker's lock */
+	FCGX_Request fcgi;
+	int64_t      deadline;		/* bg_clock_mono_ms(); a try from then on is the last one */
+	bool         rest;		/* there may be bytes behind the request that nobody will read */
+};
+TAILQ_HEAD(jobs, job);
+
 struct bg_worker {
 	/* Set before the threads start, read only after. */
 	struct bg_worker_options options;
 	int            *listeners;
 	struct conn    *table;		/* options.max_waiting slots; their members are guarded by lock */
-	int             epoll, timer, bell;
+	int             epoll, timer, bell, gong;
 	struct thread  *threads;
 	size_t          n_threads;
 
+	/* Set or raised under the lock, so that it decides; read without it where that may be out of date. */
 	atomic_bool     stopping;
+	atomic_ulong    wakes;		/* how many there have been */
+	atomic_size_t   n_parked;	/* jobs that have been parked and have not ended */
+
 	pthread_mutex_t lock;		/* guards the members below and the slots */
 	size_t          running;	/* threads that have not left yet */
 	pthread_cond_t  left;		/* running is 0 */
 	struct conns    free;
 	struct conns    waiting;	/* the oldest first; as all wait equally long, it has the first deadline too */
+	struct jobs     parked;		/* the first deadline first */
+	struct jobs     due;		/* to be tried again, the first to be tried first */
 	int64_t         timer_at;	/* when the timer goes off; 0: it is not set */
 	bool           *resting;	/* listeners that are not looked at because accept failed */
 	int64_t         complained_at;
@@ -92,10 +133,11 @@ struct thread {
 	pthread_t         id;
 	char             *room;		/* READ_ROOM bytes to look at requests in */
 	struct bg_buf     answer;
+	struct job       *spare;	/* for the next new request, so that only one that is parked costs an allocation */
 };
 
 /* What an event is about: the kind in the top byte, a serial number in the middle four, an index in the lowest three. */
-enum kind { LISTENER = 1, CONNECTION, TIMER, BELL };
+enum kind { LISTENER = 1, CONNECTION, TIMER, BELL, GONG };
 
 #define INDEX_MAX	0xffffffu
 
@@ -291,58 +333,212 @@ look(struct thread *self, int fd, struct bg_records_request *request, size_t *se
 	return BAD;
 }
 
-/*
- * Write what the handler made of a request that libfcgi has read.  The end of the request is written only behind a
- * whole answer: an END_REQUEST with nothing before it grants access in lighttpd.  Below 8 KiB all of it is one write.
- */
-static const char *
-write_answer(struct thread *self, FCGX_Request *fcgi)
+/* Have all jobs in from tried again.  The lock is held. */
+static void
+make_due(struct bg_worker *worker, struct jobs *from)
 {
-	const struct bg_worker_options *options = &self->worker->options;
+	if (TAILQ_EMPTY(from))
+		return;
+	TAILQ_CONCAT(&worker->due, from, link);
+	eventfd_write(worker->gong, 1);
+}
 
-	bg_buf_reset(&self->answer);
-	if (options->answer(options->arg, fcgi->envp, &self->answer) != 0 || self->answer.failed ||
-	    self->answer.len == 0)
-		return "there is no answer";
-	if (FCGX_PutStr(self->answer.data, (int)self->answer.len, fcgi->out) != (int)self->answer.len ||
-	    FCGX_FClose(fcgi->err) != 0 || FCGX_FClose(fcgi->out) != 0)
-		return "the answer could not be written";
-	return NULL;
+/* Have those tried again that have been parked for too long.  The lock is held. */
+static void
+make_late_due(struct bg_worker *worker, int64_t now)
+{
+	struct jobs late = TAILQ_HEAD_INITIALIZER(late);
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&worker->parked)) != NULL && job->deadline <= now) {
+		TAILQ_REMOVE(&worker->parked, job, link);
+		TAILQ_INSERT_TAIL(&late, job, link);
+	}
+	make_due(worker, &late);
+}
+
+/* The job that is due next, now the caller's; NULL: there is none. */
+static struct job *
+take_due(struct bg_worker *worker)
+{
+	struct job *job;
+	eventfd_t n;
+
+	pthread_mutex_lock(&worker->lock);
+	if ((job = TAILQ_FIRST(&worker->due)) != NULL) {
+		TAILQ_REMOVE(&worker->due, job, link);
+		if (TAILQ_EMPTY(&worker->due))
+			eventfd_read(worker->gong, &n);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return job;
+}
+
+/* Put a job where it waits for a wake.  Most are the last to lose patience, so the end is near.  The lock is held. */
+static void
+insert_parked(struct bg_worker *worker, struct job *job)
+{
+	struct job *before;
+
+	TAILQ_FOREACH_REVERSE(before, &worker->parked, jobs, link)
+		if (before->deadline <= job->deadline)
+			break;
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&worker->parked, before, job, link);
+	else
+		TAILQ_INSERT_HEAD(&worker->parked, job, link);
+	wake_at(worker, job->deadline, bg_clock_mono_ms());
 }
 
 /*
- * Hand a connection with a whole request to libfcgi, and close it.  libfcgi reads from ipcFd only what bg_records_vet
+ * Let a job wait for the next wake, counted from those there had been when its try began.  If it is true, the job is no
+ * longer ours; false: it cannot wait.
+ */
+static bool
+park(struct thread *self, struct job *job, unsigned long wakes)
+{
+	struct bg_worker *worker = self->worker;
+	struct job *spare = NULL;
+	bool is_new = job == self->spare, parked;
+
+	if (is_new && (spare = malloc(sizeof(*spare))) == NULL)
+		return false;
+	pthread_mutex_lock(&worker->lock);
+	parked = !atomic_load(&worker->stopping) &&
+	    (!is_new || atomic_load(&worker->n_parked) < worker->options.max_parked);
+	if (parked && is_new) {
+		atomic_fetch_add(&worker->n_parked, 1);
+		self->spare = spare;
+		spare = NULL;		/* moved to the thread */
+	}
+	if (parked && atomic_load(&worker->wakes) == wakes)
+		insert_parked(worker, job);
+	else if (parked) {
+		TAILQ_INSERT_TAIL(&worker->due, job, link);
+		eventfd_write(worker->gong, 1);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	free(spare);
+	return parked;
+}
+
+enum outcome { OVER, PUT_OFF };
+
+/*
+ * Ask the handler, and write what it made of a request that libfcgi has read.  The end of the request is written only
+ * behind a whole answer: an END_REQUEST with nothing before it grants access in lighttpd.  Below 8 KiB all of it is one
+ * write.  After OVER, why is what went wrong, or NULL; a last try is never put off.
+ */
+static enum outcome
+attempt(struct thread *self, struct job *job, bool last, const char **why)
+{
+	const struct bg_worker_options *options = &self->worker->options;
+	FCGX_Request *fcgi = &job->fcgi;
+	int rc;
+
+	*why = NULL;
+	bg_buf_reset(&self->answer);
+	rc = options->answer(options->arg, fcgi->envp, last, &self->answer);
+	if (rc == BG_WORKER_LATER && !last)
+		return PUT_OFF;
+	if (rc == BG_WORKER_LATER)
+		*why = "the last try was put off too";
+	else if (rc != 0 || self->answer.failed || self->answer.len == 0)
+		*why = "there is no answer";
+	else if (FCGX_PutStr(self->answer.data, (int)self->answer.len, fcgi->out) != (int)self->answer.len ||
+	    FCGX_FClose(fcgi->err) != 0 || FCGX_FClose(fcgi->out) != 0)
+		*why = "the answer could not be written";
+	return OVER;
+}
+
+/*
+ * Give back what libfcgi holds for a request, and close its connection.  FCGX_Finish_r is not for us: it writes
+ * END_REQUEST whatever happened; what it does on a good day is done here and above step by step, FCGX_Free(_, 0) being
+ * what neither writes nor closes.
+ */
+static void
+close_request(struct job *job, char *room)
+{
+	int fd = job->fcgi.ipcFd;	/* -1: libfcgi has refused the request, and has closed the connection */
+
+	FCGX_Free(&job->fcgi, 0);
+	if (fd == -1)
+		return;
+	/* An unread rest, such as an empty STDIN, would make the kernel reset the connection. */
+	if (job->rest)
+		(void)recv(fd, room, READ_ROOM, 0);
+	close(fd);
+}
+
+/* The end of every job, while there are threads. */
+static void
+end_job(struct thread *self, struct job *job, const char *why)
+{
+	bool is_spare = job == self->spare;
+
+	/* First of all, so that a peer that sees its connection closed finds the place free. */
+	if (!is_spare)
+		atomic_fetch_sub(&self->worker->n_parked, 1);
+	close_request(job, self->room);
+	if (!is_spare)
+		free(job);
+	if (why != NULL)
+		complain(self->worker, BG_LOG_WARNING, "closed a connection without an answer", why);
+}
+
+/* Try a request once; if it then can be neither parked nor answered, once more for the last time. */
+static void
+judge(struct thread *self, struct job *job, bool last)
+{
+	unsigned long wakes = atomic_load(&self->worker->wakes);	/* before the handler looks at anything */
+	const char *why;
+
+	if (attempt(self, job, last, &why) == PUT_OFF) {
+		job->rest = true;	/* whatever comes while it is parked */
+		if (park(self, job, wakes))
+			return;
+		(void)attempt(self, job, true, &why);
+	}
+	end_job(self, job, why);
+}
+
+/*
+ * Hand a connection with a whole request to libfcgi, and try it.  libfcgi reads from ipcFd only what bg_records_vet
  * found there, and the kernel has room for all of an answer (fcgi/listener.c, and 212,992 bytes on unix sockets), so
  * libfcgi never waits.  Should either not be so, it fails, since the connection never blocks, and is closed with half
  * an answer and no END_REQUEST.  keepConnection keeps FCGX_Accept_r from closing ipcFd first, and FCGX_Detach keeps
- * libfcgi, should it close after all, from waiting two seconds for the peer to do so too.  FCGX_Finish_r is not for
- * us: it writes END_REQUEST whatever happened; what it does on a good day is done here step by step, FCGX_Free(_, 0)
- * being what neither writes nor closes.
+ * libfcgi, should it close after all, from waiting two seconds for the peer to do so too.
  */
 static void
 serve(struct thread *self, int fd, const struct bg_records_request *request, size_t seen)
 {
-	const char *why = "libfcgi does not take it";
-	FCGX_Request fcgi;
+	struct bg_worker *worker = self->worker;
+	struct job *job = self->spare;
 
-	FCGX_InitRequest(&fcgi, -1, 0);
-	fcgi.ipcFd = fd;
-	fcgi.keepConnection = 1;
-	FCGX_Detach(&fcgi);
+	FCGX_InitRequest(&job->fcgi, -1, 0);
+	job->fcgi.ipcFd = fd;
+	job->fcgi.keepConnection = 1;
+	FCGX_Detach(&job->fcgi);
+	job->deadline = bg_clock_mono_ms() + worker->options.patience;
+	job->rest = seen > request->length;
 	/* Cut-off parameters come with 0 too; only the stream's error tells. */
-	if (FCGX_Accept_r(&fcgi) == 0 && FCGX_GetError(fcgi.in) == 0 && fcgi.role == (int)request->role)
-		why = write_answer(self, &fcgi);
-	/* When it refuses, libfcgi has closed the connection, and says so by ipcFd. */
-	fd = fcgi.ipcFd;
-	FCGX_Free(&fcgi, 0);
-	if (fd != -1) {
-		/* An unread rest, such as an empty STDIN, would make the kernel reset the connection. */
-		if (seen > request->length)
-			(void)recv(fd, self->room, READ_ROOM, 0);
-		close(fd);
-	}
-	if (why != NULL)
-		complain(self->worker, BG_LOG_WARNING, "closed a connection without an answer", why);
+	if (FCGX_Accept_r(&job->fcgi) == 0 && FCGX_GetError(job->fcgi.in) == 0 && job->fcgi.role == (int)request->role)
+		judge(self, job, atomic_load(&worker->stopping) ||
+		    atomic_load(&worker->n_parked) >= worker->options.max_parked);
+	else
+		end_job(self, job, "libfcgi does not take it");
+}
+
+/* Try the job that is due next.  False: there is none. */
+static bool
+retry(struct thread *self)
+{
+	struct bg_worker *worker = self->worker;
+	struct job *job = take_due(worker);
+
+	if (job != NULL)
+		judge(self, job, atomic_load(&worker->stopping) || bg_clock_mono_ms() >= job->deadline);
+	return job != NULL;
 }
 
 /* The end of every connection that is ours alone. */
@@ -486,7 +682,7 @@ take_connection(struct thread *self, size_t i)
 		greet(self, fd);
 }
 
-/* The timer went off: close what is past its deadline, try sockets that had a rest. */
+/* The timer went off: close or try what is past its deadline, try sockets that had a rest. */
 static void
 sweep(struct bg_worker *worker)
 {
@@ -510,6 +706,9 @@ sweep(struct bg_worker *worker)
 	/* Only now, so that the timer does not go off for what is done.  Who came in between finds timer_at in the past. */
 	pthread_mutex_lock(&worker->lock);
 	worker->timer_at = 0;
+	make_late_due(worker, now);
+	if (!TAILQ_EMPTY(&worker->parked))
+		wake_at(worker, TAILQ_FIRST(&worker->parked)->deadline, now);
 	for (size_t i = 0; i < worker->options.n_listeners; i++)
 		if (worker->resting[i])
 			wake_at(worker, now + REST_MS, now);
@@ -550,8 +749,13 @@ work(void *arg)
 			break;
 		case BELL:
 			break;
+		case GONG:
+			(void)retry(self);
+			break;
 		}
 	}
+	while (retry(self))
+		continue;
 	pthread_mutex_lock(&worker->lock);
 	if (--worker->running == 0)
 		pthread_cond_signal(&worker->left);
@@ -564,13 +768,21 @@ static void
 free_worker(struct bg_worker *worker)
 {
 	struct conn *conn;
+	struct job *job;
 
 	if (worker == NULL)
 		return;
 	TAILQ_FOREACH(conn, &worker->waiting, link)
 		close(conn->fd);
+	TAILQ_CONCAT(&worker->due, &worker->parked, link);
+	while ((job = TAILQ_FIRST(&worker->due)) != NULL) {
+		TAILQ_REMOVE(&worker->due, job, link);
+		close_request(job, worker->threads[0].room);
+		free(job);
+	}
 	for (size_t i = 0; i < (size_t)worker->options.threads && worker->threads != NULL; i++) {
 		free(worker->threads[i].room);
+		free(worker->threads[i].spare);
 		bg_buf_clear(&worker->threads[i].answer);
 	}
 	if (worker->epoll != -1)
@@ -579,6 +791,8 @@ free_worker(struct bg_worker *worker)
 		close(worker->timer);
 	if (worker->bell != -1)
 		close(worker->bell);
+	if (worker->gong != -1)
+		close(worker->gong);
 	pthread_cond_destroy(&worker->left);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker->threads);
@@ -602,10 +816,12 @@ new_worker(struct bg_worker **out, const struct bg_worker_options *options, stru
 	pthread_cond_init(&worker->left, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	worker->options = *options;
-	worker->epoll = worker->timer = worker->bell = -1;
+	worker->epoll = worker->timer = worker->bell = worker->gong = -1;
 	pthread_mutex_init(&worker->lock, NULL);
 	TAILQ_INIT(&worker->free);
 	TAILQ_INIT(&worker->waiting);
+	TAILQ_INIT(&worker->parked);
+	TAILQ_INIT(&worker->due);
 	worker->threads = calloc((size_t)options->threads, sizeof(*worker->threads));
 	worker->table = calloc(options->max_waiting, sizeof(*worker->table));
 	worker->listeners = calloc(options->n_listeners, sizeof(*worker->listeners));
@@ -618,7 +834,9 @@ new_worker(struct bg_worker **out, const struct bg_worker_options *options, stru
 	for (size_t i = 0; i < (size_t)options->threads; i++) {
 		worker->threads[i].worker = worker;
 		bg_buf_init(&worker->threads[i].answer, BG_ANSWER_MAX);
-		if ((worker->threads[i].room = malloc(READ_ROOM)) == NULL)
+		worker->threads[i].room = malloc(READ_ROOM);
+		worker->threads[i].spare = malloc(sizeof(*worker->threads[i].spare));
+		if (worker->threads[i].room == NULL || worker->threads[i].spare == NULL)
 			return bg_fail(err, BG_R_NO_MEMORY, "no memory for the threads");
 	}
 	return 0;
@@ -630,8 +848,10 @@ open_epoll(struct bg_worker *worker, struct bg_error *err)
 	if ((worker->epoll = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
 	    (worker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) == -1 ||
 	    (worker->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
+	    (worker->gong = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
 	    watch(worker, EPOLL_CTL_ADD, worker->timer, EPOLLIN | EPOLLET, tag(TIMER, 0, 0)) != 0 ||
-	    watch(worker, EPOLL_CTL_ADD, worker->bell, EPOLLIN, tag(BELL, 0, 0)) != 0)
+	    watch(worker, EPOLL_CTL_ADD, worker->bell, EPOLLIN, tag(BELL, 0, 0)) != 0 ||
+	    watch(worker, EPOLL_CTL_ADD, worker->gong, EPOLLIN, tag(GONG, 0, 0)) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "epoll: %s", strerror(errno));
 	for (size_t i = 0; i < worker->options.n_listeners; i++)
 		if (watch(worker, EPOLL_CTL_ADD, worker->listeners[i], EPOLLIN, tag(LISTENER, 0, i)) != 0)
@@ -673,7 +893,7 @@ bg_worker_start(struct bg_worker **out, const struct bg_worker_options *options,
 	*out = NULL;
 	if (options->threads < 1 || options->n_listeners == 0 || options->n_listeners > INDEX_MAX ||
 	    options->max_waiting == 0 || options->max_waiting > INDEX_MAX || options->deadline < 1 ||
-	    options->answer == NULL)
+	    (options->max_parked > 0 && options->patience < 1) || options->answer == NULL)
 		return bg_fail(err, BG_R_INTERNAL, "impossible options for the threads");
 	if (FCGX_Init() != 0)
 		return bg_fail(err, BG_R_INTERNAL, "libfcgi does not start");
@@ -689,6 +909,15 @@ bg_worker_start(struct bg_worker **out, const struct bg_worker_options *options,
 	}
 	*out = worker;
 	return 0;
+}
+
+void
+bg_worker_wake(struct bg_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	atomic_fetch_add(&worker->wakes, 1);
+	make_due(worker, &worker->parked);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 bool
@@ -707,9 +936,10 @@ bg_worker_stop(struct bg_worker *worker, int64_t grace)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	atomic_store(&worker->stopping, true);
-	eventfd_write(worker->bell, 1);
 	pthread_mutex_lock(&worker->lock);
+	atomic_store(&worker->stopping, true);
+	make_due(worker, &worker->parked);
+	eventfd_write(worker->bell, 1);
 	while (worker->running > 0 && error == 0)
 		error = pthread_cond_timedwait(&worker->left, &worker->lock, &until);
 	all_left = worker->running == 0;

@@ -5,19 +5,26 @@
 
 #include "core/buf.h"
 
+#define BG_WORKER_LATER	1	/* beside 0 and -1: the answer cannot be given yet */
+
 struct bg_worker_options {
 	const int *listeners;		/* descriptors that listen, O_NONBLOCK set; borrowed, closed by no one here */
 	size_t     n_listeners;
 	int        threads;		/* at least 1 */
 	size_t     max_waiting;		/* connections whose request is not whole yet; beyond, the oldest is closed */
 	int64_t    deadline;		/* milliseconds from accept until the request is whole */
+	size_t     max_parked;		/* requests that may wait for something at once; beyond, they are answered as they are */
+	int64_t    patience;		/* milliseconds a request may be parked, from its first try; above 0 if any may */
 
 	/*
 	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  env ends with NULL
-	 * and is good until the return.  Anything but 0, or an empty or failed out, ends the connection without an answer,
-	 * which every server takes as an error.  Called from all threads at once.
+	 * and is good until the return.  Returns 0 with the answer in out, or BG_WORKER_LATER where it cannot be given yet
+	 * and it is worth asking again, perhaps in another thread, when bg_worker_wake was called; out then does not count.
+	 * That is for last false only: a request is not asked about again after last was true.  Anything else, or an empty or
+	 * failed out, ends the connection without an answer, which every server takes as an error.  Called from all threads
+	 * at once; should never wait, since the thread waits too.
 	 */
-	int      (*answer)(void *arg, char *const *env, struct bg_buf *out);
+	int      (*answer)(void *arg, char *const *env, bool last, struct bg_buf *out);
 	void      *arg;			/* borrowed */
 };
 
@@ -33,9 +40,17 @@ struct bg_worker;
 int bg_worker_start(struct bg_worker **out, const struct bg_worker_options *options, struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Accept nothing more, let requests under way finish within grace milliseconds, close what is still waiting, and free
- * the worker.  Returns false when some request did not finish: its thread then still uses the worker and all that was
- * lent to it, so that nothing may be freed; call again to wait some more, or leave by _exit(2).  NULL is fine.
+ * Something has changed: every parked request is tried again, soon, by the threads.  So is one that is being tried right
+ * now, should that try say BG_WORKER_LATER.  From any thread, from inside answer too, at any time between start and
+ * stop; never waits.
+ */
+void bg_worker_wake(struct bg_worker *worker);
+
+/*
+ * Accept nothing more, let requests under way finish within grace milliseconds, those that are parked with a last try at
+ * once, close what is still waiting, and free the worker.  Returns false when some request did not finish: its thread
+ * then still uses the worker and all that was lent to it, so that nothing may be freed; call again to wait some more, or
+ * leave by _exit(2).  NULL is fine.
  */
 bool bg_worker_stop(struct bg_worker *worker, int64_t grace) BG_MUST_CHECK;
 

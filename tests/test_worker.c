@@ -1,8 +1,10 @@
 #include "fcgi/worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -25,27 +28,45 @@
 #define LONG_MS		600000	/* a deadline that no test waits for */
 #define AT_ONCE_MS	10000	/* far below it, far above what a busy machine needs */
 
-enum { ECHO, FAIL, EMPTY, OVERFLOW, LARGE, BLOCK };
+enum { ECHO, FAIL, EMPTY, OVERFLOW, LARGE, BLOCK, PUT_OFF };
 
 /* What the handler does, and what it saw. */
 static struct {
 	atomic_int does;		/* one of the above */
 	atomic_int calls;
 	sem_t      entered, leave;	/* for BLOCK */
+
+	/* PUT_OFF puts off what is called /wait..., until it is ready or told that this is the last try. */
+	atomic_bool ready, stubborn;	/* stubborn: the last try too */
+	atomic_int  lasts;		/* calls with last set */
+	atomic_int  wakes_in;		/* the number of the call that wakes all before it is put off, and is ready then */
+	sem_t       put_off;		/* posted whenever it puts off */
 } handler;
 
 static char dir[64];
 static struct bg_listener listeners[2];
 static struct bg_worker *worker;
 
+static int
+put_off(int call)
+{
+	if (call == atomic_load(&handler.wakes_in)) {
+		atomic_store(&handler.ready, true);
+		bg_worker_wake(worker);
+	}
+	sem_post(&handler.put_off);
+	return BG_WORKER_LATER;
+}
+
 /* The answer names the request by its URI, so that no client can get another one's. */
 static int
-answer(void *arg, char *const *env, struct bg_buf *out)
+answer(void *arg, char *const *env, bool last, struct bg_buf *out)
 {
 	const char *uri = "none", *role = "none";
+	int call = atomic_fetch_add(&handler.calls, 1) + 1;
 
 	ck_assert_ptr_eq(arg, &handler);
-	atomic_fetch_add(&handler.calls, 1);
+	atomic_fetch_add(&handler.lasts, last);
 	for (; *env != NULL; env++) {
 		if (strncmp(*env, "REQUEST_URI=", 12) == 0)
 			uri = *env + 12;
@@ -71,6 +92,15 @@ answer(void *arg, char *const *env, struct bg_buf *out)
 		sem_post(&handler.entered);
 		sem_wait(&handler.leave);
 		break;
+	case PUT_OFF:
+		if (strncmp(uri, "/wait", 5) != 0 || atomic_load(&handler.ready))
+			break;
+		if (!last || atomic_load(&handler.stubborn)) {
+			bg_buf_put_str(out, "Status: 200 OK\r\n\r\n");	/* it does not count */
+			return put_off(call);
+		}
+		bg_buf_put_format(out, "Status: 503 Service Unavailable\r\nVariable-URI: %s\r\n\r\n", uri);
+		return 0;
 	default:
 		break;
 	}
@@ -96,6 +126,7 @@ make_listeners(void)
 	signal(SIGPIPE, SIG_IGN);
 	sem_init(&handler.entered, 0, 0);
 	sem_init(&handler.leave, 0, 0);
+	sem_init(&handler.put_off, 0, 0);
 	handler.does = ECHO;
 	atomic_store(&handler.calls, 0);
 }
@@ -112,16 +143,34 @@ remove_listeners(void)
 }
 
 static void
-start_with(int threads, size_t max_waiting, int64_t deadline)
+start_options(struct bg_worker_options *options)
 {
 	const int fds[] = { listeners[UNIX].fd, listeners[TCP].fd };
-	struct bg_worker_options options = {
-		.listeners = fds, .n_listeners = 2, .threads = threads, .max_waiting = max_waiting,
-		.deadline = deadline, .answer = answer, .arg = &handler,
-	};
 	struct bg_error err = { 0 };
 
-	ck_assert_msg(bg_worker_start(&worker, &options, &err) == 0, "%s", err.detail);
+	options->listeners = fds;
+	options->n_listeners = 2;
+	if (options->answer == NULL)
+		options->answer = answer;
+	options->arg = &handler;
+	ck_assert_msg(bg_worker_start(&worker, options, &err) == 0, "%s", err.detail);
+}
+
+static void
+start_with(int threads, size_t max_waiting, int64_t deadline)
+{
+	start_options(&(struct bg_worker_options){
+		.threads = threads, .max_waiting = max_waiting, .deadline = deadline,
+	});
+}
+
+static void
+start_parking(int threads, size_t max_parked, int64_t patience)
+{
+	handler.does = PUT_OFF;
+	start_options(&(struct bg_worker_options){
+		.threads = threads, .max_waiting = 4096, .deadline = LONG_MS, .max_parked = max_parked, .patience = patience,
+	});
 }
 
 static void
@@ -165,6 +214,21 @@ expect_answer(int fd, const char *uri, const char *name)
 	ck_assert_msg(got.whole && !got.reset && got.stdout_records == 1, "%s: %zu bytes, whole %d, reset %d, records %zu",
 	    name, got.bytes, got.whole, got.reset, got.stdout_records);
 	ck_assert_msg(bg_slice_equal(built(&got.out), bg_slice_str(want)), "%s: %.*s", name, (int)got.out.len, got.out.data);
+	bg_rec_answer_clear(&got);
+	close(fd);
+}
+
+/* What PUT_OFF answers on the last try comes, whole; closes fd. */
+static void
+expect_refusal(int fd, const char *uri)
+{
+	struct bg_rec_answer got;
+	char want[256];
+
+	bg_format(want, sizeof(want), "Status: 503 Service Unavailable\r\nVariable-URI: %s\r\n\r\n", uri);
+	bg_rec_read(fd, &got);
+	ck_assert_msg(got.whole && !got.reset, "%s: %zu bytes, whole %d, reset %d", uri, got.bytes, got.whole, got.reset);
+	ck_assert_msg(bg_slice_equal(built(&got.out), bg_slice_str(want)), "%s: %.*s", uri, (int)got.out.len, got.out.data);
 	bg_rec_answer_clear(&got);
 	close(fd);
 }
@@ -792,13 +856,17 @@ static const struct {
 	size_t      n_listeners, max_waiting;
 	int64_t     deadline;
 	bool        no_answer;
+	size_t      max_parked;
+	int64_t     patience;
 } impossible[] = {
-	{ "no thread",           0, 1, 1, 1, false },
-	{ "no listener",         1, 0, 1, 1, false },
-	{ "no room to wait",     1, 1, 0, 1, false },
-	{ "too much room",       1, 1, 1 << 24, 1, false },
-	{ "no time",             1, 1, 1, 0, false },
-	{ "no handler",          1, 1, 1, 1, true },
+	{ "no thread",           0, 1, 1, 1, false, 0, 0 },
+	{ "no listener",         1, 0, 1, 1, false, 0, 0 },
+	{ "no room to wait",     1, 1, 0, 1, false, 0, 0 },
+	{ "too much room",       1, 1, 1 << 24, 1, false, 0, 0 },
+	{ "no time",             1, 1, 1, 0, false, 0, 0 },
+	{ "no handler",          1, 1, 1, 1, true, 0, 0 },
+	{ "no patience",         1, 1, 1, 1, false, 1, 0 },
+	{ "negative patience",   1, 1, 1, 1, false, 1, -1 },
 };
 START_TEST(options_that_make_no_sense_are_refused)
 {
@@ -806,6 +874,7 @@ START_TEST(options_that_make_no_sense_are_refused)
 		.listeners = &listeners[UNIX].fd, .n_listeners = impossible[_i].n_listeners,
 		.threads = impossible[_i].threads, .max_waiting = impossible[_i].max_waiting,
 		.deadline = impossible[_i].deadline, .answer = impossible[_i].no_answer ? NULL : answer,
+		.max_parked = impossible[_i].max_parked, .patience = impossible[_i].patience,
 	};
 	struct bg_error err = { 0 };
 
@@ -813,6 +882,457 @@ START_TEST(options_that_make_no_sense_are_refused)
 	ck_assert_int_eq(err.reason, BG_R_INTERNAL);
 	ck_assert_ptr_null(worker);
 	ck_assert(bg_worker_stop(NULL, 0));
+}
+END_TEST
+
+/* ---- requests that are put off and parked ---- */
+
+static int
+open_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+/* So many times the handler has put off a request, since this was last asked. */
+static void
+expect_put_off(int n)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += AT_ONCE_MS / 1000;
+	for (int i = 0; i < n; i++) {
+		int rc;
+
+		while ((rc = sem_timedwait(&handler.put_off, &until)) != 0 && errno == EINTR)
+			continue;
+		ck_assert_msg(rc == 0, "put off %d times, not %d", i, n);
+	}
+}
+
+static int
+send_wait(int which, int i)
+{
+	int fd = connect_to(which);
+	char uri[64];
+
+	bg_format(uri, sizeof(uri), "/wait/%d", i);
+	send_request(fd, uri);
+	return fd;
+}
+
+static void
+expect_wait(int fd, int i)
+{
+	char uri[64];
+
+	bg_format(uri, sizeof(uri), "/wait/%d", i);
+	expect_answer(fd, uri, "a parked request");
+}
+
+static void
+wake_ready(void)
+{
+	atomic_store(&handler.ready, true);
+	bg_worker_wake(worker);
+}
+
+/* One thread: what it is asked next it does only when those before are parked. */
+START_TEST(parked_requests_hold_no_thread_and_a_wake_answers_each_once)
+{
+	enum { PARKED = 50 };
+	int fds[PARKED], before;
+
+	start_parking(1, PARKED + 1, LONG_MS);
+	before = open_descriptors();
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(i % 2, i);
+	expect_put_off(PARKED);
+	expect_service(_i);
+	for (int i = 0; i < PARKED; i++)
+		ck_assert(is_open(fds[i]));
+	wake_ready();
+	for (int i = 0; i < PARKED; i++)
+		expect_wait(fds[i], i);
+	expect_service(_i);
+	ck_assert_int_eq(handler.calls, 1 + 2 * PARKED + 1);
+	ck_assert_int_eq(handler.lasts, 0);
+	ck_assert_int_eq(open_descriptors(), before);	/* libfcgi and we left none open */
+}
+END_TEST
+
+START_TEST(a_wake_tries_each_parked_request_once)
+{
+	enum { PARKED = 30, WAKES = 5 };
+	int fds[PARKED];
+
+	start_parking(1, PARKED + 1, LONG_MS);
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(i % 2, i);
+	expect_put_off(PARKED);
+	for (int i = 1; i <= WAKES; i++) {
+		bg_worker_wake(worker);
+		expect_put_off(PARKED);
+		expect_service(UNIX);	/* the last of them is parked again by now */
+		ck_assert_int_eq(handler.calls, (1 + i) * PARKED + i);
+	}
+	wake_ready();
+	for (int i = 0; i < PARKED; i++)
+		expect_wait(fds[i], i);
+	expect_service(TCP);
+	ck_assert_int_eq(handler.calls, (2 + WAKES) * PARKED + WAKES + 1);
+}
+END_TEST
+
+/* In the first try, and in one after a wake. */
+START_TEST(a_wake_between_a_try_and_the_parking_is_not_lost)
+{
+	int fd;
+
+	start_parking(1, 4, LONG_MS);
+	atomic_store(&handler.wakes_in, _i + 1);
+	fd = send_wait(UNIX, 0);
+	for (int i = 0; i < _i; i++) {
+		expect_put_off(1);
+		expect_service(TCP);	/* it is parked by now; this was a call too */
+		atomic_fetch_add(&handler.wakes_in, 1);
+		bg_worker_wake(worker);
+	}
+	expect_wait(fd, 0);
+	expect_put_off(1);
+	ck_assert_int_eq(handler.calls, 2 + 2 * _i);
+	ck_assert_int_eq(handler.lasts, 0);
+}
+END_TEST
+
+/* All four are in the handler at once, or the first waits for the others for ever. */
+START_TEST(a_wake_finds_all_threads_that_are_free)
+{
+	enum { THREADS = 4, PARKED = 40 };
+	int fds[PARKED];
+
+	start_parking(THREADS, PARKED, LONG_MS);
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(i % 2, i);
+	expect_put_off(PARKED);
+	handler.does = BLOCK;
+	bg_worker_wake(worker);
+	for (int i = 0; i < THREADS; i++)
+		sem_wait(&handler.entered);
+	for (int i = 0; i < PARKED; i++)
+		sem_post(&handler.leave);
+	for (int i = 0; i < PARKED; i++)
+		expect_wait(fds[i], i);
+	ck_assert_int_eq(handler.calls, 2 * PARKED);
+}
+END_TEST
+
+/* Each try wakes all, so that there always is one that is due. */
+static int
+answer_and_wake(void *arg, char *const *env, bool last, struct bg_buf *out)
+{
+	int rc = answer(arg, env, last, out);
+
+	if (rc == BG_WORKER_LATER)
+		bg_worker_wake(worker);
+	return rc;
+}
+
+START_TEST(tries_without_end_do_not_starve_new_requests)
+{
+	enum { PARKED = 20 };
+	int fds[PARKED];
+
+	handler.does = PUT_OFF;
+	start_options(&(struct bg_worker_options){
+		.threads = 1, .max_waiting = 16, .deadline = LONG_MS, .max_parked = PARKED, .patience = LONG_MS,
+		.answer = answer_and_wake,
+	});
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(_i, i);
+	for (int i = 0; i < 10; i++)
+		expect_service(i % 2);
+	atomic_store(&handler.ready, true);
+	for (int i = 0; i < PARKED; i++)
+		expect_wait(fds[i], i);
+}
+END_TEST
+
+START_TEST(who_was_parked_too_long_has_a_last_try)
+{
+	enum { PATIENCE = 100, PARKED = 5 };
+	struct pollfd quiet = { .events = POLLIN };
+	int before;
+
+	start_parking(1, PARKED, PATIENCE);
+	before = open_descriptors();
+	for (int round = 0; round < 2; round++) {	/* the timer is set again after it went off */
+		int64_t began = bg_clock_mono_ms();
+		int fds[PARKED];
+
+		for (int i = 0; i < PARKED; i++) {
+			quiet.fd = fds[i] = send_wait(_i, 0);
+			(void)poll(&quiet, 1, 15);	/* each has a deadline of its own */
+		}
+		for (int i = 0; i < PARKED; i++)
+			expect_refusal(fds[i], "/wait/0");
+		ck_assert_int_ge(bg_clock_mono_ms() - began, PATIENCE);
+		ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+		ck_assert_int_eq(handler.lasts, (round + 1) * PARKED);
+		ck_assert_int_eq(handler.calls, 2 * (round + 1) * PARKED);
+	}
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+/* As bytes that trickle in do not move theirs. */
+START_TEST(wakes_do_not_move_the_deadline)
+{
+	enum { PATIENCE = 150 };
+	struct pollfd quiet = { .events = POLLIN };
+	int64_t began = bg_clock_mono_ms();
+
+	start_parking(2, 4, PATIENCE);
+	quiet.fd = send_wait(_i, 0);
+	/* one wake for each 20 ms in which no answer comes */
+	while (poll(&quiet, 1, 20) == 0 && bg_clock_mono_ms() - began < AT_ONCE_MS)
+		bg_worker_wake(worker);
+	expect_refusal(quiet.fd, "/wait/0");
+	ck_assert_int_ge(bg_clock_mono_ms() - began, PATIENCE);
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+	ck_assert_int_eq(handler.lasts, 1);
+}
+END_TEST
+
+START_TEST(who_finds_no_place_to_park_has_a_last_try_at_once)
+{
+	enum { PLACES = 3 };
+	int64_t began = bg_clock_mono_ms();
+	int fds[PLACES];
+
+	start_parking(1, _i, LONG_MS);
+	for (int round = 0; round < 2; round++) {	/* a place is free again when its request is at its end */
+		handler.calls = handler.lasts = 0;
+		atomic_store(&handler.ready, false);
+		for (int i = 0; i < _i; i++)
+			fds[i] = send_wait(UNIX, i);
+		expect_put_off(_i);
+		for (int i = 0; i < 4; i++) {
+			int fd = connect_to(i % 2);
+
+			send_request(fd, "/wait/too");
+			expect_refusal(fd, "/wait/too");
+		}
+		ck_assert_int_eq(handler.calls, _i + 4);	/* it was not even asked whether it could wait */
+		ck_assert_int_eq(handler.lasts, 4);
+		wake_ready();
+		for (int i = 0; i < _i; i++)
+			expect_wait(fds[i], i);
+	}
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+}
+END_TEST
+
+/* A first or later try, but not a last one, waits inside for the test. */
+static int
+answer_together(void *arg, char *const *env, bool last, struct bg_buf *out)
+{
+	if (!last && !atomic_load(&handler.ready)) {
+		sem_post(&handler.entered);
+		sem_wait(&handler.leave);
+	}
+	return answer(arg, env, last, out);
+}
+
+/* Which of two connections has something to read first. */
+static int
+first_to_be_read(const int fds[2])
+{
+	struct pollfd ready[2] = { { .fd = fds[0], .events = POLLIN }, { .fd = fds[1], .events = POLLIN } };
+
+	ck_assert_int_ge(poll(ready, 2, AT_ONCE_MS), 1);
+	return ready[0].revents != 0 ? 0 : 1;
+}
+
+/* Two threads both see the one place that is free, and one of them finds it taken when it is put off. */
+START_TEST(who_is_beaten_to_the_last_place_has_a_last_try_at_once)
+{
+	int fds[2], refused;
+
+	atomic_store(&handler.does, PUT_OFF);
+	start_options(&(struct bg_worker_options){
+		.threads = 2, .max_waiting = 16, .deadline = LONG_MS, .max_parked = 1, .patience = LONG_MS,
+		.answer = answer_together,
+	});
+	for (int i = 0; i < 2; i++)
+		fds[i] = send_wait(_i, i);
+	for (int i = 0; i < 2; i++)
+		sem_wait(&handler.entered);
+	for (int i = 0; i < 2; i++)
+		sem_post(&handler.leave);
+	expect_put_off(2);
+	refused = first_to_be_read(fds);
+	ck_assert(is_open(fds[1 - refused]));
+	expect_refusal(fds[refused], refused == 0 ? "/wait/0" : "/wait/1");
+	ck_assert_int_eq(handler.lasts, 1);
+	wake_ready();
+	expect_wait(fds[1 - refused], 1 - refused);
+	ck_assert_int_eq(handler.calls, 4);
+}
+END_TEST
+
+/* Interop 2.6: not even END_REQUEST, as after any handler that fails. */
+START_TEST(a_last_try_that_is_put_off_too_yields_no_answer_at_all)
+{
+	int says[2], before, fd;
+	FILE *log;
+
+	ck_assert_int_eq(pipe(says), 0);
+	ck_assert_ptr_nonnull(log = fdopen(says[0], "r"));
+	bg_log_open(says[1], BG_LOG_WARNING);
+	atomic_store(&handler.stubborn, true);
+	start_parking(1, _i, 50);		/* _i 0: its first try is its last */
+	before = open_descriptors();
+	fd = send_wait(UNIX, 0);
+	expect_nothing(fd, "put off for ever");
+	expect_log(log, "closed a connection without an answer: the last try was put off too", "more such lines");
+	ck_assert_int_eq(handler.calls, 1 + _i);
+	ck_assert_int_eq(handler.lasts, 1);
+	expect_service(TCP);
+	ck_assert_int_eq(open_descriptors(), before);
+	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
+	fclose(log);
+	close(says[1]);
+}
+END_TEST
+
+START_TEST(stopping_gives_parked_requests_a_last_try)
+{
+	enum { PARKED = 40 };
+	int64_t began;
+	int fds[PARKED];
+	char uri[64];
+
+	start_parking(_i, PARKED, LONG_MS);
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(i % 2, i);
+	expect_put_off(PARKED);
+	began = bg_clock_mono_ms();
+	ck_assert(bg_worker_stop(worker, AT_ONCE_MS));
+	worker = NULL;
+	ck_assert_int_lt(bg_clock_mono_ms() - began, AT_ONCE_MS);
+	for (int i = 0; i < PARKED; i++) {
+		bg_format(uri, sizeof(uri), "/wait/%d", i);
+		expect_refusal(fds[i], uri);
+	}
+	ck_assert_int_eq(handler.calls, 2 * PARKED);
+	ck_assert_int_eq(handler.lasts, PARKED);
+}
+END_TEST
+
+/* One is put off by its first try (_i 1), the other by a later one (_i 2). */
+START_TEST(stopping_gives_one_that_is_just_put_off_a_last_try)
+{
+	int fd;
+
+	atomic_store(&handler.does, PUT_OFF);
+	start_options(&(struct bg_worker_options){
+		.threads = 2, .max_waiting = 16, .deadline = LONG_MS, .max_parked = 4, .patience = LONG_MS,
+		.answer = answer_together,
+	});
+	fd = send_wait(UNIX, 0);
+	for (int i = 1; i <= _i; i++) {
+		sem_wait(&handler.entered);
+		if (i == _i)
+			break;
+		sem_post(&handler.leave);
+		expect_put_off(1);
+		bg_worker_wake(worker);
+	}
+	ck_assert(!bg_worker_stop(worker, 1));
+	ck_assert(is_open(fd));
+	sem_post(&handler.leave);
+	ck_assert(bg_worker_stop(worker, AT_ONCE_MS));
+	worker = NULL;
+	expect_refusal(fd, "/wait/0");
+	ck_assert_int_eq(handler.calls, _i + 1);
+	ck_assert_int_eq(handler.lasts, 1);
+}
+END_TEST
+
+START_TEST(a_peer_that_goes_while_parked_harms_nobody)
+{
+	enum { PARKED = 12 };
+	int fds[PARKED], before;
+
+	start_parking(1, PARKED, LONG_MS);
+	before = open_descriptors();
+	for (int i = 0; i < PARKED; i++)
+		fds[i] = send_wait(_i, i);
+	expect_put_off(PARKED);
+	for (int i = 0; i < PARKED; i++)
+		if (i % 3 == 0)
+			shutdown(fds[i], SHUT_WR);	/* this one can still read */
+		else
+			close(fds[i]);
+	bg_worker_wake(worker);		/* a try that writes nothing does not even notice */
+	expect_put_off(PARKED);
+	wake_ready();
+	for (int i = 0; i < PARKED; i += 3)
+		expect_wait(fds[i], i);
+	while (atomic_load(&handler.calls) < 3 * PARKED)
+		sched_yield();
+	expect_service(UNIX);
+	ck_assert_int_eq(handler.calls, 3 * PARKED + 1);
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+/* Such as the empty STDIN of a server that takes its time. */
+START_TEST(bytes_that_come_while_parked_do_not_spoil_the_answer)
+{
+	int fd;
+
+	start_parking(1, 4, LONG_MS);
+	fd = send_wait(_i, 0);
+	expect_put_off(1);
+	ck_assert(bg_rec_send(fd, BG_SLICE("\1\5\0\1\0\0\0\0")));
+	wake_ready();
+	expect_wait(fd, 0);
+}
+END_TEST
+
+/* The slot where it waited for its last byte is another's by then, and the descriptor still is in epoll. */
+START_TEST(a_parked_request_is_not_taken_for_one_that_waits)
+{
+	struct bg_buf bytes;
+	int fd, other;
+
+	start_parking(1, 4, LONG_MS);
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, "/wait/0");
+	fd = connect_to(_i);
+	ck_assert(bg_rec_send(fd, (struct bg_slice){ bytes.data, 20 }));
+	expect_service(_i);		/* it is in the slot by now */
+	ck_assert(bg_rec_send(fd, (struct bg_slice){ bytes.data + 20, bytes.len - 20 }));
+	expect_put_off(1);
+	other = connect_to(_i);
+	ck_assert(bg_rec_send(other, (struct bg_slice){ bytes.data, 20 }));
+	expect_service(_i);
+	ck_assert(bg_rec_send(fd, BG_SLICE("\1\5\0\1\0\0\0\0")));
+	shutdown(fd, SHUT_WR);
+	expect_service(_i);
+	ck_assert(is_open(fd));
+	ck_assert(is_open(other));
+	wake_ready();
+	expect_wait(fd, 0);
+	ck_assert(bg_rec_send(other, (struct bg_slice){ bytes.data + 20, bytes.len - 20 }));
+	expect_wait(other, 0);
+	bg_buf_clear(&bytes);
 }
 END_TEST
 
@@ -933,6 +1453,112 @@ START_TEST(many_clients_in_few_slots_never_get_a_strangers_answer)
 }
 END_TEST
 
+/* ---- the same with parked requests ---- */
+
+/* Every third try answers, and every last one. */
+static int
+answer_every_third(void *arg, char *const *env, bool last, struct bg_buf *out)
+{
+	static atomic_int tries;
+
+	if (!last && atomic_fetch_add(&tries, 1) % 3 != 0)
+		return BG_WORKER_LATER;
+	return answer(arg, env, last, out);
+}
+
+static void *
+be_a_waker(void *arg)
+{
+	const atomic_bool *enough = arg;
+
+	while (!atomic_load(enough)) {
+		bg_worker_wake(worker);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* With few places and little patience, so that all ends of a parked request meet; and with many and much. */
+static const struct { size_t max_parked; int64_t patience; } parking[] = { { 2, 1 }, { 64, LONG_MS }, { 1, LONG_MS } };
+START_TEST(many_wakes_and_many_clients_each_get_their_own_answer)
+{
+	atomic_bool enough = false;
+	pthread_t clients[CLIENTS], wakers[2];
+	int numbers[CLIENTS];
+
+	start_options(&(struct bg_worker_options){
+		.threads = 4, .max_waiting = 64, .deadline = LONG_MS, .max_parked = parking[_i].max_parked,
+		.patience = parking[_i].patience, .answer = answer_every_third,
+	});
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&wakers[i], NULL, be_a_waker, &enough), 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		numbers[i] = i;
+		ck_assert_int_eq(pthread_create(&clients[i], NULL, be_a_client, &numbers[i]), 0);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		ck_assert_int_eq(pthread_join(clients[i], NULL), 0);
+	atomic_store(&enough, true);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_join(wakers[i], NULL), 0);
+}
+END_TEST
+
+/* One wake for each round, at any moment of the first tries: if it is lost for one of them, nothing else answers it. */
+START_TEST(one_wake_is_enough_whenever_it_comes)
+{
+	enum { ROUNDS = 300, AT_ONCE = 4 };
+
+	start_parking(4, AT_ONCE, LONG_MS);
+	for (int round = 0; round < ROUNDS; round++) {
+		int fds[AT_ONCE];
+
+		atomic_store(&handler.ready, false);
+		for (int i = 0; i < AT_ONCE; i++)
+			fds[i] = send_wait(i % 2, i);
+		expect_put_off(1 + round % AT_ONCE);
+		wake_ready();
+		for (int i = 0; i < AT_ONCE; i++)
+			expect_wait(fds[i], i);
+		while (sem_trywait(&handler.put_off) == 0)
+			continue;
+	}
+	ck_assert_int_eq(handler.lasts, 0);
+}
+END_TEST
+
+/* Stopping meets first tries, later tries and parked requests; all get an answer, or were never accepted. */
+START_TEST(stopping_among_wakes_loses_no_parked_request)
+{
+	enum { ROUNDS = 20, PARKED = 16 };
+
+	for (int round = 0; round < ROUNDS; round++) {
+		atomic_bool enough = false;
+		int fds[PARKED];
+		pthread_t waker;
+		char uri[64];
+
+		start_parking(4, PARKED, LONG_MS);
+		for (int i = 0; i < PARKED; i++)
+			fds[i] = send_wait(i % 2, i);
+		expect_put_off(PARKED);
+		ck_assert_int_eq(pthread_create(&waker, NULL, be_a_waker, &enough), 0);
+		expect_put_off(round);
+		atomic_store(&enough, true);
+		ck_assert_int_eq(pthread_join(waker, NULL), 0);
+		ck_assert(bg_worker_stop(worker, AT_ONCE_MS));
+		worker = NULL;
+		for (int i = 0; i < PARKED; i++) {
+			bg_format(uri, sizeof(uri), "/wait/%d", i);
+			expect_refusal(fds[i], uri);
+		}
+		ck_assert_int_eq(handler.lasts, (round + 1) * PARKED);
+		while (sem_trywait(&handler.put_off) == 0)
+			continue;
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -964,10 +1590,28 @@ main(void)
 	tcase_add_test(tc, stopping_closes_what_waits_at_once);
 	tcase_add_loop_test(tc, stopping_lets_a_request_under_way_finish, UNIX, TCP + 1);
 	tcase_add_test(tc, libfcgi_puts_no_handler_where_there_is_one);
+	tcase_add_loop_test(tc, parked_requests_hold_no_thread_and_a_wake_answers_each_once, UNIX, TCP + 1);
+	tcase_add_test(tc, a_wake_tries_each_parked_request_once);
+	tcase_add_loop_test(tc, a_wake_between_a_try_and_the_parking_is_not_lost, 0, 2);
+	tcase_add_test(tc, a_wake_finds_all_threads_that_are_free);
+	tcase_add_loop_test(tc, tries_without_end_do_not_starve_new_requests, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, who_was_parked_too_long_has_a_last_try, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, wakes_do_not_move_the_deadline, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, who_finds_no_place_to_park_has_a_last_try_at_once, 0, 4);
+	tcase_add_loop_test(tc, who_is_beaten_to_the_last_place_has_a_last_try_at_once, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_last_try_that_is_put_off_too_yields_no_answer_at_all, 0, 2);
+	tcase_add_loop_test(tc, stopping_gives_parked_requests_a_last_try, 1, 4);
+	tcase_add_loop_test(tc, stopping_gives_one_that_is_just_put_off_a_last_try, 1, 3);
+	tcase_add_loop_test(tc, a_peer_that_goes_while_parked_harms_nobody, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, bytes_that_come_while_parked_do_not_spoil_the_answer, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, a_parked_request_is_not_taken_for_one_that_waits, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, options_that_make_no_sense_are_refused, 0, N(impossible));
 	tcase_add_loop_test(tc, many_clients_at_once_each_get_their_own_answer, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, no_byte_goes_unseen_and_no_request_is_answered_twice, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, many_clients_in_few_slots_never_get_a_strangers_answer, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, many_wakes_and_many_clients_each_get_their_own_answer, 0, N(parking));
+	tcase_add_test(tc, one_wake_is_enough_whenever_it_comes);
+	tcase_add_test(tc, stopping_among_wakes_loses_no_parked_request);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }
