@@ -24,8 +24,6 @@ bg_conf_threads(const struct bg_conf *conf)
 	n = sysconf(_SC_NPROCESSORS_ONLN);
 	if (n < THREADS_LEAST)
 		n = THREADS_LEAST;
-	if (n < (long)conf->n_issuers + 1)
-		n = (long)conf->n_issuers + 1;
 	return n > THREADS_MOST ? THREADS_MOST : (int)n;
 }
 
@@ -64,21 +62,19 @@ static int
 build_issuer(const struct bg_conf *conf, const struct bg_conf_issuer *said, const struct bg_fetcher *fetcher,
     struct bg_issuer *out, struct bg_error *err)
 {
-	/*
-	 * One thread stays free for requests that need not wait, whichever issuers hang (SR-51).  Where fewer threads were
-	 * said than that takes, nobody waits: what has no key is answered at once.
-	 */
-	unsigned waiters = (unsigned)(bg_conf_threads(conf) - 1) / (unsigned)conf->n_issuers;
 	struct bg_keystore_options options = {
-		.issuer = said->name,
-		.jwks_uri = said->jwks_uri,
-		.jwks_file = said->jwks_file,
-		.fetcher = fetcher,
-		.fetch_timeout = conf->fetch_timeout,
-		.cache_ttl_min = conf->cache_ttl_min,
-		.cache_ttl_max = conf->cache_ttl_max,
+		.source = {
+			.issuer = said->name,
+			.jwks_uri = said->jwks_uri,
+			.jwks_file = said->jwks_file,
+			.fetcher = fetcher,
+			.fetch_timeout = conf->fetch_timeout,
+			.cache_ttl_min = conf->cache_ttl_min,
+			.cache_ttl_max = conf->cache_ttl_max,
+		},
+		.cache_dir = conf->cache_dir,
+		.stale_if_error = conf->stale_if_error,
 		.refresh_cooldown = conf->refresh_cooldown,
-		.max_waiters = waiters,
 	};
 
 	/* SR-40: neither a list nor the word is no permission */

@@ -47,7 +47,10 @@ static const char *const expected[] = {
 	[BG_AUDIENCE]  = "the identifier of an API, or \"none\" alone to accept tokens for anyone,",
 	[BG_ALGORITHM] = "a signature algorithm such as \"RS256\"",
 	[BG_URL]       = "an https URL",
+	[BG_PROXY]     = "a proxy such as \"http://proxy.example:3128\"",
 	[BG_PATH]      = "the absolute path of a file",
+	[BG_DIRECTORY] = "the absolute path of a directory",
+	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
@@ -325,13 +328,13 @@ finish_words(struct bg_buf *words)
 }
 
 static const char *
-path_wrong(const char *path, struct bg_buf *words)
+path_wrong(const char *path, const char *(*look)(const char *path), struct bg_buf *words)
 {
 	const char *wrong;
 
 	if (path[0] != '/')
 		return "is relative, which depends on where the program was started";
-	if ((wrong = bg_file_wrong(path)) == NULL)
+	if ((wrong = look(path)) == NULL)
 		return NULL;
 	bg_buf_put_format(words, "cannot be read: %s", wrong);
 	return finish_words(words);
@@ -503,8 +506,16 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return algorithm_wrong(value);
 	case BG_URL:
 		return bg_url_wrong(value, true);
+	case BG_PROXY:
+		return bg_url_proxy_wrong(value);
 	case BG_PATH:
-		return path_wrong(text, words);
+		return path_wrong(text, bg_file_wrong, words);
+	case BG_CACHE_DIR:
+		if (strcmp(text, "none") == 0)
+			return NULL;
+		return path_wrong(text, bg_directory_wrong, words);
+	case BG_DIRECTORY:
+		return path_wrong(text, bg_directory_wrong, words);
 	case BG_TEXT:
 		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:
@@ -1322,6 +1333,19 @@ add_blocks(struct bg_conf *conf, const struct bg_said_block *top, struct bg_buf 
 	return rc;
 }
 
+/* The directory of the installation is used where somebody has made it; "none" is a word for the file alone. */
+static int
+settle_cache_dir(struct bg_conf *conf, struct bg_buf *report)
+{
+	if (conf->cache_dir != NULL && strcmp(conf->cache_dir, "none") == 0) {
+		free(conf->cache_dir);
+		conf->cache_dir = NULL;
+	} else if (conf->cache_dir == NULL && bg_directory_wrong(CACHEDIR) == NULL &&
+	    (conf->cache_dir = strdup(CACHEDIR)) == NULL)
+		return bg_report_memory(report);
+	return 0;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
@@ -1332,6 +1356,8 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
 		if (bg_options[i].section == BG_TOP && (rc = store(&bg_options[i], &top[i], conf, report)) != 0)
 			return rc;
+	if ((rc = settle_cache_dir(conf, report)) != 0)
+		return rc;
 	if (conf->compat == BG_COMPAT_AUTH0) {	/* requirements/sdk-parity.md section 7.2 */
 		if (top[BG_OPT_TOP_missing_status].n == 0)
 			conf->missing_status = 400;
@@ -1490,6 +1516,9 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->user_claim);
 	free(conf->realm);
 	free(conf->ca_file);
+	free(conf->ca_dir);
+	free(conf->proxy);
+	free(conf->cache_dir);
 	free_list(conf->listen, conf->n_listen);
 	free(conf);
 }

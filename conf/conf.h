@@ -85,10 +85,14 @@ struct bg_conf {
 	char    *user_claim;
 	bool     export_defaults;
 	bool     export_json;
-	char    *ca_file;		/* NULL: the system's authorities */
+	char    *ca_file;		/* NULL, with ca_dir NULL too: the system's authorities */
+	char    *ca_dir;
+	char    *proxy;			/* NULL: none */
+	char    *cache_dir;		/* where key sets are kept; NULL: nowhere */
 	int64_t  fetch_timeout;
 	int64_t  cache_ttl_min;
 	int64_t  cache_ttl_max;
+	int64_t  stale_if_error;
 	int64_t  refresh_cooldown;
 	char   **listen;		/* addresses as after -l */
 	size_t   n_listen;
@@ -113,10 +117,7 @@ struct bg_conf_sources {
  */
 int bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg_buf *report) BG_MUST_CHECK;
 
-/*
- * The threads that decide: as many as were said, else one for each processor, and at least four and one more than there
- * are issuers.  More threads than processors, because a few of them may be waiting for keys.
- */
+/* The threads that decide: as many as were said, else one for each processor, and at least four. */
 int bg_conf_threads(const struct bg_conf *conf);
 
 void bg_conf_free(struct bg_conf *conf);	/* NULL is fine */

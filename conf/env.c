@@ -69,6 +69,17 @@ bg_file_wrong(const char *path)
 	return wrong;
 }
 
+const char *
+bg_directory_wrong(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		return strerror(errno);
+	close(fd);
+	return NULL;
+}
+
 int
 bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report)
 {

@@ -19,7 +19,7 @@
 enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER, BG_POLICY, BG_CLAIM, BG_LOCATION, BG_SITE, BG_EXPORT };
 enum bg_shape { BG_ONE, BG_LIST };
 enum bg_type {
-	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PATH, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL, BG_TYP,
+	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL, BG_TYP,
 	BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING, BG_SCOPE, BG_VALUE, BG_REGEX, BG_METHOD, BG_VARIABLE,
 	/* titles of blocks, and where they are referred to */
 	BG_ISSUER_NAME, BG_POLICY_NAME, BG_CLAIM_NAME, BG_LOCATION_PATH, BG_SITE_HOST,
@@ -116,8 +116,9 @@ bool bg_env_has(char *const *envp, struct bg_slice name);
 /* The whole of a regular file, terminated; text was not initialised before and is the caller's to clear in any case. */
 int bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
 
-/* Is this a regular file that can be opened?  If not, words on why not, in static memory or strerror's. */
+/* Is this a regular file, or a directory, that can be opened?  If not, words on why not, in static memory or strerror's. */
 const char *bg_file_wrong(const char *path);
+const char *bg_directory_wrong(const char *path);
 
 /* parse.c.  top was cleared before and is the caller's to clear in any case. */
 int bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top,

@@ -85,6 +85,10 @@ put_option(struct bg_buf *out, const char *indent, const struct bg_option *optio
 		bg_buf_put_format(out, "%s%s = \"%s\"", indent, option->name,
 		    bg_word_name(option->type, (int)*(const enum bg_encoding *)member));
 		break;
+	case BG_CACHE_DIR:
+		bg_buf_put_format(out, "%s%s = ", indent, option->name);
+		put_string(out, *(const char *const *)member != NULL ? *(const char *const *)member : "none");
+		break;
 	default:
 		if (*(const char *const *)member == NULL) {
 			bg_buf_put_format(out, "%s# %s is not set", indent, option->name);

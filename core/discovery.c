@@ -2,16 +2,26 @@
 
 #include "core/url.h"
 
-/* OpenID Connect Discovery 1.0 section 4. */
-#define WELL_KNOWN	"/.well-known/openid-configuration"
+static const struct bg_slice https = BG_SLICE_INIT("https://");
 
 void
-bg_discovery_url(struct bg_slice issuer, struct bg_buf *url)
+bg_discovery_url(struct bg_slice issuer, enum bg_discovery_place place, struct bg_buf *url)
 {
+	size_t host = issuer.len < https.len ? issuer.len : https.len;	/* where it ends */
+
 	if (issuer.len > 0 && issuer.ptr[issuer.len - 1] == '/')
 		issuer.len--;
-	bg_buf_put(url, issuer);
-	bg_buf_put_str(url, WELL_KNOWN);
+	if (place == BG_DISCOVERY_OPENID) {
+		bg_buf_put(url, issuer);
+		bg_buf_put_str(url, "/.well-known/openid-configuration");
+		return;
+	}
+	while (host < issuer.len && issuer.ptr[host] != '/')
+		host++;
+	bg_buf_put(url, (struct bg_slice){ issuer.ptr, host < issuer.len ? host : issuer.len });
+	bg_buf_put_str(url, "/.well-known/oauth-authorization-server");
+	if (host < issuer.len)
+		bg_buf_put(url, bg_slice_skip(issuer, host));
 }
 
 static int

@@ -20,6 +20,7 @@ struct bg_fetch_meta {
 	bool    not_modified;		/* there is no body: the copy with that etag is good (RFC 9110 section 15.4.5) */
 	bool    missing;		/* beside a failure: the server answered that it has no such document */
 	bool    private_peer;		/* the server is on a loopback, private or link-local address */
+	int64_t took_ms;		/* how long it took, also beside a failure */
 	char    etag[BG_ETAG_MAX + 1];	/* "" when it has none (RFC 9110 section 8.8.3) */
 };
 
@@ -46,7 +47,7 @@ struct bg_fetch_helper {
 };
 void bg_fetch_helper_init(struct bg_fetch_helper *self, const struct bg_fetch_helper_options *options);
 
-/* From a file, with a lifetime of a few seconds, so that a changed file is noticed (fetch_file.c). */
+/* From a file; that it changed, somebody else has to notice (core/watch.h).  fetch_file.c. */
 extern const struct bg_fetcher bg_fetch_file;
 
 #endif

@@ -6,8 +6,6 @@
 #include "core/fetch.h"
 #include "core/limits.h"
 
-#define LIFETIME	5	/* seconds: how soon a changed file is noticed */
-
 /* fd is a regular file; one that grows while it is read ends at the ceiling. */
 static int
 read_all(int fd, const char *path, struct bg_buf *body, struct bg_error *err)
@@ -48,10 +46,8 @@ get(const struct bg_fetcher *self, const struct bg_fetch_request *request, struc
 		bg_fail(err, BG_R_FETCH_FAILED, "%s: %m", path);
 	else if (!S_ISREG(st.st_mode))
 		bg_fail(err, BG_R_FETCH_FAILED, "%s: not a regular file", path);
-	else if (read_all(fd, path, body, err) == 0) {
-		meta->max_age = LIFETIME;
+	else if (read_all(fd, path, body, err) == 0)
 		rc = 0;
-	}
 	close(fd);
 	return rc;
 }

@@ -301,14 +301,14 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	struct bg_slice answer;
 	char seconds[24];
 	const char *argv[16];
-	int64_t timeout;
+	int64_t timeout, began = bg_clock_mono_ms();
 	size_t n = 0;
 	int status, rc = -1;
 
 	*meta = (struct bg_fetch_meta){ .max_age = -1 };
 	bg_buf_reset(body);
 	timeout = request->timeout < 1 ? 1 : request->timeout > TIMEOUT_MAX ? TIMEOUT_MAX : request->timeout;
-	run.deadline = bg_clock_mono_ms() + timeout * 1000 + GRACE_MS;
+	run.deadline = began + timeout * 1000 + GRACE_MS;
 	bg_buf_init(&run.answer, body->max + HEAD_MAX);
 
 	bg_format(seconds, sizeof(seconds), "%" PRId64, timeout);
@@ -359,6 +359,7 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	if (bg_buf_finish(&run.answer, &answer, err) == 0)
 		rc = split(answer, request, body, meta, err);
 out:
+	meta->took_ms = bg_clock_mono_ms() - began;
 	kill_child(&run);
 	for (int i = 0; i < 2; i++) {
 		close_fd(&run.out[i]);

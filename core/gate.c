@@ -54,11 +54,13 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
 }
 
 int
-bg_gate_start(const struct bg_gate *gate, struct bg_error *err)
+bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err)
 {
-	for (size_t i = 0; i < gate->n_issuers; i++)
-		if (bg_keystore_start(gate->issuers[i].keys, err) != 0)
+	for (size_t i = 0; i < gate->n_issuers; i++) {
+		bg_keystore_restore(gate->issuers[i].keys, bg_clock_now());
+		if (bg_keystore_start(gate->issuers[i].keys, changed, arg, err) != 0)
 			return -1;
+	}
 	return 0;
 }
 

@@ -31,7 +31,11 @@ struct bg_gate {
 void bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now,
     struct bg_decision *out);
 
-int  bg_gate_start(const struct bg_gate *gate, struct bg_error *err) BG_MUST_CHECK;	/* the key stores' threads */
-void bg_gate_free(struct bg_gate *gate);						/* NULL is fine */
+/*
+ * Take up what keys there are on disk, and start the threads of the key stores, see bg_keystore_start.  A denial of
+ * BG_R_KEYS_PENDING is then worth deciding again when changed was called.
+ */
+int  bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err) BG_MUST_CHECK;
+void bg_gate_free(struct bg_gate *gate);	/* NULL is fine */
 
 #endif

@@ -6,6 +6,8 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "core/b64url.h"
 #include "core/limits.h"
@@ -13,6 +15,7 @@
 
 #define RSA_EXPONENT_BITS_MAX	33	/* SR-10: a longer one only makes verifying slow */
 #define COORDINATE_MAX		66	/* bytes: P-521 */
+#define MEMBERS_MAX		(2 * BG_RSA_BITS_MAX / 8)	/* bytes of JSON: both numbers of the largest RSA key */
 #define ED25519_LEN		32	/* bytes of a public key; RFC 8032 section 5.1.5 */
 
 /* The bytes of a base64url member, at most max of them, into bytes; returns how many, or -1. */
@@ -358,6 +361,23 @@ put_okp_members(struct bg_buf *buf, const struct bg_jwk *key, struct bg_error *e
 	return 0;
 }
 
+/* The key alone, as the JSON object that its thumbprint is made of. */
+static int
+put_members(struct bg_buf *buf, const struct bg_jwk *key, struct bg_error *err)
+{
+	switch (key->kty) {
+	case BG_KTY_RSA:
+		return put_rsa_members(buf, key, err);
+	case BG_KTY_P256:
+	case BG_KTY_P384:
+	case BG_KTY_P521:
+		return put_ec_members(buf, key, err);
+	case BG_KTY_ED25519:
+		return put_okp_members(buf, key, err);
+	}
+	return bg_fail(err, BG_R_INTERNAL, "a key of no type");
+}
+
 int
 bg_jwk_thumbprint(const struct bg_jwk *key, char out[BG_THUMBPRINT_LEN + 1], struct bg_error *err)
 {
@@ -366,26 +386,176 @@ bg_jwk_thumbprint(const struct bg_jwk *key, char out[BG_THUMBPRINT_LEN + 1], str
 	struct bg_buf buf;
 	int rc = -1;
 
-	bg_buf_init(&buf, 2 * BG_RSA_BITS_MAX / 8);
+	bg_buf_init(&buf, MEMBERS_MAX);
+	if (put_members(&buf, key, err) == 0 && bg_buf_finish(&buf, &text, err) == 0 && bg_sha256(text, hash, err) == 0) {
+		bg_b64url_encode(out, hash, sizeof(hash));
+		out[BG_THUMBPRINT_LEN] = '\0';
+		rc = 0;
+	}
+	bg_buf_clear(&buf);
+	return rc;
+}
+
+void
+bg_jwk_describe(const struct bg_jwk *key, struct bg_buf *out)
+{
+	const struct curve *curve = curves;
+
 	switch (key->kty) {
 	case BG_KTY_RSA:
-		rc = put_rsa_members(&buf, key, err);
+		bg_buf_put_format(out, "RSA %d", EVP_PKEY_get_bits(key->pkey));
 		break;
 	case BG_KTY_P256:
 	case BG_KTY_P384:
 	case BG_KTY_P521:
-		rc = put_ec_members(&buf, key, err);
+		while (curve->kty != key->kty)
+			curve++;
+		bg_buf_put_format(out, "EC %s", curve->name.ptr);
 		break;
 	case BG_KTY_ED25519:
-		rc = put_okp_members(&buf, key, err);
+		bg_buf_put_str(out, "OKP Ed25519");
 		break;
 	}
-	if (rc == 0 && ((rc = bg_buf_finish(&buf, &text, err)) != 0 || (rc = bg_sha256(text, hash, err)) != 0))
-		rc = -1;
-	if (rc == 0) {
-		bg_b64url_encode(out, hash, sizeof(hash));
-		out[BG_THUMBPRINT_LEN] = '\0';
+}
+
+/* What type of key OpenSSL has read, in our words. */
+static int
+read_type(EVP_PKEY *pkey, enum bg_kty *kty, struct bg_error *err)
+{
+	const char *name = EVP_PKEY_get0_type_name(pkey);
+	char group[32] = "";
+	size_t len = 0;
+
+	if (EVP_PKEY_is_a(pkey, "RSA")) {
+		*kty = BG_KTY_RSA;
+		return 0;
 	}
+	if (EVP_PKEY_is_a(pkey, "ED25519")) {
+		*kty = BG_KTY_ED25519;
+		return 0;
+	}
+	if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) == 1)
+		for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
+			if (bg_slice_equal(bg_slice_str(group), bg_slice_str(curves[i].group))) {
+				*kty = curves[i].kty;
+				return 0;
+			}
+	return bg_fail(err, BG_R_BAD_JWK, "a key of type %s %s is not accepted", name != NULL ? name : "unknown", group);
+}
+
+/* The road of any other key: what a JWK may not be, a key in PEM may not be either.  Does not take pkey. */
+static int
+jwk_of_pkey(EVP_PKEY *pkey, struct bg_jwk **out, struct bg_error *err)
+{
+	struct bg_jwk bare = { .pkey = pkey };
+	char kid[BG_THUMBPRINT_LEN + 1];
+	struct bg_jwk *key = NULL;
+	json_t *object = NULL;
+	struct bg_slice text;
+	struct bg_buf buf;
+	int rc = -1;
+
+	bg_buf_init(&buf, MEMBERS_MAX);
+	if (read_type(pkey, &bare.kty, err) != 0)
+		goto out;
+	if (bare.kty == BG_KTY_RSA && EVP_PKEY_get_bits(pkey) > BG_RSA_BITS_MAX) {
+		bg_fail(err, BG_R_BAD_JWK, "RSA key of %d bits, from %d to %d are accepted", EVP_PKEY_get_bits(pkey),
+		    BG_RSA_BITS_MIN, BG_RSA_BITS_MAX);
+		goto out;
+	}
+	if (put_members(&buf, &bare, err) != 0 || bg_buf_finish(&buf, &text, err) != 0 ||
+	    bg_json_object(text, BG_R_BAD_JWK, &object, err) != 0 || bg_jwk_parse(object, &key, err) != 0 ||
+	    bg_jwk_thumbprint(key, kid, err) != 0)
+		goto out;
+	if ((key->kid = strdup(kid)) == NULL) {
+		bg_fail(err, BG_R_NO_MEMORY, "kid");
+		goto out;
+	}
+	key->any_kid = true;
+	*out = key;
+	key = NULL;		/* moved to the caller */
+	rc = 0;
+out:
+	bg_jwk_free(key);
+	json_decref(object);
 	bg_buf_clear(&buf);
 	return rc;
+}
+
+/* What the bytes of a block of this name are; NULL when OpenSSL finds no such thing in them. */
+static EVP_PKEY *
+pkey_of_block(const char *name, const unsigned char *data, long len)
+{
+	EVP_PKEY *pkey = NULL;
+	X509 *cert;
+
+	if (strcmp(name, PEM_STRING_PUBLIC) == 0)
+		return d2i_PUBKEY(NULL, &data, len);
+	if (strcmp(name, PEM_STRING_RSA_PUBLIC) == 0)
+		return d2i_PublicKey(EVP_PKEY_RSA, NULL, &data, len);
+	if ((cert = d2i_X509(NULL, &data, len)) != NULL)
+		pkey = X509_get_pubkey(cert);
+	X509_free(cert);
+	return pkey;
+}
+
+/* One block, from its first dash to its last. */
+static int
+read_block(struct bg_slice block, struct bg_jwk **out, struct bg_error *err)
+{
+	char *name = NULL, *header = NULL;
+	unsigned char *data = NULL;
+	EVP_PKEY *pkey = NULL;
+	BIO *bio = BIO_new_mem_buf(block.ptr, (int)block.len);
+	int rc = -1;
+	long len;
+
+	if (bio == NULL || PEM_read_bio(bio, &name, &header, &data, &len) != 1) {
+		bg_fail_openssl(err, BG_R_BAD_JWK, "PEM");
+		goto out;
+	}
+	if (strstr(name, "PRIVATE KEY") != NULL) {
+		bg_fail(err, BG_R_BAD_JWK, "a private key; whoever only checks signatures must not have it");
+		goto out;
+	}
+	if (strcmp(name, PEM_STRING_PUBLIC) != 0 && strcmp(name, PEM_STRING_RSA_PUBLIC) != 0 &&
+	    strcmp(name, PEM_STRING_X509) != 0) {
+		bg_fail(err, BG_R_BAD_JWK, "\"%s\" is neither a public key nor a certificate", name);
+		goto out;
+	}
+	if ((pkey = pkey_of_block(name, data, len)) == NULL) {
+		bg_fail_openssl(err, BG_R_BAD_JWK, name);
+		goto out;
+	}
+	rc = jwk_of_pkey(pkey, out, err);
+out:
+	EVP_PKEY_free(pkey);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_clear_free(data, data != NULL ? (size_t)len : 0);
+	BIO_free(bio);
+	return rc;
+}
+
+int
+bg_jwk_read_pem(struct bg_slice *rest, struct bg_jwk **out, struct bg_error *err)
+{
+	static const char begin[] = "-----BEGIN ", end[] = "-----END ";
+	const char *from = rest->len > 0 ? memmem(rest->ptr, rest->len, begin, strlen(begin)) : NULL, *until;
+	struct bg_slice block;
+
+	*out = NULL;
+	if (from == NULL) {
+		*rest = bg_slice_skip(*rest, rest->len);
+		return 0;
+	}
+	block = bg_slice_skip(*rest, (size_t)(from - rest->ptr));
+	if ((until = memmem(block.ptr, block.len, end, strlen(end))) == NULL ||
+	    (until = memmem(until + strlen(end), block.len - (size_t)(until + strlen(end) - block.ptr), "-----", 5)) == NULL) {
+		*rest = bg_slice_skip(*rest, rest->len);
+		return bg_fail(err, BG_R_BAD_JWK, "a PEM block has no end");
+	}
+	block.len = (size_t)(until + 5 - block.ptr);
+	*rest = bg_slice_skip(*rest, (size_t)(block.ptr - rest->ptr) + block.len);
+	return read_block(block, out, err);
 }

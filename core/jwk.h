@@ -2,6 +2,7 @@
 #define BG_CORE_JWK_H
 
 #include "core/alg.h"
+#include "core/buf.h"
 #include "core/json.h"
 
 #define BG_THUMBPRINT_LEN	43	/* characters: base64url of SHA-256 */
@@ -10,6 +11,7 @@
 struct bg_jwk {
 	enum bg_kty          kty;
 	char                *kid;	/* NULL when the key has none */
+	bool                 any_kid;	/* it judges tokens of every kid: it came without a name, from a PEM file */
 	const struct bg_alg *alg;	/* NULL when the key leaves it open */
 	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
 	size_t               size;	/* bytes of a signature by this key */
@@ -25,6 +27,20 @@ struct bg_jwk {
  * RFC 7517 section 4, RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2.
  */
 int bg_jwk_parse(const json_t *object, struct bg_jwk **out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Take the next block off a PEM text, a public key or a certificate, and make a verification key of the key in it, held
+ * to what bg_jwk_parse asks.  It has no name in PEM, so it gets its thumbprint for a kid and judges tokens of any kid.  The
+ * dates of a certificate are not looked at: whoever names the file trusts the key.
+ * *out is NULL at the end of the text, else the caller's: bg_jwk_free.  Returns -1 with BG_R_BAD_JWK, for a private key
+ * too, or BG_R_NO_MEMORY; *rest is then behind the block.
+ *
+ * RFC 7468 sections 5 and 13.
+ */
+int bg_jwk_read_pem(struct bg_slice *rest, struct bg_jwk **out, struct bg_error *err) BG_MUST_CHECK;
+
+/* Type and size or curve, for people: "RSA 2048", "EC P-256", "OKP Ed25519". */
+void bg_jwk_describe(const struct bg_jwk *key, struct bg_buf *out);
 
 /* May this key verify by this algorithm?  Type, curve and the key's own alg say so (SR-1, SR-12). */
 bool bg_jwk_fits(const struct bg_jwk *key, const struct bg_alg *alg);

@@ -79,6 +79,58 @@ out:
 	return rc;
 }
 
+static int
+parse_pem(struct bg_slice text, struct bg_jwks **out, struct bg_error *err)
+{
+	struct bg_jwks *set = calloc(1, sizeof(*set));
+	struct bg_jwk *key = NULL;
+	int rc = -1;
+
+	if (set == NULL || (set->keys = calloc(BG_PEM_KEYS_MAX, sizeof(*set->keys))) == NULL) {
+		bg_fail(err, BG_R_NO_MEMORY, "key set");
+		goto out;
+	}
+	atomic_init(&set->owners, 1);
+	for (;;) {
+		if (bg_jwk_read_pem(&text, &key, err) != 0)
+			goto out;
+		if (key == NULL)
+			break;
+		if (set->n == BG_PEM_KEYS_MAX) {
+			bg_fail(err, BG_R_BAD_JWKS, "more than %d keys in PEM; a JWK Set names them, so that not each has to be tried",
+			    BG_PEM_KEYS_MAX);
+			goto out;
+		}
+		set->keys[set->n++] = key;
+		key = NULL;		/* moved */
+	}
+	if (set->n == 0) {
+		bg_fail(err, BG_R_BAD_JWKS, "neither a JWK Set nor a key in PEM");
+		goto out;
+	}
+	*out = set;
+	set = NULL;		/* moved to the caller */
+	rc = 0;
+out:
+	bg_jwk_free(key);
+	bg_jwks_unref(set);
+	return rc;
+}
+
+int
+bg_jwks_parse_file(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err)
+{
+	struct bg_slice begin = text;
+
+	*out = NULL;
+	while (begin.len > 0 && strchr(" \t\r\n", begin.ptr[0]) != NULL && begin.ptr[0] != '\0')
+		begin = bg_slice_skip(begin, 1);
+	if (memmem(text.ptr != NULL ? text.ptr : "", text.len, "-----BEGIN ", 11) == NULL ||
+	    (begin.len > 0 && (begin.ptr[0] == '{' || begin.ptr[0] == '[')))
+		return bg_jwks_parse(text, source, out, err);
+	return parse_pem(text, out, err);
+}
+
 struct bg_jwks *
 bg_jwks_ref(struct bg_jwks *set)
 {
@@ -103,10 +155,16 @@ bg_jwks_count(const struct bg_jwks *set)
 	return set->n;
 }
 
+const struct bg_jwk *
+bg_jwks_get(const struct bg_jwks *set, size_t i)
+{
+	return set->keys[i];
+}
+
 static bool
 has_kid(const struct bg_jwk *key, struct bg_slice kid)
 {
-	return key->kid != NULL && bg_slice_equal(bg_slice_str(key->kid), kid);
+	return key->any_kid || (key->kid != NULL && bg_slice_equal(bg_slice_str(key->kid), kid));
 }
 
 bool

@@ -15,9 +15,17 @@ struct bg_jwks;
  */
 int bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * The same for what an operator puts into a file: a JWK Set, or public keys and certificates in PEM, which judge tokens of
+ * any kid (bg_jwk_read_pem).  A PEM file with one block that cannot be used is refused as a whole, as is one with more
+ * than BG_PEM_KEYS_MAX: it was written by hand, and is to be put right by hand.
+ */
+int bg_jwks_parse_file(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err) BG_MUST_CHECK;
+
 struct bg_jwks *bg_jwks_ref(struct bg_jwks *set);	/* one more owner; returns set */
 void bg_jwks_unref(struct bg_jwks *set);		/* NULL is fine */
 size_t bg_jwks_count(const struct bg_jwks *set);
+const struct bg_jwk *bg_jwks_get(const struct bg_jwks *set, size_t i);	/* borrowed; i below bg_jwks_count */
 bool bg_jwks_has_kid(const struct bg_jwks *set, struct bg_slice kid);
 
 /*

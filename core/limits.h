@@ -31,6 +31,9 @@
 #define BG_FETCH_MAX		(512 * 1024)
 #define BG_JWKS_KEYS_MAX	100
 
+/* Keys without a name, each of which is tried on every token. */
+#define BG_PEM_KEYS_MAX		8
+
 /* An entity tag, which we hand back as it came: real ones are digests (RFC 9110 section 8.8.3). */
 #define BG_ETAG_MAX		256
 

@@ -19,7 +19,7 @@ int bg_signature_issuer(const struct bg_issuer *issuers, size_t n, struct bg_sli
 /*
  * Is the signature one of this issuer's keys over this token?  The algorithm must be on the issuer's list and fit the
  * key; the header only says which of them it was (SR-1).  now is bg_clock_mono_ms().
- * Returns -1 with BG_R_BAD_ALGORITHM, BG_R_NO_KEYS, BG_R_UNKNOWN_KEY, BG_R_BAD_SIGNATURE or BG_R_INTERNAL.
+ * Returns -1 with BG_R_BAD_ALGORITHM, BG_R_NO_KEYS, BG_R_KEYS_PENDING, BG_R_UNKNOWN_KEY, BG_R_BAD_SIGNATURE or BG_R_INTERNAL.
  *
  * RFC 7515 section 5.2, RFC 8725 sections 3.1 and 3.2.
  */

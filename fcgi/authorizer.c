@@ -22,7 +22,7 @@ write_out(const struct bg_gate *gate, const struct bg_decision *decision, struct
 }
 
 int
-bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const *env, struct bg_buf *out)
+bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const *env, bool last, struct bg_buf *out)
 {
 	struct bg_decision decision = { .verdict = BG_DENY };
 	struct bg_error err = { 0 };
@@ -34,6 +34,10 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const 
 		bg_gate_decide(gate, &request, now, &decision);
 	else
 		bg_decision_deny(&decision, &err);
+	if (!last && bg_decision_reason(&decision) == BG_R_KEYS_PENDING) {
+		bg_decision_clear(&decision);
+		return BG_AUTHORIZER_LATER;
+	}
 	bg_error_clear(&err);
 	if ((rc = write_out(gate, &decision, out, &status, &err)) != 0) {
 		/* Too much for one answer, or no memory: a plain denial is small. */

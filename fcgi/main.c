@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 #define THREADS_MAX	1024
 #define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
+#define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	5000		/* for requests under way, after SIGTERM */
 #define REPORT_MAX	(64 * 1024)
 
@@ -50,6 +52,8 @@ struct daemon {
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
 	struct bg_worker      *worker;
+	pthread_mutex_t        lock;		/* guards to_wake, and holds the worker's end back while it is woken */
+	struct bg_worker      *to_wake;
 };
 
 static int complain(int code, const char *fmt, ...) BG_PRINTF(2, 3);
@@ -212,7 +216,7 @@ configure(const struct options *options, struct daemon *daemon)
 	if (options->threads > 0)
 		daemon->conf->threads = options->threads;
 	bg_fetch_helper_init(&daemon->fetcher, &(struct bg_fetch_helper_options){ .program = options->fetch,
-	    .ca_file = daemon->conf->ca_file });
+	    .ca_file = daemon->conf->ca_file, .ca_dir = daemon->conf->ca_dir, .proxy = daemon->conf->proxy });
 	if (bg_conf_build(daemon->conf, &daemon->fetcher.base, &daemon->gate, &err) != 0)
 		return complain(err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG, "%s", err.detail);
 	return 0;
@@ -283,9 +287,32 @@ static int
 answer(void *arg, char *const *env, bool last, struct bg_buf *out)
 {
 	const struct bg_gate *gate = arg;
+	int rc = bg_authorizer_answer(gate, bg_clock_now(), env, last, out);
 
-	(void)last;	/* it never puts off an answer */
-	return bg_authorizer_answer(gate, bg_clock_now(), env, out);
+	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
+}
+
+/* Called by the threads of the key stores, which are there before the worker and after it. */
+static void
+keys_changed(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	pthread_mutex_lock(&daemon->lock);
+	if (daemon->to_wake != NULL)
+		bg_worker_wake(daemon->to_wake);
+	pthread_mutex_unlock(&daemon->lock);
+}
+
+/* From now on the worker, or nobody for NULL, is told when keys have changed. */
+static void
+tell(struct daemon *daemon, struct bg_worker *worker)
+{
+	pthread_mutex_lock(&daemon->lock);
+	daemon->to_wake = worker;
+	if (worker != NULL)
+		bg_worker_wake(worker);		/* of what has changed while nobody was told */
+	pthread_mutex_unlock(&daemon->lock);
 }
 
 static int
@@ -297,6 +324,8 @@ start_threads(struct daemon *daemon)
 		.threads = bg_conf_threads(daemon->conf),
 		.max_waiting = WAITING_MAX,
 		.deadline = DEADLINE_MS,
+		.max_parked = PARKED_MAX,
+		.patience = daemon->conf->fetch_timeout * 1000,
 		.answer = answer,
 		.arg = daemon->gate,
 	};
@@ -305,8 +334,10 @@ start_threads(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
 	worker.listeners = fds;
-	if (bg_gate_start(daemon->gate, &err) != 0 || bg_worker_start(&daemon->worker, &worker, &err) != 0)
+	if (bg_gate_start(daemon->gate, keys_changed, daemon, &err) != 0 ||
+	    bg_worker_start(&daemon->worker, &worker, &err) != 0)
 		return complain(EX_OSERR, "%s", err.detail);
+	tell(daemon, daemon->worker);
 	return 0;
 }
 
@@ -338,6 +369,7 @@ serve(struct daemon *daemon, const sigset_t *ending)
 	while (sigwait(ending, &sig) != 0)
 		continue;
 	bg_log(BG_LOG_INFO, "ending after signal %d", sig);
+	tell(daemon, NULL);
 	if (bg_worker_stop(daemon->worker, GRACE_MS))
 		return EX_OK;
 	/* A thread that did not end still uses the gate: nothing more can be given back than what outlives us. */
@@ -374,7 +406,7 @@ hold_standard_descriptors(void)
 int
 main(int argc, char **argv)
 {
-	struct daemon daemon = { 0 };
+	struct daemon daemon = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct options options;
 	sigset_t ending;
 	int code;

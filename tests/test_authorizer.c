@@ -18,7 +18,7 @@ answer(const char *variable, size_t max, struct bg_buf *out)
 	bg_log_open(-1, BG_LOG_ERROR);
 	bg_buf_init(out, max);
 	bg_buf_put_str(out, "left over");
-	return bg_authorizer_answer(&gate, now, env, out);
+	return bg_authorizer_answer(&gate, now, env, true, out);
 }
 
 static const struct {

@@ -297,7 +297,7 @@ START_TEST(a_case_ends_as_it_says)
 	}
 	bg_buf_init(&answer, BG_ANSWER_MAX);
 	bg_log_open(-1, BG_LOG_ERROR);
-	ck_assert_int_eq(bg_authorizer_answer(gate, now, env, &answer), 0);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, env, true, &answer), 0);
 	check_answer(names[_i], json_object_get(root, "expect"), &decision, &answer);
 
 	bg_decision_clear(&decision);

@@ -8,25 +8,37 @@
 #define ISSUER		"https://issuer.example/"
 #define JWKS		"\"jwks_uri\":\"https://issuer.example/keys\""
 
-static const struct { const char *issuer, *url; } places[] = {
+static const struct { const char *issuer, *url, *oauth; } places[] = {
 	/* OpenID Connect Discovery 1.0 section 4.1: a terminating slash goes, a path stays. */
-	{ "https://tenant.eu.auth0.com/", "https://tenant.eu.auth0.com/.well-known/openid-configuration" },
-	{ "https://accounts.example", "https://accounts.example/.well-known/openid-configuration" },
-	{ "https://idp.example/realms/x", "https://idp.example/realms/x/.well-known/openid-configuration" },
-	{ "https://idp.example/realms/x/", "https://idp.example/realms/x/.well-known/openid-configuration" },
-	{ "https://idp.example:8443", "https://idp.example:8443/.well-known/openid-configuration" },
+	/* RFC 8414 section 3.1: the same slash goes, and the path comes last. */
+	{ "https://tenant.eu.auth0.com/", "https://tenant.eu.auth0.com/.well-known/openid-configuration",
+	    "https://tenant.eu.auth0.com/.well-known/oauth-authorization-server" },
+	{ "https://accounts.example", "https://accounts.example/.well-known/openid-configuration",
+	    "https://accounts.example/.well-known/oauth-authorization-server" },
+	{ "https://idp.example/realms/x", "https://idp.example/realms/x/.well-known/openid-configuration",
+	    "https://idp.example/.well-known/oauth-authorization-server/realms/x" },
+	{ "https://idp.example/realms/x/", "https://idp.example/realms/x/.well-known/openid-configuration",
+	    "https://idp.example/.well-known/oauth-authorization-server/realms/x" },
+	{ "https://idp.example:8443", "https://idp.example:8443/.well-known/openid-configuration",
+	    "https://idp.example:8443/.well-known/oauth-authorization-server" },
+	{ "https://[2001:db8::1]/a", "https://[2001:db8::1]/a/.well-known/openid-configuration",
+	    "https://[2001:db8::1]/.well-known/oauth-authorization-server/a" },
 };
 
-START_TEST(the_document_is_at_the_well_known_place_behind_the_issuer)
+START_TEST(the_document_is_at_one_of_two_well_known_places)
 {
 	struct bg_error err = { .reason = BG_R_OK };
 	struct bg_slice text;
 	struct bg_buf url;
 
 	bg_buf_init(&url, BG_URL_MAX);
-	bg_discovery_url(bg_slice_str(places[_i].issuer), &url);
+	bg_discovery_url(bg_slice_str(places[_i].issuer), BG_DISCOVERY_OPENID, &url);
 	ck_assert_int_eq(bg_buf_finish(&url, &text, &err), 0);
 	ck_assert_str_eq(text.ptr, places[_i].url);
+	bg_buf_reset(&url);
+	bg_discovery_url(bg_slice_str(places[_i].issuer), BG_DISCOVERY_OAUTH, &url);
+	ck_assert_int_eq(bg_buf_finish(&url, &text, &err), 0);
+	ck_assert_str_eq(text.ptr, places[_i].oauth);
 	bg_buf_clear(&url);
 }
 END_TEST
@@ -167,7 +179,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_loop_test(tc, the_document_is_at_the_well_known_place_behind_the_issuer, 0, N(places));
+	tcase_add_loop_test(tc, the_document_is_at_one_of_two_well_known_places, 0, N(places));
 	tcase_add_loop_test(tc, jwks_uri_is_taken_from_the_document_of_our_issuer, 0, N(good));
 	tcase_add_loop_test(tc, a_bad_document_is_refused_with_what_is_wrong_in_it, 0, N(bad));
 	tcase_add_test(tc, jwks_uri_above_the_callers_ceiling_is_refused);

@@ -36,8 +36,8 @@ static char *audiences[] = { (char[]){ "api" } };
 static struct bg_issuer
 issuer_of(char *name, char **sites, size_t n_sites, const struct bg_alg **algs)
 {
-	struct bg_keystore_options options = { .issuer = name, .jwks_uri = name, .fetcher = &fetcher, .fetch_timeout = 5,
-		.cache_ttl_min = 60, .cache_ttl_max = 600, .refresh_cooldown = 30, .max_waiters = 1 };
+	struct bg_keystore_options options = { .source = { .issuer = name, .jwks_uri = name, .fetcher = &fetcher,
+		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600 }, .stale_if_error = 86400, .refresh_cooldown = 30 };
 	struct bg_issuer issuer = { .name = name, .audiences = audiences, .n_audiences = 1, .algs = algs, .n_algs = 1,
 		.sites = sites, .n_sites = n_sites };
 

@@ -99,8 +99,8 @@ hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, 
 }
 
 static const struct bg_fetcher fetcher = { hand_out };
-static const struct bg_keystore_options from_issuer = { .issuer = ISSUER, .fetcher = &fetcher, .fetch_timeout = 5,
-	.cache_ttl_min = 60, .cache_ttl_max = 600, .refresh_cooldown = 30 };
+static const struct bg_keystore_options from_issuer = { .source = { .issuer = ISSUER, .fetcher = &fetcher,
+		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600 }, .stale_if_error = 86400, .refresh_cooldown = 30 };
 
 static struct bg_regex *
 regex(const char *pattern)
@@ -244,7 +244,7 @@ ask(int i, struct bg_buf *out, int *rc)
 		bg_format(variable, sizeof(variable), "%s", requests[i].variable);
 		env[n++] = variable;
 	}
-	*rc = bg_authorizer_answer(&gate, now, env, out);
+	*rc = bg_authorizer_answer(&gate, now, env, true, out);
 }
 
 static int

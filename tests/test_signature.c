@@ -43,8 +43,8 @@ hand_out(const struct bg_fetcher *self, const struct bg_fetch_request *request, 
 static void
 setup(struct fixture *f, char *jwks)
 {
-	struct bg_keystore_options options = { .issuer = ISSUER, .jwks_uri = "https://keys.example/", .fetcher = &f->fetcher,
-		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600, .refresh_cooldown = 30 };
+	struct bg_keystore_options options = { .source = { .issuer = ISSUER, .jwks_uri = "https://keys.example/", .fetcher = &f->fetcher,
+		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600 }, .stale_if_error = 86400, .refresh_cooldown = 30 };
 
 	bg_log_open(2, BG_LOG_ERROR);
 	*f = (struct fixture){ .fetcher = { hand_out }, .jwks = jwks, .algs = { bg_alg_find(BG_SLICE("RS256")) } };

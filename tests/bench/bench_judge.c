@@ -120,8 +120,8 @@ start(void)
 {
 	static const struct bg_fetcher fetcher = { hand_out };
 	static const enum bg_mint_key a[] = { BG_MINT_KEY_A };
-	const struct bg_keystore_options options = { .issuer = ISSUER, .jwks_uri = "https://keys.example/", .fetcher = &fetcher,
-		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600, .refresh_cooldown = 30 };
+	const struct bg_keystore_options options = { .source = { .issuer = ISSUER, .jwks_uri = "https://keys.example/", .fetcher = &fetcher,
+		.fetch_timeout = 5, .cache_ttl_min = 60, .cache_ttl_max = 600 }, .stale_if_error = 86400, .refresh_cooldown = 30 };
 	char *rsa;
 
 	if (bg_json_start() != 0 || bg_secret_start() != 0)

@@ -1,0 +1,242 @@
+#include "core/keycache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/secret.h"
+
+#define SUFFIX		".keys"
+#define NAME_SIZE	(2 * BG_SHA256_LEN + sizeof(SUFFIX))
+#define TEMPORARY_SIZE	(NAME_SIZE + sizeof(".new"))
+#define HEAD_MAX	(8 * 1024)			/* bytes of a record in front of its set */
+#define FILE_MAX	(BG_FETCH_MAX + HEAD_MAX)
+#define LOCK_TRIES	100				/* a second in all; a lock is held for a millisecond or two */
+#define LOCK_REST_MS	10
+
+static int
+file_name(const struct bg_keyrecord_owner *owner, char name[NAME_SIZE], struct bg_error *err)
+{
+	unsigned char hash[BG_SHA256_LEN];
+	struct bg_slice text;
+	struct bg_buf buf;
+	int rc = -1;
+
+	bg_buf_init(&buf, (size_t)4 * BG_URL_MAX);
+	bg_buf_put_format(&buf, "%s\n%s", owner->issuer, owner->source);
+	if (bg_buf_finish(&buf, &text, err) == 0 && bg_sha256(text, hash, err) == 0) {
+		for (size_t i = 0; i < sizeof(hash); i++)
+			bg_format(name + 2 * i, 3, "%02x", hash[i]);
+		bg_format(name + 2 * sizeof(hash), sizeof(SUFFIX), SUFFIX);
+		rc = 0;
+	}
+	bg_buf_clear(&buf);
+	return rc;
+}
+
+int
+bg_keycache_path(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_buf *path, struct bg_error *err)
+{
+	char name[NAME_SIZE];
+
+	if (file_name(owner, name, err) != 0)
+		return -1;
+	bg_buf_put_format(path, "%s/%s", dir, name);
+	return path->failed ? bg_fail(err, BG_R_NO_MEMORY, "path") : 0;
+}
+
+/* Who could have written here could have written keys.  Words on what is wrong, NULL when nothing is. */
+static const char *
+trust_wrong(const struct stat *st)
+{
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return "belongs to somebody else";
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "may be written to by its group or by others";
+	return NULL;
+}
+
+/* The directory, open; -1 with BG_R_BAD_CACHE. */
+static int
+open_dir(const char *dir, struct bg_error *err)
+{
+	const char *wrong;
+	struct stat st;
+	int fd;
+
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 || fstat(fd, &st) != 0)
+		bg_fail(err, BG_R_BAD_CACHE, "%s: %m", dir);
+	else if ((wrong = trust_wrong(&st)) != NULL)
+		bg_fail(err, BG_R_BAD_CACHE, "%s: %s", dir, wrong);
+	else
+		return fd;
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+int
+bg_keycache_check(const char *dir, struct bg_error *err)
+{
+	int fd = open_dir(dir, err);
+
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+/* The bytes of an open file, after a look at what it is. */
+static int
+read_file(int fd, const char *name, struct bg_buf *bytes, struct bg_error *err)
+{
+	const char *wrong;
+	struct stat st;
+	ssize_t n = 0;
+	char *room;
+
+	if (fstat(fd, &st) != 0)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", name);
+	if (!S_ISREG(st.st_mode))
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: not a regular file", name);
+	if ((wrong = trust_wrong(&st)) != NULL)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: %s", name, wrong);
+	if (st.st_size > FILE_MAX)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: larger than any record", name);
+	if ((room = bg_buf_extend(bytes, (size_t)st.st_size)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "%s", name);
+	/* Records are replaced, never written to: what is shorter now was not ours. */
+	for (size_t done = 0; done < (size_t)st.st_size; done += (size_t)n)
+		if ((n = read(fd, room + done, (size_t)st.st_size - done)) <= 0)
+			return n < 0 ? bg_fail(err, BG_R_BAD_CACHE, "%s: %m", name) :
+			    bg_fail(err, BG_R_BAD_CACHE, "%s: shorter than it was", name);
+	return 0;
+}
+
+static int
+read_at(int dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *record, struct bg_error *err)
+{
+	struct bg_error why = { 0 };
+	char name[NAME_SIZE];
+	struct bg_buf bytes;
+	int fd, rc = -1;
+
+	bg_keyrecord_clear(record);
+	if (file_name(owner, name, err) != 0)
+		return -1;
+	if ((fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) == -1)
+		return errno == ENOENT ? 0 : bg_fail(err, BG_R_BAD_CACHE, "%s: %m", name);
+	bg_buf_init(&bytes, FILE_MAX);
+	if (read_file(fd, name, &bytes, err) == 0) {
+		rc = bg_keyrecord_read((struct bg_slice){ bytes.data, bytes.len }, owner, record, &why);
+		if (rc != 0)
+			bg_fail(err, why.reason, "%s: %s", name, why.detail);
+	}
+	bg_buf_clear(&bytes);
+	close(fd);
+	return rc;
+}
+
+int
+bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *record, struct bg_error *err)
+{
+	int fd = open_dir(dir, err), rc;
+
+	bg_keyrecord_clear(record);
+	if (fd == -1)
+		return -1;
+	rc = read_at(fd, owner, record, err);
+	close(fd);
+	return rc;
+}
+
+/* The directory itself is the lock.  A process that was stopped while it held it must not stop the others for long. */
+static int
+lock_dir(int fd, const char *dir, struct bg_error *err)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return bg_fail(err, BG_R_BAD_CACHE, "%s: lock: %m", dir);
+		(void)poll(NULL, 0, LOCK_REST_MS);
+	}
+	return bg_fail(err, BG_R_BAD_CACHE, "%s: another process keeps it locked", dir);
+}
+
+static int
+write_all(int fd, struct bg_slice bytes)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		bytes = bg_slice_skip(bytes, (size_t)n);
+	}
+	return 0;
+}
+
+/*
+ * A file beside the record, whole and on the disk, then renamed.  Its name is always the same, so that a process that was
+ * killed leaves one at most; the lock says that nobody writes to it.
+ */
+static int
+replace(int dir, const char *name, struct bg_slice bytes, struct bg_error *err)
+{
+	char temporary[TEMPORARY_SIZE];
+	int fd, rc = -1;
+
+	bg_format(temporary, sizeof(temporary), "%s.new", name);
+	if (unlinkat(dir, temporary, 0) != 0 && errno != ENOENT)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", temporary);
+	if ((fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)) == -1)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", temporary);
+	/* whatever the umask is: public keys are for everybody to read */
+	if (write_all(fd, bytes) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
+		bg_fail(err, BG_R_BAD_CACHE, "%s: %m", temporary);
+	else if (renameat(dir, temporary, dir, name) != 0)
+		bg_fail(err, BG_R_BAD_CACHE, "%s: %m", name);
+	else
+		rc = 0;
+	close(fd);
+	if (rc != 0)
+		(void)unlinkat(dir, temporary, 0);
+	return rc;
+}
+
+int
+bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
+    struct bg_error *err)
+{
+	struct bg_keyrecord there;
+	struct bg_slice bytes;
+	char name[NAME_SIZE];
+	struct bg_buf out;
+	int fd, rc = -1;
+
+	if ((fd = open_dir(dir, err)) == -1)
+		return -1;
+	bg_keyrecord_init(&there);
+	bg_buf_init(&out, FILE_MAX);
+	bg_keyrecord_write(record, owner, &out);
+	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock_dir(fd, dir, err) != 0)
+		goto out;
+	/* what cannot be read is in nobody's way */
+	if (read_at(fd, owner, &there, NULL) == 0 && there.fetched > record->fetched)
+		rc = 0;
+	else
+		rc = replace(fd, name, bytes, err);
+out:
+	bg_buf_clear(&out);
+	bg_keyrecord_clear(&there);
+	close(fd);		/* and with it the lock */
+	return rc;
+}

@@ -1,0 +1,37 @@
+#ifndef BG_CORE_KEYCACHE_H
+#define BG_CORE_KEYCACHE_H
+
+#include "core/keyrecord.h"
+
+/*
+ * The key sets of all issuers on disk, one file each in a directory that whoever decides by them, or root, owns, and nobody
+ * else can write to.  It is shared by all processes of the machine that have the same configuration; whoever fetched last
+ * has written last.
+ */
+
+/*
+ * The file of an owner, below dir: a digest, so that nothing that was configured or sent names a file (SR-13, SR-55).
+ * Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL.
+ */
+int bg_keycache_path(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_buf *path,
+    struct bg_error *err) BG_MUST_CHECK;
+
+/* May this directory be believed?  Returns -1 with BG_R_BAD_CACHE and what is wrong with its kind, owner or mode. */
+int bg_keycache_check(const char *dir, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Read the record of an owner.  One that is not there is no failure: record, which was initialised, is then cleared, with
+ * neither a set nor an error.  Returns -1 with BG_R_BAD_CACHE for a directory or file that cannot be read or believed, by
+ * its kind, owner, mode, size or content; record is then cleared too.
+ */
+int bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *record,
+    struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Put a record in place of the one there is, as a whole or not at all, whenever this process ends or the power fails.
+ * One that is there and was fetched later stays.  Returns -1 with BG_R_BAD_CACHE.
+ */
+int bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
+    struct bg_error *err) BG_MUST_CHECK;
+
+#endif
