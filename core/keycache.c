@@ -220,6 +220,7 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	struct bg_slice bytes;
 	char name[NAME_SIZE];
 	struct bg_buf out;
+	int64_t now;
 	int fd, rc = -1;
 
 	if ((fd = open_dir(dir, err)) == -1)
@@ -229,8 +230,9 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	bg_keyrecord_write(record, owner, &out);
 	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock_dir(fd, dir, err) != 0)
 		goto out;
-	/* what cannot be read is in nobody's way */
-	if (read_at(fd, owner, &there, NULL) == 0 && there.fetched > record->fetched)
+	/* What cannot be read is in nobody's way, nor is what is from after now: the clock was set back since. */
+	now = record->fetched > record->failed ? record->fetched : record->failed;
+	if (read_at(fd, owner, &there, NULL) == 0 && there.fetched > record->fetched && there.fetched <= now)
 		rc = 0;
 	else
 		rc = replace(fd, name, bytes, err);

@@ -227,13 +227,24 @@ adopt(struct bg_keystore *store, struct bg_now now, struct bg_keyrecord *record,
 	return other;
 }
 
+/* Was it fetched after what we have?  Of two in one second, the one on disk was: ours went there at once. */
+static bool
+is_newer(const struct bg_keystore *store, const struct bg_keyrecord *record)
+{
+	struct bg_slice ours = { store->record.text.data, store->record.text.len };
+	struct bg_slice theirs = { record->text.data, record->text.len };
+
+	return record->fetched > store->record.fetched ||
+	    (record->fetched == store->record.fetched && !bg_slice_equal(ours, theirs));
+}
+
 /*
  * The set on disk, if it was fetched later than what we have, and may serve: *keys is then the caller's.  With fresh, it
- * must need no refresh either.  What cannot be believed is written to the log.
+ * must need no refresh either.  What cannot be believed is written to the log.  Only while fetching is ours, or before
+ * there is a thread.
  */
 static bool
-read_disk(struct bg_keystore *store, struct bg_now now, int64_t later_than, bool fresh, struct bg_keyrecord *record,
-    struct bg_jwks **keys)
+read_disk(struct bg_keystore *store, struct bg_now now, bool fresh, struct bg_keyrecord *record, struct bg_jwks **keys)
 {
 	const struct bg_keystore_options *options = &store->options;
 	struct bg_error why = { 0 };
@@ -246,7 +257,10 @@ read_disk(struct bg_keystore *store, struct bg_now now, int64_t later_than, bool
 	if (bg_keycache_read(options->cache_dir, &store->owner, record, &why) != 0)
 		goto unusable;
 	age = now.wall - record->fetched;
-	if (record->fetched <= later_than || (fresh && age * SECOND >= until_refresh(record->lifetime)))
+	if (!is_newer(store, record) || (fresh && age * SECOND >= until_refresh(record->lifetime)))
+		return false;
+	/* The clock was set back.  What then seems to be newer may be older: it is better than nothing, but than nothing only. */
+	if (age < 0 && store->keys != NULL)
 		return false;
 	if (age < -FUTURE_MAX) {
 		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from %" PRId64 " seconds in the future", -age);
@@ -290,7 +304,7 @@ take_from_disk(struct bg_keystore *store, struct bg_now now, bool fresh)
 	bool other = false, taken;
 
 	bg_keyrecord_init(&record);
-	taken = read_disk(store, now, store->record.fetched, fresh, &record, &keys);
+	taken = read_disk(store, now, fresh, &record, &keys);
 	if (taken) {
 		pthread_mutex_lock(&store->lock);
 		other = adopt(store, now, &record, keys, true);
@@ -300,6 +314,12 @@ take_from_disk(struct bg_keystore *store, struct bg_now now, bool fresh)
 		pthread_mutex_unlock(&store->lock);
 		log_set(store, &store->record, keys, "taken_from_disk", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
 		bg_jwks_unref(keys);
+	} else if (record.failed > store->record.failed && record.fetched == store->record.fetched) {
+		/* nothing to take up but what went wrong, which people want to see */
+		pthread_mutex_lock(&store->lock);
+		store->record.failed = record.failed;
+		bg_format(store->record.error, sizeof(store->record.error), "%s", record.error);
+		pthread_mutex_unlock(&store->lock);
 	}
 	bg_keyrecord_clear(&record);
 	return taken;
@@ -322,6 +342,9 @@ settle_failure(struct bg_keystore *store, struct bg_now now, int64_t took, const
 	store->next_fetch = now.mono_ms + wait;
 	store->record.failed = now.wall;
 	bg_format(store->record.error, sizeof(store->record.error), "%s", why->detail);
+	for (char *p = store->record.error; *p != '\0'; p++)	/* for a file, a terminal and JSON; it may be the issuer's words */
+		if (*p < 0x20 || *p >= 0x7f)
+			*p = '?';
 	return wait;
 }
 

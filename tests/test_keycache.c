@@ -145,6 +145,12 @@ START_TEST(what_was_fetched_later_stays)
 	record.fetched = 2001;
 	ck_reason(bg_keycache_write(dir.path, &owner, &record, &err), err, BG_R_OK, "newer");
 	ck_assert_int_eq(found(&dir, words), 2001);
+	/* the clock was set back: what is there came before, whatever it says */
+	record.fetched = 1500;
+	record.failed = 0;
+	record.error[0] = '\0';
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, &err), err, BG_R_OK, "after the clock was set back");
+	ck_assert_int_eq(found(&dir, words), 1500);
 	bg_keyrecord_clear(&record);
 	bg_test_dir_remove(&dir);
 }

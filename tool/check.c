@@ -5,7 +5,7 @@
 
 extern char **environ;	/* POSIX leaves this line to the program */
 
-#define TEXT_MAX	(1024 * 1024)	/* bytes of a report, and of a configuration printed */
+#define TEXT_MAX	(1024 * 1024)	/* bytes of a configuration printed */
 
 static const char usage[] =
     "usage: bearergate check [-c FILE] [--env-file FILE]\n"
@@ -36,19 +36,6 @@ fetch_nothing(const struct bg_fetcher *self, const struct bg_fetch_request *requ
 	return bg_fail(err, BG_R_FETCH_FAILED, "%s: a check fetches nothing", request->location);
 }
 
-static void
-say_lines(struct bg_slice text)
-{
-	while (text.len > 0) {
-		const char *end = memchr(text.ptr, '\n', text.len);
-		size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
-
-		if (len > 0)
-			bg_verb_say("%.*s", (int)len, text.ptr);
-		text = bg_slice_skip(text, end != NULL ? len + 1 : len);
-	}
-}
-
 static int
 check(const struct bg_conf_sources *from)
 {
@@ -56,20 +43,13 @@ check(const struct bg_conf_sources *from)
 	struct bg_error err = { 0 };
 	struct bg_conf *conf = NULL;
 	struct bg_gate *gate = NULL;
-	struct bg_buf report, out;
 	struct bg_slice text;
+	struct bg_buf out;
 	int rc;
 
-	bg_buf_init(&report, TEXT_MAX);
 	bg_buf_init(&out, TEXT_MAX);
-	rc = bg_conf_load(&conf, from, &report);
-	if (bg_buf_finish(&report, &text, &err) != 0)
-		bg_verb_say("the report is incomplete: %s", err.detail);
-	else
-		say_lines(text);
-	if (rc != EX_OK)
+	if ((rc = bg_verb_load(&conf, from)) != EX_OK)
 		goto out;
-	bg_error_clear(&err);
 	if (bg_conf_build(conf, &fetcher, &gate, &err) != 0) {
 		bg_verb_say("%s", err.detail);
 		rc = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
@@ -86,7 +66,6 @@ check(const struct bg_conf_sources *from)
 out:
 	bg_gate_free(gate);	/* before conf, from which it borrows */
 	bg_conf_free(conf);
-	bg_buf_clear(&report);
 	bg_buf_clear(&out);
 	return rc;
 }

@@ -18,8 +18,11 @@ static const struct {
 	const char *what;
 } verbs[] = {
 	{ "check", bg_verb_check, "read the configuration as the daemon does and show what comes of it" },
+	{ "keys",  bg_verb_keys,  "show each issuer's keys, their age and next refresh, or fetch them now" },
 	{ "mint",  bg_verb_mint,  "make keys, key sets and tokens, for trying things without an issuer" },
 };
+
+#define REPORT_MAX	(1024 * 1024)	/* bytes of what is said about a configuration */
 
 #define N_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
 
@@ -66,6 +69,37 @@ bg_verb_bad_option(int c, char *const *argv, const struct option *longopts)
 		if (o->val == optopt)
 			return bg_verb_usage("--%s takes no value", o->name);
 	return bg_verb_usage("unknown option -%c", optopt);
+}
+
+static void
+say_lines(struct bg_slice text)
+{
+	while (text.len > 0) {
+		const char *end = memchr(text.ptr, '\n', text.len);
+		size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
+
+		if (len > 0)
+			bg_verb_say("%.*s", (int)len, text.ptr);
+		text = bg_slice_skip(text, end != NULL ? len + 1 : len);
+	}
+}
+
+int
+bg_verb_load(struct bg_conf **out, const struct bg_conf_sources *from)
+{
+	struct bg_error err = { 0 };
+	struct bg_buf report;
+	struct bg_slice text;
+	int rc;
+
+	bg_buf_init(&report, REPORT_MAX);
+	rc = bg_conf_load(out, from, &report);
+	if (bg_buf_finish(&report, &text, &err) != 0)
+		bg_verb_say("the report is incomplete: %s", err.detail);
+	else
+		say_lines(text);
+	bg_buf_clear(&report);
+	return rc;
 }
 
 /* What is on its way to stdout must arrive: half a token looks like a whole one. */
