@@ -420,26 +420,28 @@ bg_jwk_describe(const struct bg_jwk *key, struct bg_buf *out)
 
 /* What type of key OpenSSL has read, in our words. */
 static int
-read_type(EVP_PKEY *pkey, enum bg_kty *kty, struct bg_error *err)
+read_type(const EVP_PKEY *pkey, enum bg_kty *kty, struct bg_error *err)
 {
 	const char *name = EVP_PKEY_get0_type_name(pkey);
 	char group[32] = "";
 	size_t len = 0;
 
-	if (EVP_PKEY_is_a(pkey, "RSA")) {
+	switch (EVP_PKEY_get_base_id(pkey)) {
+	case EVP_PKEY_RSA:
 		*kty = BG_KTY_RSA;
 		return 0;
-	}
-	if (EVP_PKEY_is_a(pkey, "ED25519")) {
+	case EVP_PKEY_ED25519:
 		*kty = BG_KTY_ED25519;
 		return 0;
-	}
-	if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) == 1)
+	case EVP_PKEY_EC:
+		if (EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) != 1 || len == 0)
+			return bg_fail_openssl(err, BG_R_BAD_JWK, "EC");
 		for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
 			if (bg_slice_equal(bg_slice_str(group), bg_slice_str(curves[i].group))) {
 				*kty = curves[i].kty;
 				return 0;
 			}
+	}
 	return bg_fail(err, BG_R_BAD_JWK, "a key of type %s %s is not accepted", name != NULL ? name : "unknown", group);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/discovery.h"
 #include "core/gate.h"
+#include "core/keyrecord.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/regex.h"
@@ -20,6 +21,9 @@
  */
 
 #define ISSUER		"https://issuer.example/"
+#define PEM		"-----BEGIN PUBLIC KEY-----\n"							\
+	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEG8GRu3db0s9xoFb6t7MxHplvPxPK\n"			\
+	"e+ZNjAB5ADCtiJm0LoVVhGO029hJ17DfNBjeRVq9exfDdNaItxdAb9w9tA==\n-----END PUBLIC KEY-----\n"	/* p256.pem's */
 #define KEPT		48		/* blocks OpenSSL may keep more: three for each place in a thread's queue of errors */
 #define ENOUGH		20000		/* more allocations than any road here has: a loop that does not end has a fault */
 
@@ -417,6 +421,50 @@ read_discovery(struct bg_error *err)
 }
 
 static int
+read_pem(struct bg_error *err)
+{
+	struct bg_jwks *set = NULL;
+	int rc = bg_jwks_parse_file(BG_SLICE(PEM), "test", &set, err);
+
+	expect((rc == 0) == (set != NULL), "a set and a failure, or neither");
+	if (rc == 0)
+		expect(bg_jwks_count(set) == 1 && bg_jwks_has_kid(set, BG_SLICE("x")), "the key went missing");
+	bg_jwks_unref(set);
+	return rc;
+}
+
+/* A record is written and read back as a whole, or not at all. */
+static int
+read_record(struct bg_error *err)
+{
+	static const struct bg_keyrecord_owner owner = { ISSUER, "" };
+	struct bg_keyrecord record, back;
+	struct bg_slice bytes;
+	struct bg_buf out;
+	int rc = -1;
+
+	bg_keyrecord_init(&record);
+	bg_keyrecord_init(&back);
+	bg_buf_init(&out, 4096);
+	bg_buf_put_str(&record.text, "{}");
+	record.fetched = 1;
+	if (record.text.failed) {
+		bg_fail(err, BG_R_NO_MEMORY, "text");
+		goto out;
+	}
+	bg_keyrecord_write(&record, &owner, &out);
+	if (bg_buf_finish(&out, &bytes, err) != 0)
+		goto out;
+	rc = bg_keyrecord_read(bytes, &owner, &back, err);
+	expect((rc == 0) == (back.text.len == 2), "a set and a failure, or neither");
+out:
+	bg_buf_clear(&out);
+	bg_keyrecord_clear(&record);
+	bg_keyrecord_clear(&back);
+	return rc;
+}
+
+static int
 read_regex(struct bg_error *err)
 {
 	struct bg_regex *made = NULL;
@@ -473,6 +521,8 @@ static const struct { const char *name; reading *read; unsigned least; } reading
 	{ "an Ed25519 key", read_okp, 100 },
 	{ "a token", read_token, 50 },
 	{ "a discovery document", read_discovery, 10 },
+	{ "a key in PEM", read_pem, 30 },
+	{ "a record of keys", read_record, 3 },
 	{ "a pattern", read_regex, 3 },
 	{ "a key store without keys", step_first, 100 },
 	{ "a key store with keys", step_again, 100 },
