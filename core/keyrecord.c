@@ -84,9 +84,10 @@ bg_keyrecord_write(const struct bg_keyrecord *record, const struct bg_keyrecord_
 	put_text(out, ETAG, record->etag);
 	put_number(out, FETCHED, record->fetched);
 	put_number(out, LIFETIME, record->lifetime);
-	if (record->failed != 0)
+	if (record->failed != 0) {
 		put_number(out, FAILED, record->failed);
-	put_text(out, ERROR, record->error);
+		put_text(out, ERROR, record->error);
+	}
 	put_number(out, LENGTH, (int64_t)text.len);
 	put_text(out, DIGEST, digest);
 	bg_buf_put_char(out, '\n');
@@ -185,6 +186,8 @@ read_values(const struct bg_slice values[LINES], const struct bg_keyrecord_owner
 		return "a time in it is none";
 	if (!read_text(values[ERROR], record->error, sizeof(record->error)))
 		return "its error is too long";
+	if ((record->failed != 0) != (values[FAILED].ptr != NULL) || (values[ERROR].ptr != NULL && record->failed == 0))
+		return "it has an error without a time";
 	return NULL;
 }
 

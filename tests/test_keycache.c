@@ -218,6 +218,8 @@ static const struct { const char *name, *text, *words; } records[] = {
 	    "as long as it says" },
 	{ "another digest", HEAD TIMES "length: 2\nsha256: 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8b\n\n{}",
 	    "was changed" },
+	{ "a failure at no time", HEAD TIMES "failed: 0\nerror: x\n" BODY, "error without a time" },
+	{ "an error without a time", HEAD TIMES "error: x\n" BODY, "error without a time" },
 	{ "a set without a time", HEAD "fetched: 0\nlifetime: 2\n" BODY, "set without a time" },
 };
 
