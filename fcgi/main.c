@@ -28,6 +28,7 @@
 #define THREADS_MAX	1024
 #define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
+#define DESCRIPTORS	16384		/* as many as all these can need, where the system allows it */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	5000		/* for requests under way, after SIGTERM */
 #define REPORT_MAX	(64 * 1024)
@@ -315,6 +316,25 @@ tell(struct daemon *daemon, struct bg_worker *worker)
 	pthread_mutex_unlock(&daemon->lock);
 }
 
+/*
+ * Take as many descriptors as we may need and are allowed, and say how many requests may wait for keys: a quarter of what
+ * there is at most, so that strangers with kids they made up never keep others from being accepted (SR-51).
+ */
+static size_t
+take_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 0;
+	if (limit.rlim_cur < DESCRIPTORS) {
+		limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+			return 0;
+	}
+	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
+}
+
 static int
 start_threads(struct daemon *daemon)
 {
@@ -324,7 +344,7 @@ start_threads(struct daemon *daemon)
 		.threads = bg_conf_threads(daemon->conf),
 		.max_waiting = WAITING_MAX,
 		.deadline = DEADLINE_MS,
-		.max_parked = PARKED_MAX,
+		.max_parked = take_descriptors(),
 		.patience = daemon->conf->fetch_timeout * 1000,
 		.answer = answer,
 		.arg = daemon->gate,
