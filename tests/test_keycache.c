@@ -90,6 +90,7 @@ START_TEST(a_record_comes_back_as_it_was)
 	ck_reason(bg_keycache_read(dir.path, &owner, &back, &err), err, BG_R_OK, "none yet");
 	ck_assert_int_eq(back.fetched, 0);
 	fill(&record, 1700000000);
+	(void)umask(0177);
 	ck_reason(bg_keycache_write(dir.path, &owner, &record, &err), err, BG_R_OK, "write");
 	ck_reason(bg_keycache_read(dir.path, &owner, &back, &err), err, BG_R_OK, "read");
 	ck_assert_uint_eq(back.text.len, strlen(SET));
