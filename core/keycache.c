@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io.h"
 #include "core/secret.h"
 
 #define SUFFIX		".keys"
@@ -169,21 +170,6 @@ lock_dir(int fd, const char *dir, struct bg_error *err)
 	return bg_fail(err, BG_R_BAD_CACHE, "%s: another process keeps it locked", dir);
 }
 
-static int
-write_all(int fd, struct bg_slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		bytes = bg_slice_skip(bytes, (size_t)n);
-	}
-	return 0;
-}
-
 /*
  * A file beside the record, whole and on the disk, then renamed.  Its name is always the same, so that a process that was
  * killed leaves one at most; the lock says that nobody writes to it.
@@ -200,7 +186,7 @@ replace(int dir, const char *name, struct bg_slice bytes, struct bg_error *err)
 	if ((fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)) == -1)
 		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", temporary);
 	/* whatever the umask is: public keys are for everybody to read */
-	if (write_all(fd, bytes) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
+	if (bg_write_all(fd, bytes) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
 		bg_fail(err, BG_R_BAD_CACHE, "%s: %m", temporary);
 	else if (renameat(dir, temporary, dir, name) != 0)
 		bg_fail(err, BG_R_BAD_CACHE, "%s: %m", name);

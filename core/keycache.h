@@ -29,7 +29,8 @@ int bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, st
 
 /*
  * Put a record in place of the one there is, as a whole or not at all, whenever this process ends or the power fails.
- * One that is there and was fetched later stays, unless that is later than the last that the record tells of, which is now.  Returns -1 with BG_R_BAD_CACHE.
+ * One that is there and was fetched later stays, unless that is later than the last that the record tells of, which is
+ * now.  Returns -1 with BG_R_BAD_CACHE.
  */
 int bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
     struct bg_error *err) BG_MUST_CHECK;

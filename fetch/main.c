@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "core/etag.h"
+#include "core/io.h"
 #include "core/limits.h"
 #include "core/url.h"
 #include "fetch/https.h"
@@ -40,21 +41,6 @@ static const struct option long_options[] = {
 
 static const char usage[] =
     "usage: bearergate-fetch [-iP] [-C ca_file] [-D ca_dir] [-E etag] [-t seconds] [-x proxy] URL\n";
-
-static int
-write_all(int fd, struct bg_slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		bytes = bg_slice_skip(bytes, (size_t)n);
-	}
-	return 0;
-}
 
 /* Text that a stranger may have chosen, fit for a terminal and for one line of a log. */
 static void
@@ -88,7 +74,7 @@ complain(int exit_code, const char *about, const char *why)
 	put_escaped(&line, why, BG_DETAIL_MAX);
 	bg_buf_put_char(&line, '\n');
 	if (bg_buf_finish(&line, &text, NULL) == 0)
-		(void)write_all(STDERR_FILENO, text);
+		(void)bg_write_all(STDERR_FILENO, text);
 	bg_buf_clear(&line);
 	return exit_code;
 }
@@ -222,7 +208,7 @@ run(const struct bg_https_request *request, bool include)
 		put_head(&head, &answer);
 	if (bg_buf_finish(&head, &head_text, &err) != 0 || bg_buf_finish(&body, &body_text, &err) != 0)
 		rc = complain(EX_OSERR, request->url, err.detail);
-	else if (write_all(STDOUT_FILENO, head_text) != 0 || write_all(STDOUT_FILENO, body_text) != 0)
+	else if (bg_write_all(STDOUT_FILENO, head_text) != 0 || bg_write_all(STDOUT_FILENO, body_text) != 0)
 		rc = complain(EX_IOERR, "standard output", strerror(errno));
 out:
 	bg_buf_clear(&body);
@@ -237,7 +223,7 @@ show_version(void)
 	size_t len = bg_format(text, sizeof(text), "bearergate-fetch " PACKAGE_VERSION "\nsystem call filter: %s\n",
 	    bg_sandbox_kind);
 
-	return write_all(STDOUT_FILENO, (struct bg_slice){ text, len }) == 0 ? 0 : EX_IOERR;
+	return bg_write_all(STDOUT_FILENO, (struct bg_slice){ text, len }) == 0 ? 0 : EX_IOERR;
 }
 
 int
@@ -264,7 +250,7 @@ main(int argc, char *argv[])
 			request.etag = optarg;
 			break;
 		case 'h':
-			return write_all(STDOUT_FILENO, bg_slice_str(usage)) == 0 ? 0 : EX_IOERR;
+			return bg_write_all(STDOUT_FILENO, bg_slice_str(usage)) == 0 ? 0 : EX_IOERR;
 		case 'i':
 			include = true;
 			break;
@@ -283,11 +269,11 @@ main(int argc, char *argv[])
 			request.proxy = optarg;
 			break;
 		default:
-			(void)write_all(STDERR_FILENO, bg_slice_str(usage));
+			(void)bg_write_all(STDERR_FILENO, bg_slice_str(usage));
 			return EX_USAGE;
 		}
 	if (argc - optind != 1) {
-		(void)write_all(STDERR_FILENO, bg_slice_str(usage));
+		(void)bg_write_all(STDERR_FILENO, bg_slice_str(usage));
 		return EX_USAGE;
 	}
 	request.url = argv[optind];

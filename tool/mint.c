@@ -8,6 +8,7 @@
 
 #include "core/b64url.h"
 #include "core/clock.h"
+#include "core/io.h"
 #include "core/jwk.h"
 #include "core/limits.h"
 #include "core/secret.h"
@@ -112,21 +113,6 @@ parse_time(const char *text, int64_t *out)
 	return false;
 }
 
-static int
-write_all(int fd, struct bg_slice text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.ptr, text.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text = bg_slice_skip(text, (size_t)n);
-	}
-	return 0;
-}
-
 /*
  * Make path hold text with this mode, whole or not at all.  Without replace a file that is there stays, also when it
  * came between our looking and our writing.  Returns an exit code, the reason said.
@@ -151,7 +137,7 @@ write_file(const char *path, struct bg_slice text, mode_t mode, bool replace)
 	if ((fd = mkstemp(tmp)) < 0)	/* mode 0600 from the start */
 		goto out;
 	made = true;
-	if (write_all(fd, text) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0)
+	if (bg_write_all(fd, text) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0)
 		goto out;
 	if (replace ? rename(tmp, path) != 0 : link(tmp, path) != 0)
 		goto out;

@@ -33,7 +33,7 @@ found=$(
 	may cgi '(cgi|core)/'
 	may fcgi '(fcgi|cgi|conf|core)/'
 	may tool '(tool|cgi|conf|core)/'
-	may fetch '(fetch/|core/(error|slice|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
+	may fetch '(fetch/|core/(error|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
 	home 'confuse\.h' 'conf/parse\.c'
 	home 'curl/' 'fetch/https\.c'
 	home 'seccomp\.h' 'fetch/sandbox\.c'
