@@ -121,6 +121,38 @@ START_TEST(a_change_behind_links_is_noticed)
 }
 END_TEST
 
+START_TEST(a_directory_in_place_of_the_directory_is_noticed)
+{
+	static const char *const dirs[] = { "one", "two" };
+	struct bg_test_dir dir;
+	struct bg_watch *watch;
+	char path[2048];
+
+	bg_test_dir_make(&dir);
+	for (int i = 0; i < N(dirs); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s/keys", dirs[i]);
+		ck_assert_int_eq(mkdir(bg_test_file(&dir, dirs[i]), 0700), 0);
+		bg_test_file_write(&dir, name, dirs[i], 3);
+	}
+	snprintf(path, sizeof(path), "%s", bg_test_file(&dir, "one/keys"));
+	ck_assert_int_eq(bg_watch_new(&watch, path, NULL), 0);
+	ck_assert(bg_watch_changed(watch));
+	move(&dir, "one", "old");
+	move(&dir, "two", "one");
+	ck_changed(watch);
+	bg_test_file_write(&dir, "one/keys", "six", 3);
+	ck_changed(watch);
+	bg_watch_free(watch);
+	ck_assert_int_eq(unlink(bg_test_file(&dir, "one/keys")), 0);
+	ck_assert_int_eq(unlink(bg_test_file(&dir, "old/keys")), 0);
+	ck_assert_int_eq(rmdir(bg_test_file(&dir, "one")), 0);
+	ck_assert_int_eq(rmdir(bg_test_file(&dir, "old")), 0);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 START_TEST(what_cannot_be_watched_can_be_asked_for)
 {
 	struct bg_watch *watch;
@@ -144,6 +176,7 @@ main(void)
 	tcase_add_test(tc, every_way_of_changing_a_file_is_noticed);
 	tcase_add_test(tc, two_changes_in_one_tick_are_two_changes);
 	tcase_add_test(tc, a_change_behind_links_is_noticed);
+	tcase_add_test(tc, a_directory_in_place_of_the_directory_is_noticed);
 	tcase_add_test(tc, what_cannot_be_watched_can_be_asked_for);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
