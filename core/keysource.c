@@ -103,7 +103,8 @@ bring_from_uri(const struct bg_keysource_options *options, bool public_only, con
 
 	if (get(options, options->fetcher, &request, &next->text, &meta, took, err) != 0)
 		return -1;
-	next->lifetime = bounded(options, meta.max_age);
+	/* a confirmation that says nothing of time leaves what was said with the set */
+	next->lifetime = bounded(options, meta.not_modified && meta.max_age < 0 ? last->lifetime : meta.max_age);
 	if (meta.not_modified) {
 		if (!conditional)
 			return bg_fail(err, BG_R_FETCH_FAILED, "%s: confirmed what was not there", next->jwks_uri);

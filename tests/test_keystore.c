@@ -345,6 +345,24 @@ START_TEST(what_was_not_there_is_not_confirmed)
 }
 END_TEST
 
+START_TEST(a_confirmation_without_a_lifetime_leaves_that_of_the_set)	/* RFC 9111 section 4.3.4 */
+{
+	struct bg_keystore *store;
+	struct script script;
+	int64_t wait;
+
+	setup(&script, &store);
+	script.etag = "\"a\"";
+	script.max_age = 120;
+	wait = bg_keystore_step(store, AT(T0));
+	script.max_age = -1;
+	wait = bg_keystore_step(store, AT(T0 + wait));
+	ck_assert_int_eq(script.confirmed, 1);
+	ck_assert_int_le(wait, 120000);
+	teardown(&script, store);
+}
+END_TEST
+
 START_TEST(a_confirmation_of_a_set_that_grew_stale_brings_it_back)
 {
 	struct bg_keystore *store;
@@ -881,6 +899,7 @@ main(void)
 	tcase_add_test(tc, a_refresh_is_conditional_where_the_issuer_gives_an_etag);
 	tcase_add_test(tc, a_tag_belongs_to_the_place_that_gave_it);
 	tcase_add_test(tc, what_was_not_there_is_not_confirmed);
+	tcase_add_test(tc, a_confirmation_without_a_lifetime_leaves_that_of_the_set);
 	tcase_add_test(tc, a_confirmation_of_a_set_that_grew_stale_brings_it_back);
 	tcase_add_test(tc, a_document_of_another_issuer_is_not_followed);
 	tcase_add_test(tc, the_document_is_found_where_rfc_8414_has_it);
