@@ -460,6 +460,7 @@ run(void *arg)
 	int64_t wait = 0;
 
 	for (;;) {
+		struct bg_now now;
 		struct pollfd fds[2] = {
 			{ .fd = store->bell, .events = POLLIN },
 			{ .fd = watched ? bg_watch_fd(store->watch) : -1, .events = POLLIN },
@@ -479,7 +480,10 @@ run(void *arg)
 			return NULL;
 		if (watched && (fds[1].fd == -1 || fds[1].revents != 0))
 			look_at_disk(store);
-		wait = bg_keystore_step(store, bg_clock_now());
+		now = bg_clock_now();
+		wait = bg_keystore_step(store, now) - (bg_clock_mono_ms() - now.mono_ms);	/* a fetch takes its time */
+		if (wait < 0)
+			wait = 0;
 	}
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -31,6 +32,8 @@ struct script {
 	bool              private_peer;
 	bool              wants_public;	/* of the last request for the set */
 	int64_t           max_age;
+	int               slow;		/* milliseconds for each answer */
+	_Atomic int64_t   asked_at;	/* the last time that it was asked for anything, bg_clock_mono_ms() */
 	atomic_int        discovered, asked, confirmed;
 	pthread_mutex_t   gate;		/* held by a test to let a fetch hang */
 	struct bg_keystore_options options;
@@ -46,6 +49,9 @@ scripted_get(const struct bg_fetcher *self, const struct bg_fetch_request *reque
 	const char *answer;
 
 	ck_assert_int_eq(request->timeout, 5);
+	atomic_store(&script->asked_at, bg_clock_mono_ms());
+	(void)poll(NULL, 0, script->slow);
+	meta->took_ms = script->slow;
 	if (jwks) {
 		atomic_fetch_add(&script->asked, 1);
 		script->wants_public = request->public_only;
@@ -646,6 +652,26 @@ START_TEST(a_known_kid_is_not_delayed_by_an_issuer_that_hangs)	/* SR-51 */
 }
 END_TEST
 
+START_TEST(the_time_that_a_failure_took_is_not_slept_again)
+{
+	struct bg_keystore *store;
+	struct script script;
+	int64_t failed;
+
+	setup(&script, &store);
+	script.discovery = NULL;
+	script.slow = 3000;
+	start_thread(&script, store);
+	await_change(&script);
+	failed = bg_clock_mono_ms();
+	/* it comes back in a second and a quarter; until it does, whoever asks is told to wait for it */
+	await_change(&script);
+	ck_assert_int_ge(script.discovered, 2);
+	ck_assert_int_le(atomic_load(&script.asked_at) - failed, 2800);
+	teardown(&script, store);
+}
+END_TEST
+
 /* The set on disk. */
 
 static void
@@ -912,6 +938,7 @@ main(void)
 	tcase_add_test(tc, all_who_wait_share_the_first_fetch);
 	tcase_add_test(tc, all_who_wait_for_a_new_kid_share_one_fetch);
 	tcase_add_test(tc, a_known_kid_is_not_delayed_by_an_issuer_that_hangs);
+	tcase_add_test(tc, the_time_that_a_failure_took_is_not_slept_again);
 	tcase_add_test(tc, a_restart_begins_with_the_set_on_disk);
 	tcase_add_test(tc, a_fresh_set_on_disk_is_not_fetched_again);
 	tcase_add_test(tc, a_set_that_another_process_fetched_is_taken_up);
