@@ -198,15 +198,23 @@ replace(int dir, const char *name, struct bg_slice bytes, struct bg_error *err)
 	return rc;
 }
 
+/* Is the set that is there worth more than the one of record?  Any is worth more than none. */
+static bool
+stays(const struct bg_keyrecord *there, const struct bg_keyrecord *record, int64_t now)
+{
+	if (there->fetched == 0 || record->fetched == 0 || record->fetched > now)
+		return there->fetched != 0;
+	return there->fetched > record->fetched && there->fetched <= now;
+}
+
 int
 bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
-    struct bg_error *err)
+    int64_t now, struct bg_error *err)
 {
 	struct bg_keyrecord there;
 	struct bg_slice bytes;
 	char name[NAME_SIZE];
 	struct bg_buf out;
-	int64_t now;
 	int fd, rc = -1;
 
 	if ((fd = open_dir(dir, err)) == -1)
@@ -216,9 +224,8 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	bg_keyrecord_write(record, owner, &out);
 	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock_dir(fd, dir, err) != 0)
 		goto out;
-	/* What cannot be read is in nobody's way, nor is what is from after now: the clock was set back since. */
-	now = record->fetched > record->failed ? record->fetched : record->failed;
-	if (read_at(fd, owner, &there, NULL) == 0 && there.fetched > record->fetched && there.fetched <= now)
+	/* what cannot be read is in nobody's way */
+	if (read_at(fd, owner, &there, NULL) == 0 && stays(&there, record, now))
 		rc = 0;
 	else
 		rc = replace(fd, name, bytes, err);

@@ -9,6 +9,9 @@
  * has written last.
  */
 
+/* Seconds by which clocks of one machine may have been set back; what is from farther in the future is not believed. */
+#define BG_KEYCACHE_FUTURE_MAX	300
+
 /*
  * The file of an owner, below dir: a digest, so that nothing that was configured or sent names a file (SR-13, SR-55).
  * Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL.
@@ -29,10 +32,11 @@ int bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, st
 
 /*
  * Put a record in place of the one there is, as a whole or not at all, whenever this process ends or the power fails.
- * One that is there and was fetched later stays, unless that is later than the last that the record tells of, which is
- * now.  Returns -1 with BG_R_BAD_CACHE.
+ * One that is there and was fetched later stays, unless that is later than now, the wall clock: a clock was wrong, and what
+ * it has left must not outlive a set of today.  Nor does a record without a set take the place of one that has one.  Returns
+ * -1 with BG_R_BAD_CACHE.
  */
 int bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
-    struct bg_error *err) BG_MUST_CHECK;
+    int64_t now, struct bg_error *err) BG_MUST_CHECK;
 
 #endif

@@ -22,7 +22,6 @@
 #define AHEAD_MAX	(60 * SECOND)		/* a refresh comes at most so long before the end of a lifetime */
 #define WATCH_MS	(5 * SECOND)		/* between two looks at a file where the system does not tell of changes */
 #define KID_COOLDOWNS	2			/* cooldowns for which one kid is not asked for again */
-#define FUTURE_MAX	300			/* seconds by which clocks of one machine may have been set back */
 #define FOR_EVER	(INT64_MAX / 4)
 
 struct bg_keystore {
@@ -263,7 +262,7 @@ read_disk(struct bg_keystore *store, struct bg_now now, bool fresh, struct bg_ke
 	/* The clock was set back.  What then seems to be newer may be older: it is better than nothing, but than nothing only. */
 	if (age < 0 && store->keys != NULL)
 		return false;
-	if (age < -FUTURE_MAX) {
+	if (age < -BG_KEYCACHE_FUTURE_MAX) {
 		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from %" PRId64 " seconds in the future", -age);
 		goto unusable;
 	}
@@ -283,13 +282,13 @@ unusable:
 }
 
 static void
-write_disk(struct bg_keystore *store)
+write_disk(struct bg_keystore *store, int64_t now)
 {
 	struct bg_error why = { 0 };
 
 	if (store->options.cache_dir == NULL)
 		return;
-	if (bg_keycache_write(store->options.cache_dir, &store->owner, &store->record, &why) == 0)
+	if (bg_keycache_write(store->options.cache_dir, &store->owner, &store->record, now, &why) == 0)
 		store->disk_error[0] = '\0';
 	else
 		log_disk(store, &why);
@@ -374,7 +373,7 @@ fetch(struct bg_keystore *store, struct bg_now now)
 		pthread_mutex_unlock(&store->lock);
 		log_failure(store, &why, wait - took);
 	}
-	write_disk(store);
+	write_disk(store, now.wall);
 	bg_jwks_unref(keys);
 	bg_keyrecord_clear(&next);
 }

@@ -865,6 +865,36 @@ START_TEST(a_running_store_takes_up_what_comes_on_disk)
 }
 END_TEST
 
+START_TEST(a_set_from_the_future_does_not_keep_its_place_on_disk)
+{
+	struct bg_keystore *store;
+	struct bg_test_dir dir;
+	struct script script;
+
+	on_disk(&script, &dir);
+	bg_log_open(2, BG_LOG_ERROR);
+	leave_on_disk(&script, T0 + 3600000);	/* the clock was an hour fast */
+	script.discovery = NULL;
+	leave_on_disk(&script, T0);		/* a failure is no reason to throw a set away */
+	store = make_store(&script);
+	bg_keystore_restore(store, AT(T0 + 3600000));
+	ck_assert(knows(store, BG_MINT_KEY_A, T0 + 3600000));
+	bg_keystore_free(store);
+
+	script.discovery = DISCOVERY;
+	serve(&script, BG_MINT_KEY_B);
+	leave_on_disk(&script, T0);
+	store = make_store(&script);
+	bg_keystore_restore(store, AT(T0 + 1000));
+	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 1000));
+	/* nor is the withdrawn key back when that hour has come */
+	bg_keystore_step(store, AT(T0 + 3601000));
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + 3601000));
+	teardown(&script, store);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 /* Keys from a file of ours. */
 
 START_TEST(a_file_of_keys_is_read_again_when_it_changes)
@@ -946,6 +976,7 @@ main(void)
 	tcase_add_test(tc, a_set_on_disk_that_is_too_old_or_from_the_future_is_not_used);
 	tcase_add_test(tc, a_set_from_before_the_clock_was_set_back_does_not_come_again);
 	tcase_add_test(tc, a_running_store_takes_up_what_comes_on_disk);
+	tcase_add_test(tc, a_set_from_the_future_does_not_keep_its_place_on_disk);
 	tcase_add_test(tc, a_file_of_keys_is_read_again_when_it_changes);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
