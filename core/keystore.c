@@ -74,6 +74,14 @@ bg_keystore_new(struct bg_keystore **out, const struct bg_keystore_options *opti
 	return 0;
 }
 
+/* It is worth asking again. */
+static void
+tell(const struct bg_keystore *store)
+{
+	if (store->changed != NULL)
+		store->changed(store->changed_arg);
+}
+
 /* Wake the thread, if there is one. */
 static void
 ring(const struct bg_keystore *store)
@@ -405,8 +413,7 @@ bg_keystore_step(struct bg_keystore *store, struct bg_now now)
 		store->next_fetch = -FOR_EVER;	/* asked for meanwhile */
 	wait = store->next_fetch - now.mono_ms;
 	pthread_mutex_unlock(&store->lock);
-	if (store->changed != NULL)
-		store->changed(store->changed_arg);
+	tell(store);
 	return wait < 1 ? 1 : wait;
 }
 
@@ -431,8 +438,6 @@ bg_keystore_want(struct bg_keystore *store)
 static void
 look_at_disk(struct bg_keystore *store)
 {
-	bool taken = false;
-
 	if (!bg_watch_changed(store->watch))
 		return;
 	if (store->options.source.jwks_file != NULL) {
@@ -442,12 +447,11 @@ look_at_disk(struct bg_keystore *store)
 	pthread_mutex_lock(&store->lock);
 	store->fetching = true;		/* we are the only thread that steps, so nobody else is at it */
 	pthread_mutex_unlock(&store->lock);
-	taken = take_from_disk(store, bg_clock_now(), false);
+	(void)take_from_disk(store, bg_clock_now(), false);
 	pthread_mutex_lock(&store->lock);
 	store->fetching = false;
 	pthread_mutex_unlock(&store->lock);
-	if (taken && store->changed != NULL)
-		store->changed(store->changed_arg);
+	tell(store);			/* taken or not: whoever asked meanwhile was told to wait */
 }
 
 /* The thread: it steps when it is due, and looks when something happens. */

@@ -37,7 +37,7 @@ void bg_keystore_want(struct bg_keystore *store);
 
 /*
  * Start a thread that steps when it is due, and takes up what changes on disk, in the file of keys or in the cache, when it
- * changes.  changed, which may be NULL, is called with arg by that thread after each fetch and each change, well or not:
+ * changes.  changed, which may be NULL, is called with arg by that thread after each fetch and each look, well or not:
  * then it is worth asking again for keys that were pending.  Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
  */
 int bg_keystore_start(struct bg_keystore *store, void (*changed)(void *arg), void *arg,

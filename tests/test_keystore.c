@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "core/keycache.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/mint.h"
@@ -895,6 +896,36 @@ START_TEST(a_set_from_the_future_does_not_keep_its_place_on_disk)
 }
 END_TEST
 
+START_TEST(a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile)
+{
+	char path[2048];
+	struct bg_keystore *store;
+	struct bg_test_dir dir;
+	struct script script;
+	struct bg_slice text;
+	struct bg_buf buf;
+
+	on_disk(&script, &dir);
+	store = make_store(&script);
+	start_thread(&script, store);
+	await(&script, store, BG_MINT_KEY_A, BG_R_OK);
+	bg_buf_init(&buf, sizeof(path));
+	ck_assert_int_eq(bg_keycache_path(dir.path, &(struct bg_keyrecord_owner){ ISSUER, "" }, &buf, NULL), 0);
+	ck_assert_int_eq(bg_buf_finish(&buf, &text, NULL), 0);
+	snprintf(path, sizeof(path), "%s", text.ptr);
+	bg_buf_clear(&buf);
+	while (access(path, F_OK) != 0)
+		(void)poll(NULL, 0, 5);
+	(void)poll(NULL, 0, 200);
+	while (sem_trywait(&script.changed) == 0)
+		continue;
+	ck_assert_int_eq(chmod(path, 0600), 0);		/* the same set */
+	await_change(&script);
+	teardown(&script, store);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 /* Keys from a file of ours. */
 
 START_TEST(a_file_of_keys_is_read_again_when_it_changes)
@@ -977,6 +1008,7 @@ main(void)
 	tcase_add_test(tc, a_set_from_before_the_clock_was_set_back_does_not_come_again);
 	tcase_add_test(tc, a_running_store_takes_up_what_comes_on_disk);
 	tcase_add_test(tc, a_set_from_the_future_does_not_keep_its_place_on_disk);
+	tcase_add_test(tc, a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile);
 	tcase_add_test(tc, a_file_of_keys_is_read_again_when_it_changes);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
