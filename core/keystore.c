@@ -296,6 +296,7 @@ write_disk(struct bg_keystore *store, int64_t now)
 
 	if (store->options.cache_dir == NULL)
 		return;
+	tell(store);		/* the disk may be slow, or locked, and nobody is to wait for it */
 	if (bg_keycache_write(store->options.cache_dir, &store->owner, &store->record, now, &why) == 0)
 		store->disk_error[0] = '\0';
 	else

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <time.h>
 
 #include "core/keycache.h"
@@ -926,6 +927,28 @@ START_TEST(a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile)
 }
 END_TEST
 
+START_TEST(nobody_waits_for_the_disk)
+{
+	int64_t began = bg_clock_mono_ms();
+	struct bg_keystore *store;
+	struct bg_test_dir dir;
+	struct script script;
+	int fd;
+
+	on_disk(&script, &dir);
+	ck_assert_int_ne(fd = open(dir.path, O_RDONLY | O_DIRECTORY), -1);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);	/* for which writing waits a second */
+	store = make_store(&script);
+	start_thread(&script, store);
+	await_change(&script);
+	ck_assert(knows(store, BG_MINT_KEY_A, bg_clock_mono_ms()));
+	ck_assert_int_lt(bg_clock_mono_ms() - began, 900);
+	teardown(&script, store);
+	close(fd);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 /* Keys from a file of ours. */
 
 START_TEST(a_file_of_keys_is_read_again_when_it_changes)
@@ -1009,6 +1032,7 @@ main(void)
 	tcase_add_test(tc, a_running_store_takes_up_what_comes_on_disk);
 	tcase_add_test(tc, a_set_from_the_future_does_not_keep_its_place_on_disk);
 	tcase_add_test(tc, a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile);
+	tcase_add_test(tc, nobody_waits_for_the_disk);
 	tcase_add_test(tc, a_file_of_keys_is_read_again_when_it_changes);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
