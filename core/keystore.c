@@ -214,8 +214,8 @@ drop_stale(struct bg_keystore *store, int64_t now)
 }
 
 /*
- * Take a set into use.  Takes keys, and leaves in record what was there before.  The lock is held.  Returns whether the set
- * is another one.
+ * Take a set into use.  Takes keys, and leaves in record what was there before.  The lock is held.  Returns whether the
+ * set is another one.
  */
 static bool
 adopt(struct bg_keystore *store, struct bg_now now, struct bg_keyrecord *record, struct bg_jwks *keys, bool from_disk)

@@ -17,8 +17,10 @@
 #define SMB2_MAGIC	0xfe534d42u
 #define FUSE_MAGIC	0x65735546u
 
-/* No IN_MODIFY: a file written in place is complete when it is closed.  IN_ATTRIB: it may have become readable.  IN_MOVE_SELF: another
-   directory may take the place of this one. */
+/*
+ * No IN_MODIFY: a file written in place is complete when it is closed.  IN_ATTRIB: it may have become readable.
+ * IN_MOVE_SELF: another directory may take the place of this one.
+ */
 #define EVENTS		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_MOVE_SELF | \
 			IN_ONLYDIR)
 
