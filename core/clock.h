@@ -5,7 +5,7 @@
 
 /* The only two places that ask the system for the time; everything else is handed a number. */
 int64_t bg_clock_wall(void);	/* seconds since the epoch, for what tokens say */
-int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps, for lifetimes and deadlines */
+int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps and goes on in suspend, for lifetimes and deadlines */
 
 /* The time of one decision or one refresh, read once and handed on. */
 struct bg_now {

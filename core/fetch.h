@@ -12,6 +12,7 @@ struct bg_fetch_request {
 	int64_t     timeout;		/* seconds for all of it */
 	const char *etag;		/* that of the copy there is, which may then be confirmed instead; NULL: there is none */
 	bool        public_only;	/* no server on a loopback, private or link-local address is asked (SR-52) */
+	const int  *cancel;		/* a descriptor that becomes readable when it is to be given up; NULL: there is none */
 };
 
 /* What came with a document, beside its text. */

@@ -16,6 +16,7 @@
 #define HEAD_MAX	(BG_ETAG_MAX + 256)	/* bytes of "name: value" lines in front of the document */
 #define EXIT_MISSING	1	/* of bearergate-fetch: the server answered that it has no such document */
 #define COMPLAINT_MAX	320	/* bytes of what it says on stderr; bearergate-fetch keeps its line about as short */
+#define GIVEN_UP	"it was not waited for: whoever asked is about to end"
 
 /* One run of the program.  Descriptors are -1 and pid 0 when there is nothing to undo. */
 struct run {
@@ -23,6 +24,7 @@ struct run {
 	int           out[2];		/* its standard output: our end, its end */
 	int           err[2];
 	int64_t       deadline;		/* bg_clock_mono_ms() */
+	int           cancel;		/* readable when all is to be given up; -1: never */
 	struct bg_buf answer;
 	char          complaint[COMPLAINT_MAX + 1];
 	size_t        complaint_len;
@@ -139,13 +141,16 @@ listen_to(struct run *run, struct bg_error *err)
 {
 	while (run->out[0] != -1 || run->err[0] != -1) {
 		/* poll(2) passes over a descriptor of -1 */
-		struct pollfd fds[2] = {
+		struct pollfd fds[3] = {
 			{ .fd = run->out[0], .events = POLLIN }, { .fd = run->err[0], .events = POLLIN },
+			{ .fd = run->cancel, .events = POLLIN },
 		};
-		int n = poll(fds, 2, remaining(run));
+		int n = poll(fds, 3, remaining(run));
 
 		if (n < 0 && errno != EINTR)
 			return bg_fail(err, BG_R_FETCH_FAILED, "waiting for the helper: %m");
+		if (n > 0 && fds[2].revents != 0)
+			return bg_fail(err, BG_R_FETCH_FAILED, GIVEN_UP);
 		if (remaining(run) == 0)
 			return bg_fail(err, BG_R_FETCH_FAILED, "the helper did not end in time");
 		if (n < 0)
@@ -177,7 +182,8 @@ reap(struct run *run, int *status, struct bg_error *err)
 		}
 		if (remaining(run) == 0)
 			return bg_fail(err, BG_R_FETCH_FAILED, "the helper did not end in time");
-		(void)poll(NULL, 0, 5);
+		if (poll(&(struct pollfd){ .fd = run->cancel, .events = POLLIN }, 1, 5) > 0)
+			return bg_fail(err, BG_R_FETCH_FAILED, GIVEN_UP);
 	}
 }
 
@@ -308,6 +314,7 @@ get(const struct bg_fetcher *base, const struct bg_fetch_request *request, struc
 	*meta = (struct bg_fetch_meta){ .max_age = -1 };
 	bg_buf_reset(body);
 	timeout = request->timeout < 1 ? 1 : request->timeout > TIMEOUT_MAX ? TIMEOUT_MAX : request->timeout;
+	run.cancel = request->cancel != NULL ? *request->cancel : -1;
 	run.deadline = began + timeout * 1000 + GRACE_MS;
 	bg_buf_init(&run.answer, body->max + HEAD_MAX);
 

@@ -13,6 +13,7 @@
 #include "core/secret.h"
 
 #define SUFFIX		".keys"
+#define LOCK		"lock"
 #define NAME_SIZE	(2 * BG_SHA256_LEN + sizeof(SUFFIX))
 #define TEMPORARY_SIZE	(NAME_SIZE + sizeof(".new"))
 #define HEAD_MAX	(8 * 1024)			/* bytes of a record in front of its set */
@@ -156,18 +157,23 @@ bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct
 	return rc;
 }
 
-/* The directory itself is the lock.  A process that was stopped while it held it must not stop the others for long. */
+/*
+ * The lock is a file that nobody else can open, and so nobody else can hold.  A process that was stopped while it held it
+ * must not stop the others for long.  Closing the descriptor gives it back.
+ */
 static int
-lock_dir(int fd, const char *dir, struct bg_error *err)
+lock(int dir, int *fd, struct bg_error *err)
 {
+	if ((*fd = openat(dir, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600)) == -1)
+		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", LOCK);
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return bg_fail(err, BG_R_BAD_CACHE, "%s: lock: %m", dir);
+			return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", LOCK);
 		(void)poll(NULL, 0, LOCK_REST_MS);
 	}
-	return bg_fail(err, BG_R_BAD_CACHE, "%s: another process keeps it locked", dir);
+	return bg_fail(err, BG_R_BAD_CACHE, "%s: another process keeps it", LOCK);
 }
 
 /*
@@ -215,14 +221,14 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	struct bg_slice bytes;
 	char name[NAME_SIZE];
 	struct bg_buf out;
-	int fd, rc = -1;
+	int fd, locked = -1, rc = -1;
 
 	if ((fd = open_dir(dir, err)) == -1)
 		return -1;
 	bg_keyrecord_init(&there);
 	bg_buf_init(&out, FILE_MAX);
 	bg_keyrecord_write(record, owner, &out);
-	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock_dir(fd, dir, err) != 0)
+	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock(fd, &locked, err) != 0)
 		goto out;
 	/* what cannot be read is in nobody's way */
 	if (read_at(fd, owner, &there, NULL) == 0 && stays(&there, record, now))
@@ -232,6 +238,8 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 out:
 	bg_buf_clear(&out);
 	bg_keyrecord_clear(&there);
-	close(fd);		/* and with it the lock */
+	if (locked != -1)
+		close(locked);
+	close(fd);
 	return rc;
 }

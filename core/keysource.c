@@ -22,6 +22,7 @@ get(const struct bg_keysource_options *options, const struct bg_fetcher *fetcher
 
 	*meta = (struct bg_fetch_meta){ .max_age = -1 };
 	request.timeout = options->fetch_timeout;
+	request.cancel = options->cancel;
 	rc = fetcher->get(fetcher, &request, body, meta, err);
 	*took += meta->took_ms;
 	return rc;

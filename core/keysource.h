@@ -14,6 +14,7 @@ struct bg_keysource_options {
 	const char              *jwks_file;	/* NULL: by https */
 	const struct bg_fetcher *fetcher;	/* for https; may be NULL with jwks_file */
 	int64_t                  fetch_timeout;	/* seconds, for one document */
+	const int               *cancel;	/* as in struct bg_fetch_request */
 	int64_t                  cache_ttl_min;	/* seconds; bounds of what Cache-Control says */
 	int64_t                  cache_ttl_max;
 };

@@ -22,6 +22,7 @@
 #define AHEAD_MAX	(60 * SECOND)		/* a refresh comes at most so long before the end of a lifetime */
 #define WATCH_MS	(5 * SECOND)		/* between two looks at a file where the system does not tell of changes */
 #define KID_COOLDOWNS	2			/* cooldowns for which one kid is not asked for again */
+#define OVERDUE		(2 * SECOND)		/* a thread that is awake and has its share of a processor is never so late */
 #define FOR_EVER	(INT64_MAX / 4)
 
 struct bg_keystore {
@@ -33,6 +34,7 @@ struct bg_keystore {
 	struct bg_watch *watch;			/* the thread's own: on jwks_file, or on the record in the cache; or NULL */
 	char           *record_path;
 	int             bell;			/* an eventfd that wakes the thread */
+	int             end;			/* another one, that ends a fetch: readable when the thread is to end */
 
 	/* Of whoever has set fetching, without the lock; with the lock others may read record while fetching is false. */
 	struct bg_keysource_memory memory;
@@ -67,7 +69,7 @@ bg_keystore_new(struct bg_keystore **out, const struct bg_keystore_options *opti
 	if (options->source.jwks_file != NULL)
 		store->options.cache_dir = NULL;	/* it is on disk already */
 	store->last_asked = -FOR_EVER;
-	store->bell = -1;
+	store->bell = store->end = -1;
 	bg_keyrecord_init(&store->record);
 	pthread_mutex_init(&store->lock, NULL);
 	*out = store;
@@ -100,10 +102,13 @@ bg_keystore_free(struct bg_keystore *store)
 		store->stop = true;
 		pthread_mutex_unlock(&store->lock);
 		ring(store);
+		(void)eventfd_write(store->end, 1);
 		pthread_join(store->thread, NULL);
 	}
 	if (store->bell != -1)
 		close(store->bell);
+	if (store->end != -1)
+		close(store->end);
 	bg_watch_free(store->watch);
 	free(store->record_path);
 	bg_jwks_unref(store->keys);
@@ -271,14 +276,14 @@ read_disk(struct bg_keystore *store, struct bg_now now, bool fresh, struct bg_ke
 	if (age < 0 && store->keys != NULL)
 		return false;
 	if (age < -BG_KEYCACHE_FUTURE_MAX) {
-		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from %" PRId64 " seconds in the future", -age);
+		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from the future; a clock is or was wrong");
 		goto unusable;
 	}
 	/* Bounds may have been another's, or have been changed. */
 	if (record->lifetime > options->source.cache_ttl_max)
 		record->lifetime = options->source.cache_ttl_max;
 	if (age >= record->lifetime + options->stale_if_error) {
-		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is %" PRId64 " seconds old", age);
+		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is too old to serve");
 		goto unusable;
 	}
 	if (bg_buf_finish(&record->text, &text, &why) != 0 || bg_jwks_parse(text, record->jwks_uri, keys, &why) != 0)
@@ -365,7 +370,7 @@ fetch(struct bg_keystore *store, struct bg_now now)
 	struct bg_jwks *keys = NULL;
 	struct bg_error why = { 0 };
 	int64_t took = 0, wait;
-	bool other = false;
+	bool other = false, stop = false;
 
 	bg_keyrecord_init(&next);
 	if (bg_keysource_bring(&store->options.source, &store->memory, now, &store->record, &next, &keys, &took, &why) == 0) {
@@ -378,11 +383,14 @@ fetch(struct bg_keystore *store, struct bg_now now)
 		log_set(store, &store->record, keys, "fetched", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
 	} else {
 		pthread_mutex_lock(&store->lock);
+		stop = store->stop;
 		wait = settle_failure(store, now, took, &why);
 		pthread_mutex_unlock(&store->lock);
-		log_failure(store, &why, wait - took);
+		if (!stop)	/* else it was ended by us, which is no failure to be told or kept */
+			log_failure(store, &why, wait - took);
 	}
-	write_disk(store, now.wall);
+	if (!stop)
+		write_disk(store, now.wall);
 	bg_jwks_unref(keys);
 	bg_keyrecord_clear(&next);
 }
@@ -526,8 +534,10 @@ bg_keystore_start(struct bg_keystore *store, void (*changed)(void *arg), void *a
 	store->changed_arg = arg;
 	if (make_watch(store, err) != 0)
 		return -1;
-	if ((store->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
+	if ((store->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
+	    (store->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return bg_fail(err, BG_R_INTERNAL, "eventfd: %m");
+	store->options.source.cancel = &store->end;
 	/* Signals are for the main thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -584,6 +594,9 @@ bg_keystore_keys(struct bg_keystore *store, struct bg_slice kid, int64_t now, st
 	*out = NULL;
 	pthread_mutex_lock(&store->lock);
 	drop_stale(store, now);
+	/* Overdue: the machine was suspended, and what the thread waits by was not told. */
+	if (now - store->next_fetch > OVERDUE && !store->fetching)
+		ring(store);
 	if (store->keys == NULL || (kid.ptr != NULL && !bg_jwks_has_kid(store->keys, kid)))
 		why = why_unknown(store, kid, now);
 	if (why == BG_R_OK)

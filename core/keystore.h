@@ -11,12 +11,15 @@ struct bg_keystore_options {
 	int64_t     refresh_cooldown;	/* seconds between two fetches that strangers can cause (SR-50) */
 };
 
-/* The current keys of one issuer.  All functions but new, free, restore and start may be called from any thread. */
+/*
+ * The current keys of one issuer.  Those who ask (keys, retry_after, status, want) may do so from any thread; new, free,
+ * restore, start and step are for one alone, which is the store's own once it has one.
+ */
 struct bg_keystore;
 
 int bg_keystore_new(struct bg_keystore **out, const struct bg_keystore_options *options,
     struct bg_error *err) BG_MUST_CHECK;
-void bg_keystore_free(struct bg_keystore *store);	/* stops its thread first; NULL is fine */
+void bg_keystore_free(struct bg_keystore *store);	/* stops its thread, and a fetch under way, first; NULL is fine */
 
 /*
  * Take up the set that is on disk, if there is one that may be believed and may still serve.  To be called before the

@@ -354,9 +354,10 @@ start_threads(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
 	worker.listeners = fds;
-	if (bg_gate_start(daemon->gate, keys_changed, daemon, &err) != 0 ||
-	    bg_worker_start(&daemon->worker, &worker, &err) != 0)
+	if (bg_gate_start(daemon->gate, keys_changed, daemon, &err) != 0)
 		return complain(EX_OSERR, "%s", err.detail);
+	if (bg_worker_start(&daemon->worker, &worker, &err) != 0)
+		_exit(complain(EX_OSERR, "%s", err.detail));	/* one of its threads may be at a request, and use the gate */
 	tell(daemon, daemon->worker);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -337,12 +338,33 @@ START_TEST(the_helper_is_asked_for_one_url_with_a_limit_of_time)
 	    (struct bg_fetch_request){ .location = URL, .timeout = 7 }), "with a CA directory and a proxy", want, strlen(want));
 	want = "[-i]\n[-t]\n[7]\n[-C]\n[c]\n[-D]\n[d]\n[-x]\n[x]\n[-E]\n[W/\"a, b\"]\n[-P]\n[--]\n[" URL "]\n";
 	expect_body(ask_with(&(struct bg_fetch_helper_options){ script, "c", "d", "x" },
-	    (struct bg_fetch_request){ URL, 7, "W/\"a, b\"", true }), "all", want, strlen(want));
+	    (struct bg_fetch_request){ URL, 7, "W/\"a, b\"", true, NULL }), "all", want, strlen(want));
 	want = "[-i]\n[-t]\n[1]\n[--]\n[-C $(id) ; '\"]\n";
 	expect_body(get_from(script, NULL, "-C $(id) ; '\"", 0), "no shell, no option, no time", want, strlen(want));
 	want = "[-i]\n[-t]\n[3600]\n[--]\n[" URL "]\n";
 	write_script(say);
 	expect_body(get_from(script, NULL, URL, INT64_MAX), "all the time there is", want, strlen(want));
+}
+END_TEST
+
+/* One that is to end does not wait for a fetch. */
+START_TEST(a_fetch_can_be_given_up)
+{
+	static const char *const scripts[] = { "exec sleep 60", "exec >/dev/null 2>&1; sleep 60" };
+	int64_t began = bg_clock_mono_ms();
+
+	for (int i = 0; i < N(scripts); i++) {
+		int cancel = eventfd(1, EFD_CLOEXEC);
+		struct got got;
+
+		ck_assert_int_ne(cancel, -1);
+		write_script(scripts[i]);
+		got = ask_with(&(struct bg_fetch_helper_options){ .program = script },
+		    (struct bg_fetch_request){ .location = URL, .timeout = 60, .cancel = &cancel });
+		expect_refusal(got, scripts[i], "whoever asked is about to end");
+		close(cancel);
+	}
+	ck_assert_int_lt(bg_clock_mono_ms() - began, 30000);	/* and each would take a minute */
 }
 END_TEST
 
@@ -500,10 +522,10 @@ START_TEST(the_real_helper_is_understood)
 	ck_assert_str_eq(got.meta.etag, "\"a\"");
 	expect_body(got, "a tag", "{}", 2);
 	bg_web_set(web, "/same", &(struct bg_web_answer){ .status = 304 });
-	got = ask(program, bg_web_ca_file(web), (struct bg_fetch_request){ bg_web_url(web, "/same"), 20, "\"a\"", false });
+	got = ask(program, bg_web_ca_file(web), (struct bg_fetch_request){ bg_web_url(web, "/same"), 20, "\"a\"", false, NULL });
 	ck_assert(got.meta.not_modified);
 	expect_body(got, "the same", "", 0);
-	got = ask(program, bg_web_ca_file(web), (struct bg_fetch_request){ bg_web_url(web, "/keys"), 20, NULL, true });
+	got = ask(program, bg_web_ca_file(web), (struct bg_fetch_request){ bg_web_url(web, "/keys"), 20, NULL, true, NULL });
 	ck_assert(!got.meta.missing);
 	expect_refusal(got, "public", "is a loopback address, and only a public one may be asked");
 	bg_web_set(web, "/keys", &(struct bg_web_answer){ .fill = BG_FETCH_MAX });
@@ -544,6 +566,7 @@ main(void)
 	tcase_add_test(tc, a_document_above_the_ceiling_is_refused);
 	tcase_add_loop_test(tc, a_helper_that_does_not_end_is_killed, 0, N(hangs));
 	tcase_add_test(tc, the_helper_is_asked_for_one_url_with_a_limit_of_time);
+	tcase_add_test(tc, a_fetch_can_be_given_up);
 	tcase_add_test(tc, the_helper_has_no_environment);
 	tcase_add_test(tc, the_helper_inherits_no_signal_handling);
 	tcase_add_test(tc, the_helper_inherits_no_descriptor);

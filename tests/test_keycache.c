@@ -309,15 +309,22 @@ START_TEST(another_process_that_keeps_the_lock_does_not_keep_us)
 	struct bg_error err = { 0 };
 	struct bg_test_dir dir;
 	char words[BG_DETAIL_MAX];
-	int fd;
+	struct stat st;
+	int fd, dir_fd;
 
 	begin(&dir, 1000);
-	fd = open(dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* who may only read the directory cannot hold it up */
+	dir_fd = open(dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(flock(dir_fd, LOCK_EX), 0);
+	fd = open(bg_test_file(&dir, "lock"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	fill(&record, 2000);
 	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_BAD_CACHE, "locked");
 	ck_assert_int_eq(found(&dir, words), 1000);	/* and readers need no lock */
 	close(fd);
+	close(dir_fd);
 	bg_error_clear(&err);
 	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "free again");
 	ck_assert_int_eq(found(&dir, words), 2000);
