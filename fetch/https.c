@@ -303,6 +303,7 @@ check_codings(CURL *easy, struct bg_error *err)
 static int
 judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 {
+	struct bg_slice location;
 	long status = 0;
 	char *target = NULL;
 
@@ -321,6 +322,10 @@ judge(const struct transfer *t, CURLcode code, struct bg_error *err)
 		if (target != NULL)
 			bg_fail(err, BG_R_FETCH_FAILED, "status %ld, a redirect to %.200s; redirects are not followed",
 			    status, target);
+		else if (status < 400 && header_get(t->easy, "Location", 0, &location))
+			/* libcurl makes no URL of it once we have refused the body */
+			bg_fail(err, BG_R_FETCH_FAILED, "status %ld, a redirect to %.200s; redirects are not followed",
+			    status, location.ptr);
 		else
 			bg_fail(err, BG_R_FETCH_FAILED, "status %ld instead of 200", status);
 		return is_missing(status) ? BG_HTTPS_MISSING : EX_DATAERR;

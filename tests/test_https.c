@@ -272,6 +272,8 @@ static const struct {
 	{ "redirect for ever", { .status = 308, .headers = "Location: /target\r\n" }, EX_DATAERR, "redirects are not followed" },
 	{ "redirect to http", { .status = 301, .headers = "Location: http://localhost/\r\n" }, EX_DATAERR,
 	    "redirect to http://localhost/" },
+	{ "redirect with a body", { .status = 302, .headers = "Location: /target\r\n", .body = "moved", .body_len = 5 }, EX_DATAERR,
+	    "status 302, a redirect to /target; redirects are not followed" },
 	{ "redirect to a file", { .status = 307, .headers = "Location: file:///etc/passwd\r\n" }, EX_DATAERR, "not followed" },
 	{ "3xx without a target", { .status = 300 }, EX_DATAERR, "status 300 instead of 200" },
 	{ "not modified, which nobody asked", { .status = 304 }, EX_DATAERR, "status 304 instead of 200" },
