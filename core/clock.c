@@ -23,5 +23,9 @@ bg_clock_mono_ms(void)
 struct bg_now
 bg_clock_now(void)
 {
-	return (struct bg_now){ .wall = bg_clock_wall(), .mono_ms = bg_clock_mono_ms() };
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (struct bg_now){ .wall = (int64_t)ts.tv_sec, .wall_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
+		.mono_ms = bg_clock_mono_ms() };
 }

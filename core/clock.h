@@ -10,6 +10,7 @@ int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps and 
 /* The time of one decision or one refresh, read once and handed on. */
 struct bg_now {
 	int64_t wall;		/* bg_clock_wall() */
+	int64_t wall_ms;	/* the same in milliseconds */
 	int64_t mono_ms;	/* bg_clock_mono_ms() */
 };
 struct bg_now bg_clock_now(void);

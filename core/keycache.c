@@ -204,19 +204,46 @@ replace(int dir, const char *name, struct bg_slice bytes, struct bg_error *err)
 	return rc;
 }
 
+/* Zeros where there is none. */
+static struct bg_keycache_stamp
+stamp_at(int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return (struct bg_keycache_stamp){ 0 };
+	return (struct bg_keycache_stamp){ st.st_ino, st.st_ctim.tv_sec, st.st_ctim.tv_nsec };
+}
+
+struct bg_keycache_stamp
+bg_keycache_stamp(const char *dir, const struct bg_keyrecord_owner *owner)
+{
+	struct bg_keycache_stamp stamp = { 0 };
+	char name[NAME_SIZE];
+	int fd;
+
+	if (file_name(owner, name, NULL) != 0 || (fd = open_dir(dir, NULL)) == -1)
+		return stamp;
+	stamp = stamp_at(fd, name);
+	close(fd);
+	return stamp;
+}
+
 /* Is the set that is there worth more than the one of record?  Any is worth more than none. */
 static bool
-stays(const struct bg_keyrecord *there, const struct bg_keyrecord *record, int64_t now)
+stays(const struct bg_keyrecord *there, const struct bg_keyrecord *record, bool untouched, int64_t now)
 {
 	if (there->fetched == 0 || record->fetched == 0 || record->fetched > now)
 		return there->fetched != 0;
-	return there->fetched > record->fetched && there->fetched <= now;
+	/* Clocks may be set back: where nobody has written since we began, ours is the newer one anyway. */
+	return !untouched && there->fetched >= record->fetched && there->fetched <= now;
 }
 
 int
 bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
-    int64_t now, struct bg_error *err)
+    struct bg_keycache_stamp before, int64_t now, struct bg_error *err)
 {
+	struct bg_keycache_stamp stamp;
 	struct bg_keyrecord there;
 	struct bg_slice bytes;
 	char name[NAME_SIZE];
@@ -231,7 +258,9 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	if (bg_buf_finish(&out, &bytes, err) != 0 || file_name(owner, name, err) != 0 || lock(fd, &locked, err) != 0)
 		goto out;
 	/* what cannot be read is in nobody's way */
-	if (read_at(fd, owner, &there, NULL) == 0 && stays(&there, record, now))
+	stamp = stamp_at(fd, name);
+	if (read_at(fd, owner, &there, NULL) == 0 &&
+	    stays(&there, record, stamp.inode == before.inode && stamp.sec == before.sec && stamp.nsec == before.nsec, now))
 		rc = 0;
 	else
 		rc = replace(fd, name, bytes, err);

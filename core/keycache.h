@@ -30,13 +30,20 @@ int bg_keycache_check(const char *dir, struct bg_error *err) BG_MUST_CHECK;
 int bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *record,
     struct bg_error *err) BG_MUST_CHECK;
 
+/* Which record of an owner there is now, to be told from another one; zeros for none.  Taken before a fetch begins. */
+struct bg_keycache_stamp {
+	uint64_t inode;
+	int64_t  sec, nsec;
+};
+struct bg_keycache_stamp bg_keycache_stamp(const char *dir, const struct bg_keyrecord_owner *owner);
+
 /*
  * Put a record in place of the one there is, as a whole or not at all, whenever this process ends or the power fails.
- * One that is there and was fetched later stays, unless that is later than now, the wall clock: a clock was wrong, and what
- * it has left must not outlive a set of today.  Nor does a record without a set take the place of one that has one.  Returns
+ * One that was written since before, when the fetch began, and was not fetched earlier stays, unless that is later than now,
+ * the wall clock in milliseconds: a clock was wrong, and what it has left must not outlive a set of today.  Nor does a record without a set take the place of one that has one.  Returns
  * -1 with BG_R_BAD_CACHE.
  */
 int bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
-    int64_t now, struct bg_error *err) BG_MUST_CHECK;
+    struct bg_keycache_stamp before, int64_t now, struct bg_error *err) BG_MUST_CHECK;
 
 #endif

@@ -8,6 +8,7 @@
 #define FORMAT		"bearergate-keys 1"
 #define LINE_MAX_LEN	(BG_URL_MAX + 64)
 #define TIME_MAX	INT64_C(253402300799)	/* the last second of the year 9999 */
+#define TIME_MAX_MS	(TIME_MAX * 1000)
 
 void
 bg_keyrecord_init(struct bg_keyrecord *record)
@@ -180,7 +181,7 @@ read_values(const struct bg_slice values[LINES], const struct bg_keyrecord_owner
 	record->private_peer = values[ADDRESS].ptr != NULL;
 	if (!read_text(values[ETAG], record->etag, sizeof(record->etag)))
 		return "its etag is none";
-	if (!read_number(values[FETCHED], TIME_MAX, &record->fetched) ||
+	if (!read_number(values[FETCHED], TIME_MAX_MS, &record->fetched) ||
 	    !read_number(values[LIFETIME], TIME_MAX, &record->lifetime) ||
 	    (values[FAILED].ptr != NULL && !read_number(values[FAILED], TIME_MAX, &record->failed)))
 		return "a time in it is none";

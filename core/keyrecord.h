@@ -15,7 +15,8 @@ struct bg_keyrecord {
 	char    jwks_uri[BG_URL_MAX + 1];	/* where it came from; "" for a file of ours */
 	bool    private_peer;			/* the issuer was on a loopback, private or link-local address */
 	char    etag[BG_ETAG_MAX + 1];		/* "": none */
-	int64_t fetched;			/* wall clock: when the issuer last said that this is its set; 0: never */
+	int64_t fetched;			/* wall clock, in milliseconds: when it was asked for, and the issuer said that
+						   this is its set; 0: never */
 	int64_t lifetime;			/* seconds from then for which it need not be asked */
 	int64_t failed;				/* wall clock: the last failure since then; 0: none */
 	char    error[BG_DETAIL_MAX];		/* and what it was */

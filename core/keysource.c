@@ -143,7 +143,7 @@ bg_keysource_bring(const struct bg_keysource_options *options, struct bg_keysour
 	*keys = NULL;
 	*took = 0;
 	bg_keyrecord_clear(next);
-	next->fetched = now.wall;
+	next->fetched = now.wall_ms;
 	if (options->jwks_file != NULL)
 		return bring_from_file(options, next, keys, took, err);
 	if (options->jwks_uri != NULL)

@@ -225,7 +225,7 @@ drop_stale(struct bg_keystore *store, int64_t now)
 static bool
 adopt(struct bg_keystore *store, struct bg_now now, struct bg_keyrecord *record, struct bg_jwks *keys, bool from_disk)
 {
-	int64_t age = now.wall > record->fetched ? now.wall - record->fetched : 0, wait = until_refresh(record->lifetime);
+	int64_t age = now.wall_ms > record->fetched ? now.wall_ms - record->fetched : 0, wait = until_refresh(record->lifetime);
 	struct bg_slice old = { store->record.text.data, store->record.text.len }, new = { record->text.data, record->text.len };
 	bool other = store->keys == NULL || !bg_slice_equal(old, new);
 	struct bg_keyrecord before = store->record;
@@ -235,12 +235,12 @@ adopt(struct bg_keystore *store, struct bg_now now, struct bg_keyrecord *record,
 	store->record = *record;
 	*record = before;
 	store->from_disk = from_disk;
-	store->good_until = now.mono_ms + (store->record.lifetime + store->options.stale_if_error - age) * SECOND;
-	store->next_fetch = now.mono_ms + (wait > age * SECOND ? wait - age * SECOND : 0);
+	store->good_until = now.mono_ms + (store->record.lifetime + store->options.stale_if_error) * SECOND - age;
+	store->next_fetch = now.mono_ms + (wait > age ? wait - age : 0);
 	return other;
 }
 
-/* Was it fetched after what we have?  Of two in one second, the one on disk was: ours went there at once. */
+/* Was it fetched after what we have?  Of two in one millisecond, the one on disk was: ours went there at once. */
 static bool
 is_newer(const struct bg_keystore *store, const struct bg_keyrecord *record)
 {
@@ -269,20 +269,20 @@ read_disk(struct bg_keystore *store, struct bg_now now, bool fresh, struct bg_ke
 		return false;
 	if (bg_keycache_read(options->cache_dir, &store->owner, record, &why) != 0)
 		goto unusable;
-	age = now.wall - record->fetched;
-	if (!is_newer(store, record) || (fresh && age * SECOND >= until_refresh(record->lifetime)))
+	age = now.wall_ms - record->fetched;
+	if (!is_newer(store, record) || (fresh && age >= until_refresh(record->lifetime)))
 		return false;
 	/* The clock was set back.  What then seems to be newer may be older: it is better than nothing, but than nothing only. */
 	if (age < 0 && store->keys != NULL)
 		return false;
-	if (age < -BG_KEYCACHE_FUTURE_MAX) {
+	if (age < -BG_KEYCACHE_FUTURE_MAX * SECOND) {
 		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from the future; a clock is or was wrong");
 		goto unusable;
 	}
 	/* Bounds may have been another's, or have been changed. */
 	if (record->lifetime > options->source.cache_ttl_max)
 		record->lifetime = options->source.cache_ttl_max;
-	if (age >= record->lifetime + options->stale_if_error) {
+	if (age >= (record->lifetime + options->stale_if_error) * SECOND) {
 		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is too old to serve");
 		goto unusable;
 	}
@@ -295,14 +295,14 @@ unusable:
 }
 
 static void
-write_disk(struct bg_keystore *store, int64_t now)
+write_disk(struct bg_keystore *store, struct bg_keycache_stamp before, int64_t now)
 {
 	struct bg_error why = { 0 };
 
 	if (store->options.cache_dir == NULL)
 		return;
 	tell(store);		/* the disk may be slow, or locked, and nobody is to wait for it */
-	if (bg_keycache_write(store->options.cache_dir, &store->owner, &store->record, now, &why) == 0)
+	if (bg_keycache_write(store->options.cache_dir, &store->owner, &store->record, before, now, &why) == 0)
 		store->disk_error[0] = '\0';
 	else
 		log_disk(store, &why);
@@ -371,7 +371,10 @@ fetch(struct bg_keystore *store, struct bg_now now)
 	struct bg_error why = { 0 };
 	int64_t took = 0, wait;
 	bool other = false, stop = false;
+	struct bg_keycache_stamp before = { 0 };
 
+	if (store->options.cache_dir != NULL)
+		before = bg_keycache_stamp(store->options.cache_dir, &store->owner);
 	bg_keyrecord_init(&next);
 	if (bg_keysource_bring(&store->options.source, &store->memory, now, &store->record, &next, &keys, &took, &why) == 0) {
 		pthread_mutex_lock(&store->lock);
@@ -390,7 +393,7 @@ fetch(struct bg_keystore *store, struct bg_now now)
 			log_failure(store, &why, wait - took);
 	}
 	if (!stop)
-		write_disk(store, now.wall);
+		write_disk(store, before, now.wall_ms);
 	bg_jwks_unref(keys);
 	bg_keyrecord_clear(&next);
 }
@@ -641,7 +644,7 @@ bg_keystore_status(struct bg_keystore *store, struct bg_now now, struct bg_keyst
 	bg_format(out->jwks_uri, sizeof(out->jwks_uri), "%s",
 	    record->jwks_uri[0] != '\0' ? record->jwks_uri : store->owner.source);
 	out->from_disk = store->from_disk;
-	out->fetched = record->fetched;
+	out->fetched = record->fetched / SECOND;
 	out->next = store->next_fetch > now.mono_ms ? now.wall + (store->next_fetch - now.mono_ms) / SECOND : now.wall;
 	out->failures = store->failures;
 	out->failed = record->failed;

@@ -14,6 +14,8 @@
 
 #define NOW	INT64_C(1700000200)
 
+#define SINCE_EVER	((struct bg_keycache_stamp){ 1, 1, 1 })	/* before whatever there is was written */
+
 static const struct bg_keyrecord_owner owner = { ISSUER, "" };
 
 static void
@@ -53,7 +55,7 @@ begin(struct bg_test_dir *dir, int64_t fetched)
 
 	bg_test_dir_make(dir);
 	fill(&record, fetched);
-	ck_reason(bg_keycache_write(dir->path, &owner, &record, NOW, &err), err, BG_R_OK, "write");
+	ck_reason(bg_keycache_write(dir->path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "write");
 	bg_keyrecord_clear(&record);
 }
 
@@ -93,7 +95,7 @@ START_TEST(a_record_comes_back_as_it_was)
 	ck_assert_int_eq(back.fetched, 0);
 	fill(&record, 1700000000);
 	(void)umask(0177);
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "write");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "write");
 	ck_reason(bg_keycache_read(dir.path, &owner, &back, &err), err, BG_R_OK, "read");
 	ck_assert_uint_eq(back.text.len, strlen(SET));
 	ck_assert_mem_eq(back.text.data, SET, strlen(SET));
@@ -125,7 +127,7 @@ START_TEST(a_failure_without_a_set_is_kept_too)
 	bg_keyrecord_init(&record);
 	record.failed = 5;
 	bg_format(record.error, sizeof(record.error), "an issuer's \n words \x7f");
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "write");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "write");
 	ck_reason(bg_keycache_read(dir.path, &owner, &record, &err), err, BG_R_OK, "read");
 	ck_assert_int_eq(record.failed, 5);
 	ck_assert_str_eq(record.error, "an issuer's ? words ?");	/* no line of its own in our file */
@@ -134,8 +136,22 @@ START_TEST(a_failure_without_a_set_is_kept_too)
 }
 END_TEST
 
+static size_t
+set_length(struct bg_test_dir *dir)
+{
+	struct bg_keyrecord record;
+	size_t len;
+
+	bg_keyrecord_init(&record);
+	ck_assert_int_eq(bg_keycache_read(dir->path, &owner, &record, NULL), 0);
+	len = record.text.len;
+	bg_keyrecord_clear(&record);
+	return len;
+}
+
 START_TEST(what_was_fetched_later_stays)
 {
+	struct bg_keycache_stamp before;
 	char words[BG_DETAIL_MAX];
 	struct bg_keyrecord record;
 	struct bg_error err = { 0 };
@@ -143,16 +159,33 @@ START_TEST(what_was_fetched_later_stays)
 
 	begin(&dir, 2000);
 	fill(&record, 1999);
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "older");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "older");
 	ck_assert_int_eq(found(&dir, words), 2000);
 	record.fetched = 2001;
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "newer");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "newer");
 	ck_assert_int_eq(found(&dir, words), 2001);
+	/* of two in one second that were under way at one time, the first to be there stays */
+	bg_buf_reset(&record.text);
+	bg_buf_put_str(&record.text, "{ }");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "in the same second");
+	ck_assert_uint_eq(set_length(&dir), strlen(SET));
+	/* but where nobody has written since the fetch began, it brought the newer one, whatever clocks say */
+	before = bg_keycache_stamp(dir.path, &owner);
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, before, NOW, &err), err, BG_R_OK, "in the same second, later");
+	ck_assert_uint_eq(set_length(&dir), 3);
+	record.fetched = 1900;
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, before, NOW, &err), err, BG_R_OK, "with a stamp of before");
+	ck_assert_int_eq(found(&dir, words), 2001);
+	before = bg_keycache_stamp(dir.path, &owner);
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, before, NOW, &err), err, BG_R_OK, "with the stamp of now");
+	ck_assert_int_eq(found(&dir, words), 1900);
+	record.fetched = 2001;
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "newer again");
 	/* the clock was set back: what is there came before, whatever it says */
 	record.fetched = 1500;
 	record.failed = 0;
 	record.error[0] = '\0';
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, 1500, &err), err, BG_R_OK, "after the clock was set back");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, 1500, &err), err, BG_R_OK, "after the clock was set back");
 	ck_assert_int_eq(found(&dir, words), 1500);
 	bg_keyrecord_clear(&record);
 	bg_test_dir_remove(&dir);
@@ -321,12 +354,12 @@ START_TEST(another_process_that_keeps_the_lock_does_not_keep_us)
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	fill(&record, 2000);
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_BAD_CACHE, "locked");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_BAD_CACHE, "locked");
 	ck_assert_int_eq(found(&dir, words), 1000);	/* and readers need no lock */
 	close(fd);
 	close(dir_fd);
 	bg_error_clear(&err);
-	ck_reason(bg_keycache_write(dir.path, &owner, &record, NOW, &err), err, BG_R_OK, "free again");
+	ck_reason(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err), err, BG_R_OK, "free again");
 	ck_assert_int_eq(found(&dir, words), 2000);
 	bg_keyrecord_clear(&record);
 	bg_test_dir_remove(&dir);
@@ -350,7 +383,7 @@ START_TEST(a_writer_that_is_killed_leaves_a_whole_record)	/* SR-91 */
 
 			fill(&record, last);
 			for (;; record.fetched++)
-				if (bg_keycache_write(dir.path, &owner, &record, NOW, NULL) != 0)
+				if (bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, NULL) != 0)
 					_exit(1);
 		}
 		/* until it has written something, and then a little longer by chance */
@@ -392,7 +425,7 @@ START_TEST(a_full_disk_leaves_what_there_was)
 		if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
 			_exit(1);
 		fill(&record, 2000);
-		_exit(bg_keycache_write(dir.path, &owner, &record, NOW, &err) == -1 && err.reason == BG_R_BAD_CACHE ? 0 : 1);
+		_exit(bg_keycache_write(dir.path, &owner, &record, SINCE_EVER, NOW, &err) == -1 && err.reason == BG_R_BAD_CACHE ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/keycache.h"
+#include "core/keycache.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/mint.h"
@@ -19,7 +20,8 @@
 #define ISSUER		"https://issuer.example/"
 #define DISCOVERY	"{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/jwks\"}"
 #define T0		INT64_C(1000000)	/* a reading of the monotonic clock, milliseconds */
-#define AT(ms)		((struct bg_now){ .wall = WALL + ((ms) - T0) / 1000, .mono_ms = (ms) })
+#define AT(ms)		((struct bg_now){ .wall = WALL + ((ms) - T0) / 1000, .wall_ms = WALL * 1000 + (ms) - T0,	\
+	.mono_ms = (ms) })
 #define WALL		INT64_C(1700000000)	/* what clocks on walls show at T0 */
 #define NO_KID		((struct bg_slice){ NULL, 0 })
 
@@ -841,6 +843,19 @@ START_TEST(a_set_from_before_the_clock_was_set_back_does_not_come_again)	/* SR-4
 }
 END_TEST
 
+static bool
+is_on_disk(const struct bg_test_dir *dir)
+{
+	static const struct bg_keyrecord_owner owner = { ISSUER, "" };
+	struct bg_keyrecord record;
+	bool there;
+
+	bg_keyrecord_init(&record);
+	there = bg_keycache_read(dir->path, &owner, &record, NULL) == 0 && record.fetched != 0;
+	bg_keyrecord_clear(&record);
+	return there;
+}
+
 START_TEST(a_running_store_takes_up_what_comes_on_disk)
 {
 	struct bg_keystore *store, *other;
@@ -851,6 +866,8 @@ START_TEST(a_running_store_takes_up_what_comes_on_disk)
 	store = make_store(&script);
 	start_thread(&script, store);
 	await(&script, store, BG_MINT_KEY_A, BG_R_OK);
+	while (!is_on_disk(&dir))		/* it is told of its own record, too */
+		await_change(&script);
 	/* "bearergate keys --refresh", say, after a key was withdrawn, and perhaps within the same second */
 	serve(&script, BG_MINT_KEY_B);
 	other = make_store(&script);

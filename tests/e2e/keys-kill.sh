@@ -68,7 +68,7 @@ printf 'half' >"$record.new"
 start_gate
 check "what a kill left behind is in nobody's way" wait_for 20 test ! -e "$record.new"
 is "and the daemon as good as ever" "$(status_of "$good")" 200
-is "with one record, which everybody may read" "$(cd "$cache" && stat -c '%a %n' -- *)" "644 ${record##*/}"
+is "with one record, which everybody may read" "$(cd "$cache" && stat -c '%a %n' -- *.keys)" "644 ${record##*/}"
 
 # The fetcher: the daemon goes on, and takes notice of its end.
 
