@@ -124,7 +124,10 @@ with_cache "$cache"
 others=$(mint old)
 start_gate
 check "another issuer has its own" wait_for 20 answers 200 "$others"
-check "in a file of its own" wait_for 10 test "$(compgen -G "$cache/*.keys" | wc -l)" -eq 2
+two_records() {
+	[ "$(compgen -G "$cache/*.keys" | wc -l)" -eq 2 ]
+}
+check "in a file of its own" wait_for 10 two_records
 stop "$daemon" || :
 other=$(compgen -G "$cache/*.keys" | grep -v -x -F -e "$record")
 issuer=https://localhost:$issuer_port/
