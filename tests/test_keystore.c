@@ -417,24 +417,23 @@ START_TEST(the_place_of_the_set_is_looked_up_anew_when_it_fails_there)
 {
 	struct bg_keystore *store;
 	struct script script;
-	int64_t now = T0;
 
 	setup(&script, &store);
-	bg_keystore_step(store, AT(now));
+	bg_keystore_step(store, AT(T0));
 	ck_assert_int_eq(script.discovered, 1);
 	bg_keystore_want(store);
-	bg_keystore_step(store, AT(now += 1000));
+	bg_keystore_step(store, AT(T0 + 1000));
 	ck_assert_int_eq(script.discovered, 1);		/* within the life of the document */
 	free(script.jwks);
 	script.jwks = NULL;
 	bg_keystore_want(store);
-	bg_keystore_step(store, AT(now += 1000));
+	bg_keystore_step(store, AT(T0 + 2000));
 	ck_assert_int_eq(script.discovered, 1);
 	script.jwks = jwks_of(BG_MINT_KEY_B);
 	bg_keystore_want(store);
-	bg_keystore_step(store, AT(now += 1000));
+	bg_keystore_step(store, AT(T0 + 3000));
 	ck_assert_int_eq(script.discovered, 2);
-	ck_assert(knows(store, BG_MINT_KEY_B, now));
+	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 3000));
 	teardown(&script, store);
 }
 END_TEST
