@@ -31,7 +31,7 @@ bg_export_name(const char *claim, struct bg_buf *out)
  */
 static const char *const reserved[] = { "HTTP_*", "REDIRECT_*", "BEARERGATE_*", "SSL_*", "CONTENT_*", "PATH*", "QUERY_STRING",
 	"REMOTE_*", "REQUEST_*", "SCRIPT_*", "SERVER_*", "GATEWAY_INTERFACE", "AUTH_TYPE", "DOCUMENT_*", "CONTEXT_*", "HTTPS",
-	"CLAIMS_JSON", "FCGI_*", "UNIQUE_ID", "LD_*", "DYLD_*", "IFS", "ENV", "BASH_*", "SHELLOPTS", "PS4", "PERL*", "PYTHON*",
+	"TYPE", "CLAIMS_JSON", "FCGI_*", "UNIQUE_ID", "LD_*", "DYLD_*", "IFS", "ENV", "BASH_*", "SHELLOPTS", "PS4", "PERL*", "PYTHON*",
 	"RUBY*", "NODE_*", "PHP*", "LUA_*", "TZ", "HOME", "TMPDIR", "LANG", "LC_*", "USER", "SHELL", "GCONV_PATH", "MALLOC_*", "GLIBC_*",
 	"LOCPATH", "NLSPATH", "HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_*", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 	"FTP_PROXY", "CURL_*", "OPENSSL_*", "SSLKEYLOGFILE", "GIT_*", "JAVA_*", "CLASSPATH", "JDK_*", "TCL*", "EDITOR", "PAGER",
@@ -79,7 +79,8 @@ put_percent(struct bg_buf *out, struct bg_slice value)
 	}
 }
 
-static void
+/* False: it is too long for a server's header line, and was left out. */
+static bool
 put_variable(struct bg_buf *out, const char *name, struct bg_slice value, enum bg_encoding encoding)
 {
 	size_t start = out->len, name_len = strlen(name), len;
@@ -91,14 +92,15 @@ put_variable(struct bg_buf *out, const char *name, struct bg_slice value, enum b
 	else if ((at = bg_buf_extend(out, BG_B64URL_ENCODED(value.len))) != NULL)
 		bg_b64url_encode(at, (const unsigned char *)value.ptr, value.len);
 	if (out->failed)
-		return;
+		return true;
 	len = out->len - start - name_len - 1;
 	if (len > BG_EXPORT_VALUE_MAX) {
 		bg_log(BG_LOG_WARNING, "export=%s left out: %zu bytes, servers take %d", name, len, BG_EXPORT_VALUE_MAX);
 		out->len = start;
-		return;
+		return false;
 	}
 	bg_buf_put(out, (struct bg_slice){ "", 1 });
+	return true;
 }
 
 /* A value as text: a string as it is, all else as compact JSON.  *made is to be freed; -1: no memory. */
@@ -148,7 +150,7 @@ join(const json_t *array, const char *separator, struct bg_buf *out)
 }
 
 static int
-put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, struct bg_error *err)
+put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, bool *left_out, struct bg_error *err)
 {
 	struct bg_slice text;
 	struct bg_buf joined;
@@ -161,9 +163,10 @@ put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, 
 		bg_fail(err, BG_R_NO_MEMORY, "export");
 	else if (rc > 0) {
 		rc = 0;
-		put_variable(out, how->name, (struct bg_slice){ joined.data != NULL ? joined.data : "", joined.len }, how->encoding);
+		*left_out |= !put_variable(out, how->name,
+		    (struct bg_slice){ joined.data != NULL ? joined.data : "", joined.len }, how->encoding);
 	} else if ((rc = text_of(value, &text, &made, err)) == 0)
-		put_variable(out, how->name, text, how->encoding);
+		*left_out |= !put_variable(out, how->name, text, how->encoding);
 	free(made);
 	bg_buf_clear(&joined);
 	return rc;
@@ -172,36 +175,38 @@ put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, 
 static void
 put_anonymous(const struct bg_exports *exports, struct bg_buf *out)
 {
-	put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
-	put_variable(out, "AUTH_TYPE", BG_SLICE(""), BG_ENCODING_PERCENT);
+	(void)put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
+	(void)put_variable(out, "AUTH_TYPE", BG_SLICE(""), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++)
-		put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
+		(void)put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
 	if (exports->json)
-		put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
+		(void)put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
 }
 
 int
-bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, struct bg_error *err)
+bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, bool *left_out,
+    struct bg_error *err)
 {
 	struct bg_export user = { .name = (char[]){ "REMOTE_USER" } }, json = { .name = (char[]){ "CLAIMS_JSON" } };
 	const json_t *value;
 	struct bg_slice all;
 
+	*left_out = false;
 	if (claims == NULL) {
 		put_anonymous(exports, out);
 		return bg_buf_finish(out, &all, err);
 	}
 	value = exports->user_claim != NULL ? bg_claims_find(claims, exports->user_claim) : NULL;
 	/* only a plain value can name somebody */
-	if ((json_is_string(value) || json_is_number(value)) && put_claim(out, &user, value, err) != 0)
+	if ((json_is_string(value) || json_is_number(value)) && put_claim(out, &user, value, left_out, err) != 0)
 		return -1;
-	put_variable(out, "AUTH_TYPE", BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
+	(void)put_variable(out, "AUTH_TYPE", BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++) {
 		value = bg_claims_find(claims, exports->exports[i].claim);
-		if (value != NULL && put_claim(out, &exports->exports[i], value, err) != 0)
+		if (value != NULL && put_claim(out, &exports->exports[i], value, left_out, err) != 0)
 			return -1;
 	}
-	if (exports->json && put_claim(out, &json, claims->all, err) != 0)
+	if (exports->json && put_claim(out, &json, claims->all, left_out, err) != 0)
 		return -1;
 	return bg_buf_finish(out, &all, err);
 }

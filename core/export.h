@@ -38,12 +38,13 @@ const char *bg_export_name_wrong(const char *name);
  * Put the variables of an allowed request into out, one after the other, each as name NUL value NUL.  A string or
  * number goes out raw, an array or object as compact JSON, or joined; every byte outside printable ASCII, "%" itself and
  * a space at either end are percent-encoded, or the whole value is base64url, so that no claim can make a variable or
- * header of its own (SR-80 to SR-82).  What is too long for a server's header line is left out, with a line in the log.
+ * header of its own (SR-80 to SR-82).  What is too long for a server's header line is left out, with a line in the log,
+ * and *left_out says that there was something.
  * With claims NULL the request is anonymous: every name goes out with an empty value, so that nothing the program
  * behind finds there can have come from elsewhere (SR-84).
  * out has a ceiling of its own; returns -1 with BG_R_INTERNAL when it was reached.
  */
-int bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out,
+int bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, bool *left_out,
     struct bg_error *err) BG_MUST_CHECK;
 
 /* Take the next pair off what bg_export made; false at the end. */

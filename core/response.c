@@ -107,6 +107,7 @@ reset(struct bg_response *out)
 	bg_buf_reset(&out->challenge);
 	bg_buf_reset(&out->body);
 	bg_buf_reset(&out->variables);
+	out->left_out = false;
 	out->retry_after = 0;
 }
 
@@ -140,7 +141,7 @@ bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision,
 	if (decision->verdict == BG_ALLOW) {
 		reset(out);
 		out->status = 200;
-		if (bg_export(&gate->exports, decision->anonymous ? NULL : &decision->claims, &out->variables, NULL) == 0 &&
+		if (bg_export(&gate->exports, decision->anonymous ? NULL : &decision->claims, &out->variables, &out->left_out, NULL) == 0 &&
 		    complete(out))
 			return;
 		deny(gate, decision, BG_R_INTERNAL, out);

@@ -10,6 +10,7 @@ struct bg_response {
 	int64_t       retry_after;	/* seconds; 0 when there is none */
 	struct bg_buf body;		/* JSON; empty for an allow */
 	struct bg_buf variables;	/* of an allow: pairs for bg_export_next; empty for a denial */
+	bool          left_out;		/* some variable is not among them, for its length */
 };
 
 void bg_response_init(struct bg_response *response);
