@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "core/export.h"
+#include "core/limits.h"
 
 /* The phrases of the statuses in core/reasons.def.  RFC 9110 section 15. */
 static const char *
@@ -29,21 +30,35 @@ is_header_safe(struct bg_slice text)
 }
 
 static void
-put_header(struct bg_buf *out, const char *prefix, struct bg_slice name, struct bg_slice value)
+put_value(struct bg_buf *out, struct bg_slice value)
 {
-	if (!is_header_safe(name) || !is_header_safe(value))
+	if (!is_header_safe(value))
 		out->failed = true;
-	bg_buf_put_str(out, prefix);
-	bg_buf_put(out, name);
 	bg_buf_put_str(out, ": ");
 	bg_buf_put(out, value);
 	bg_buf_put_str(out, "\r\n");
+}
+
+static void
+put_header(struct bg_buf *out, const char *prefix, struct bg_slice name, struct bg_slice value)
+{
+	if (!is_header_safe(name))
+		out->failed = true;
+	bg_buf_put_str(out, prefix);
+	bg_buf_put(out, name);
+	put_value(out, value);
 }
 
 static struct bg_slice
 built(const struct bg_buf *buf)
 {
 	return (struct bg_slice){ buf->data, buf->len };
+}
+
+static void
+put_status(struct bg_buf *out, int status)
+{
+	bg_buf_put_format(out, "Status: %d %s\r\n", status, phrase(status));
 }
 
 static void
@@ -55,30 +70,100 @@ put_variables(struct bg_buf *out, struct bg_slice variables)
 		put_header(out, "Variable-", name, value);
 }
 
+/* What the client of a denial is to get, beside its body. */
+static void
+put_denial(struct bg_buf *out, const struct bg_response *response)
+{
+	if (response->challenge.len > 0)
+		put_header(out, "", BG_SLICE("WWW-Authenticate"), built(&response->challenge));
+	if (response->retry_after > 0)
+		bg_buf_put_format(out, "Retry-After: %" PRId64 "\r\n", response->retry_after);
+	bg_buf_put_format(out, "X-Bearergate-Status: %d\r\n", response->status);
+	bg_buf_put_str(out, "Cache-Control: no-store\r\nContent-Type: application/json\r\n");
+}
+
+static int
+finish(struct bg_buf *out, struct bg_error *err)
+{
+	struct bg_slice text;
+
+	if (bg_buf_finish(out, &text, err) == 0)
+		return 0;
+	bg_buf_reset(out);
+	return -1;
+}
+
 int
 bg_reply_authorizer(const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
 {
+	bg_buf_reset(out);
+	put_status(out, response->status);
+	if (response->status == 200)
+		put_variables(out, built(&response->variables));
+	else
+		put_denial(out, response);
+	bg_buf_put_str(out, "\r\n");
+	if (response->status != 200)
+		bg_buf_put(out, built(&response->body));
+	return finish(out, err);
+}
+
+/*
+ * CLAIM_ORG_ID as X-Auth-Claim-Org-Id.  Variables have no other characters than A-Z, 0-9 and "_", so two of them never
+ * become one header; but for AUTH_TYPE, which is X-Auth-Type and not X-Auth-Auth-Type: no variable is called TYPE
+ * (core/export.c).
+ */
+static void
+put_claims(struct bg_buf *out, struct bg_slice variables)
+{
+	struct bg_slice name, value;
+
+	while (bg_export_next(&variables, &name, &value)) {
+		bool first = true;
+
+		if (!is_header_safe(name))
+			out->failed = true;
+		if (bg_slice_equal(name, BG_SLICE("AUTH_TYPE")))
+			name = BG_SLICE("TYPE");
+		bg_buf_put_str(out, "X-Auth-");
+		for (size_t i = 0; i < name.len; i++) {
+			char c = name.ptr[i];
+
+			if (c == '_')
+				c = '-';
+			else if (!first && c >= 'A' && c <= 'Z')
+				c = (char)(c - 'A' + 'a');
+			first = c == '-';
+			bg_buf_put_char(out, c);
+		}
+		put_value(out, value);
+	}
+}
+
+int
+bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
+{
 	bool allow = response->status == 200;
-	struct bg_slice text;
 
 	bg_buf_reset(out);
-	bg_buf_put_format(out, "Status: %d %s\r\n", response->status, phrase(response->status));
-	if (allow)
-		put_variables(out, built(&response->variables));
-	else {
-		if (response->challenge.len > 0)
-			put_header(out, "", BG_SLICE("WWW-Authenticate"), built(&response->challenge));
-		if (response->retry_after > 0)
-			bg_buf_put_format(out, "Retry-After: %" PRId64 "\r\n", response->retry_after);
-		bg_buf_put_format(out, "X-Bearergate-Status: %d\r\n", response->status);
-		bg_buf_put_str(out, "Cache-Control: no-store\r\nContent-Type: application/json\r\n");
+	if (allow && response->left_out)
+		return bg_fail(err, BG_R_INTERNAL, "a claim is longer than %d bytes as a header", BG_EXPORT_VALUE_MAX);
+	put_status(out, allow ? 200 : response->status == 400 || response->status == 401 ? 401 : 403);
+	if (allow) {
+		put_claims(out, built(&response->variables));
+		bg_buf_put_str(out, "Cache-Control: no-store\r\n");
+	} else {
+		put_header(out, "", BG_SLICE("X-Bearergate-Body"), built(&response->body));
+		put_denial(out, response);
 	}
 	bg_buf_put_str(out, "\r\n");
-	if (!allow)
-		bg_buf_put(out, built(&response->body));
-	if (bg_buf_finish(out, &text, err) != 0) {
+	if (out->len > BG_RESPONDER_HEAD_MAX) {
+		bg_fail(err, BG_R_INTERNAL, "the answer's headers have %zu bytes, and nginx takes %d: fewer claims must be exported",
+		    out->len, BG_RESPONDER_HEAD_MAX);
 		bg_buf_reset(out);
 		return -1;
 	}
-	return 0;
+	if (!allow)
+		bg_buf_put(out, built(&response->body));
+	return finish(out, err);
 }

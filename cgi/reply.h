@@ -14,4 +14,21 @@
  */
 int bg_reply_authorizer(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * Write response as the answer of a FastCGI Responder, for servers that ask in a sub-request of their own: nginx with
+ * auth_request lets in for 200, knows 401 and 403 beside it, takes anything else for an error, and never hands on a
+ * body.  So an allow is 200, a denial with 401 or 400 is 401, any other 403, and what the client is to get is in headers:
+ *
+ *  - an allow has one "X-Auth-Name: value" for each variable, its name in capitalised words: X-Auth-Claim-Org-Id for
+ *    CLAIM_ORG_ID, X-Auth-Remote-User, and X-Auth-Type for AUTH_TYPE;
+ *  - a denial has X-Bearergate-Status, which is the real status, X-Bearergate-Body, which is the body as it is, and
+ *    WWW-Authenticate and Retry-After where they belong.  The body stands behind the head as well.
+ *
+ * Neither may be stored by a cache.  As bg_reply_authorizer otherwise; but nothing is allowed without all its variables:
+ * one that was left out for its length does not fit, nor does a head above BG_RESPONDER_HEAD_MAX.
+ *
+ * FastCGI 1.0 section 6.2, RFC 3875 section 6.2.
+ */
+int bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
+
 #endif

@@ -51,6 +51,13 @@
 #define BG_BODY_MAX		2048
 #define BG_ANSWER_MAX		(60 * 1024)
 
+/*
+ * The head of an answer in the Responder role, where nginx wants all claims as headers in one fastcgi_buffer: two of its
+ * default pages of 4 KiB, which the shipped example sets, less the eight bytes of a record's own header.  libfcgi too
+ * writes no more at once.
+ */
+#define BG_RESPONDER_HEAD_MAX	(8 * 1024 - 8)
+
 /* One exported variable; Apache takes header lines below 8192 bytes with the name (interop: 8100 is fine). */
 #define BG_EXPORT_VALUE_MAX	8000
 

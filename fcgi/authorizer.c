@@ -4,7 +4,21 @@
 #include "cgi/reply.h"
 
 static int
-write_out(const struct bg_gate *gate, const struct bg_decision *decision, struct bg_buf *out, int *status,
+reply(enum bg_role role, const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
+{
+	switch (role) {
+	case BG_ROLE_AUTHORIZER:
+		return bg_reply_authorizer(response, out, err);
+	case BG_ROLE_RESPONDER:
+		return bg_reply_responder(response, out, err);
+	case BG_ROLE_NONE:
+		break;
+	}
+	return bg_fail(err, BG_R_INTERNAL, "a role that is not served");
+}
+
+static int
+write_out(const struct bg_gate *gate, const struct bg_decision *decision, enum bg_role role, struct bg_buf *out, int *status,
     struct bg_error *err)
 {
 	struct bg_response response;
@@ -16,13 +30,14 @@ write_out(const struct bg_gate *gate, const struct bg_decision *decision, struct
 	if (decision->verdict == BG_ALLOW && response.status != 200)
 		rc = bg_fail(err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
 	else
-		rc = bg_reply_authorizer(&response, out, err);
+		rc = reply(role, &response, out, err);
 	bg_response_clear(&response);
 	return rc;
 }
 
 int
-bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const *env, bool last, struct bg_buf *out)
+bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, enum bg_role role, char *const *env, bool last,
+    struct bg_buf *out)
 {
 	struct bg_decision decision = { .verdict = BG_DENY };
 	struct bg_error err = { 0 };
@@ -39,10 +54,10 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, char *const 
 		return BG_AUTHORIZER_LATER;
 	}
 	bg_error_clear(&err);
-	if ((rc = write_out(gate, &decision, out, &status, &err)) != 0) {
+	if ((rc = write_out(gate, &decision, role, out, &status, &err)) != 0) {
 		/* Too much for one answer, or no memory: a plain denial is small. */
 		bg_decision_deny(&decision, &err);
-		rc = write_out(gate, &decision, out, &status, &err);
+		rc = write_out(gate, &decision, role, out, &status, &err);
 	}
 	bg_decision_log(&decision, &request, rc == 0 ? status : 0);
 	bg_decision_clear(&decision);

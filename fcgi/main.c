@@ -285,10 +285,10 @@ open_listeners(const struct options *options, struct daemon *daemon)
 
 /* Called by the worker's threads. */
 static int
-answer(void *arg, char *const *env, bool last, struct bg_buf *out)
+answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
 	const struct bg_gate *gate = arg;
-	int rc = bg_authorizer_answer(gate, bg_clock_now(), env, last, out);
+	int rc = bg_authorizer_answer(gate, bg_clock_now(), role, env, last, out);
 
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }

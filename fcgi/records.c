@@ -4,8 +4,7 @@
 #define FCGI_VERSION_1		1
 #define FCGI_BEGIN_REQUEST	1
 #define FCGI_PARAMS		4
-#define FCGI_RESPONDER		1
-#define FCGI_AUTHORIZER		2
+#define FCGI_STDIN		5
 #define FCGI_FILTER		3
 #define FCGI_KEEP_CONN		1
 #define HEADER_LEN		8
@@ -113,6 +112,8 @@ read_header(struct bg_slice bytes, unsigned want_type, unsigned want_id, struct 
 	if (bytes.len > 1 && byte_at(bytes, 1) != want_type) {
 		if (want_type == FCGI_BEGIN_REQUEST)
 			return "the first record is not BEGIN_REQUEST";
+		if (want_type == FCGI_STDIN)
+			return "another record than STDIN behind the parameters";
 		return "another record than PARAMS before their end";
 	}
 	if (bytes.len < HEADER_LEN)
@@ -123,7 +124,7 @@ read_header(struct bg_slice bytes, unsigned want_type, unsigned want_id, struct 
 	out->padding = byte_at(bytes, 6);
 	if (out->id == 0)
 		return "request id 0";	/* management records: FastCGI 1.0 section 3.3 */
-	if (want_type == FCGI_PARAMS && out->id != want_id)
+	if (want_type != FCGI_BEGIN_REQUEST && out->id != want_id)
 		return "a record of another request";
 	return NULL;
 }
@@ -143,18 +144,45 @@ read_begin(struct bg_slice bytes, struct header *header, struct bg_records_reque
 		return "BEGIN_REQUEST of a wrong length";
 	if (bytes.len < HEADER_LEN + BEGIN_LEN)
 		return NULL;
-	request->role = (unsigned)(byte_at(bytes, HEADER_LEN) << 8 | byte_at(bytes, HEADER_LEN + 1));
 	request->keep_conn = (byte_at(bytes, HEADER_LEN + 2) & FCGI_KEEP_CONN) != 0;
-	switch (request->role) {
-	case FCGI_AUTHORIZER:
+	switch (byte_at(bytes, HEADER_LEN) << 8 | byte_at(bytes, HEADER_LEN + 1)) {
+	case BG_ROLE_AUTHORIZER:
+		request->role = BG_ROLE_AUTHORIZER;
 		return NULL;
-	case FCGI_RESPONDER:
-		return "the Responder role, which is not served";
+	case BG_ROLE_RESPONDER:
+		request->role = BG_ROLE_RESPONDER;
+		return NULL;
 	case FCGI_FILTER:
 		return "the Filter role, which is not served";
 	default:
 		return "an unknown role";
 	}
+}
+
+/*
+ * What stands behind the parameters, at at: nothing in the Authorizer role, FastCGI 1.0 section 6.3; in the Responder
+ * role the end of STDIN, sections 5.3 and 6.2, with nothing before it.
+ */
+static const char *
+read_stdin(struct bg_slice bytes, size_t at, unsigned id, struct bg_records_request *request, bool *whole)
+{
+	struct header end;
+	const char *wrong;
+
+	if (request->role == BG_ROLE_RESPONDER) {
+		struct bg_slice rest = bytes.len > at ? bg_slice_skip(bytes, at) : (struct bg_slice){ NULL, 0 };
+
+		if ((wrong = read_header(rest, FCGI_STDIN, id, &end)) != NULL)
+			return wrong;
+		if (end.content > 0)
+			return "a request with a body";
+		at += HEADER_LEN + end.padding;
+		if (at > BG_RECORDS_MAX)
+			return "too many bytes of parameters";
+	}
+	request->length = at;
+	*whole = bytes.len >= at;
+	return NULL;
 }
 
 /* Returns what is wrong, or NULL; *whole says whether the end was reached. */
@@ -183,9 +211,7 @@ read_request(struct bg_slice bytes, struct bg_records_request *request, bool *wh
 		if (params.content == 0) {
 			if (pairs.place != NAME_LENGTH || pairs.missing > 0)
 				return "the parameters end inside a pair";
-			request->length = at;
-			*whole = bytes.len >= at;
-			return NULL;
+			return read_stdin(bytes, at, begin.id, request, whole);
 		}
 		if (rest.len > params.content)
 			rest.len = params.content;

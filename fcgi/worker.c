@@ -16,7 +16,6 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "fcgi/records.h"
 
 /*
  * One epoll instance is shared by all threads.  In it are
@@ -71,7 +70,7 @@
  * beside, memory for another spare, is taken before it is parked; without it the request has its last try at once.
  *
  * A connection carries one request.  After the answer we close it even where the server asked to keep it
- * (FCGI_KEEP_CONN): none of the servers that use the Authorizer role does, and libfcgi reads 8 KiB at a time into a
+ * (FCGI_KEEP_CONN): none of the servers that ask us does it for that (nginx closes its sub-requests' too), and libfcgi reads 8 KiB at a time into a
  * buffer that dies with the request, so a second request sent in one go with the first would be lost half-read.
  */
 
@@ -96,6 +95,7 @@ TAILQ_HEAD(conns, conn);
 struct job {
 	TAILQ_ENTRY(job) link;		/* in parked or due; guarded by the worker's lock */
 	FCGX_Request fcgi;
+	enum bg_role role;
 	int64_t      deadline;		/* bg_clock_mono_ms(); a try from then on is the last one */
 	bool         rest;		/* there may be bytes behind the request that nobody will read */
 };
@@ -438,7 +438,7 @@ attempt(struct thread *self, struct job *job, bool last, const char **why)
 
 	*why = NULL;
 	bg_buf_reset(&self->answer);
-	rc = options->answer(options->arg, fcgi->envp, last, &self->answer);
+	rc = options->answer(options->arg, job->role, fcgi->envp, last, &self->answer);
 	if (rc == BG_WORKER_LATER && !last)
 		return PUT_OFF;
 	if (rc == BG_WORKER_LATER)
@@ -520,7 +520,9 @@ serve(struct thread *self, int fd, const struct bg_records_request *request, siz
 	job->fcgi.keepConnection = 1;
 	FCGX_Detach(&job->fcgi);
 	job->deadline = bg_clock_mono_ms() + worker->options.patience;
-	job->rest = seen > request->length;
+	job->role = request->role;
+	/* Of a Responder's STDIN, which is empty, libfcgi may leave the record unread. */
+	job->rest = seen > request->length || request->role == BG_ROLE_RESPONDER;
 	/* Cut-off parameters come with 0 too; only the stream's error tells. */
 	if (FCGX_Accept_r(&job->fcgi) == 0 && FCGX_GetError(job->fcgi.in) == 0 && job->fcgi.role == (int)request->role)
 		judge(self, job, atomic_load(&worker->stopping) ||

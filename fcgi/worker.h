@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "fcgi/records.h"
 
 #define BG_WORKER_LATER	1	/* beside 0 and -1: the answer cannot be given yet */
 
@@ -17,14 +18,14 @@ struct bg_worker_options {
 	int64_t    patience;		/* milliseconds a request may be parked, from its first try; above 0 if any may */
 
 	/*
-	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  env ends with NULL
-	 * and is good until the return.  Returns 0 with the answer in out, or BG_WORKER_LATER where it cannot be given yet
+	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  role is what the
+	 * server asked in, never BG_ROLE_NONE; env ends with NULL and is good until the return.  Returns 0 with the answer in out, or BG_WORKER_LATER where it cannot be given yet
 	 * and it is worth asking again, perhaps in another thread, when bg_worker_wake was called; out then does not count.
 	 * That is for last false only: a request is not asked about again after last was true.  Anything else, or an empty or
 	 * failed out, ends the connection without an answer, which every server takes as an error.  Called from all threads
 	 * at once; should never wait, since the thread waits too.
 	 */
-	int      (*answer)(void *arg, char *const *env, bool last, struct bg_buf *out);
+	int      (*answer)(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out);
 	void      *arg;			/* borrowed */
 };
 

@@ -9,7 +9,7 @@ static const struct bg_gate gate = { .answers = { .realm = realm, .missing_statu
 static const struct bg_now now = { .wall = 1700000000, .mono_ms = 1 };
 
 static int
-answer(const char *variable, size_t max, struct bg_buf *out)
+answer_as(enum bg_role role, const char *variable, size_t max, struct bg_buf *out)
 {
 	char method[] = "REQUEST_METHOD=GET", other[256];
 	char *const env[] = { method, other, NULL };
@@ -18,17 +18,23 @@ answer(const char *variable, size_t max, struct bg_buf *out)
 	bg_log_open(-1, BG_LOG_ERROR);
 	bg_buf_init(out, max);
 	bg_buf_put_str(out, "left over");
-	return bg_authorizer_answer(&gate, now, env, true, out);
+	return bg_authorizer_answer(&gate, now, role, env, true, out);
+}
+
+static int
+answer(const char *variable, size_t max, struct bg_buf *out)
+{
+	return answer_as(BG_ROLE_AUTHORIZER, variable, max, out);
 }
 
 static const struct {
-	const char *variable, *status;
+	const char *variable, *status, *responder, *real;
 } denials[] = {
-	{ "REQUEST_URI=/",                            "Status: 401 " },
-	{ "HTTP_AUTHORIZATION=Bearer",                "Status: 400 " },
-	{ "HTTP_AUTHORIZATION=Bearer a.b.c",          "Status: 401 " },
-	{ "BEARERGATE_NO_SUCH=1",                     "Status: 500 " },
-	{ "BEARERGATE_SCOPE=\"",                      "Status: 500 " },
+	{ "REQUEST_URI=/",                            "Status: 401 ", "Status: 401 ", "\r\nX-Bearergate-Status: 401\r\n" },
+	{ "HTTP_AUTHORIZATION=Bearer",                "Status: 400 ", "Status: 401 ", "\r\nX-Bearergate-Status: 400\r\n" },
+	{ "HTTP_AUTHORIZATION=Bearer a.b.c",          "Status: 401 ", "Status: 401 ", "\r\nX-Bearergate-Status: 401\r\n" },
+	{ "BEARERGATE_NO_SUCH=1",                     "Status: 500 ", "Status: 403 ", "\r\nX-Bearergate-Status: 500\r\n" },
+	{ "BEARERGATE_SCOPE=\"",                      "Status: 500 ", "Status: 403 ", "\r\nX-Bearergate-Status: 500\r\n" },
 };
 START_TEST(every_denial_begins_with_its_status)
 {
@@ -41,24 +47,53 @@ START_TEST(every_denial_begins_with_its_status)
 }
 END_TEST
 
+/* nginx knows 401 and 403 and takes all else for an error: what the real status is stands in a header. */
+START_TEST(a_denial_in_the_responder_role_says_the_real_status_in_a_header)
+{
+	struct bg_buf out;
+	struct bg_slice text;
+
+	ck_assert_int_eq(answer_as(BG_ROLE_RESPONDER, denials[_i].variable, BG_ANSWER_MAX, &out), 0);
+	ck_assert_int_eq(bg_buf_finish(&out, &text, NULL), 0);
+	ck_assert_msg(strncmp(text.ptr, denials[_i].responder, strlen(denials[_i].responder)) == 0, "%s: %s",
+	    denials[_i].variable, text.ptr);
+	ck_assert_msg(strstr(text.ptr, denials[_i].real) != NULL, "%s: %s", denials[_i].variable, text.ptr);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+/* Whatever the gate says: without a role there is no form that could be an allow somewhere. */
+START_TEST(without_a_role_there_is_no_answer)
+{
+	struct bg_buf out;
+
+	ck_assert_int_eq(answer_as(BG_ROLE_NONE, "BEARERGATE_AUTH=none", BG_ANSWER_MAX, &out), -1);
+	ck_assert_uint_eq(out.len, 0);
+	bg_buf_clear(&out);
+}
+END_TEST
+
 /* With no room for the challenge the plain 500 goes out; with no room for that, nothing at all. */
+static const struct { enum bg_role role; const char *plain; } roles[] = {
+	{ BG_ROLE_AUTHORIZER, "Status: 500 " }, { BG_ROLE_RESPONDER, "Status: 403 " },
+};
 START_TEST(an_answer_that_does_not_fit_is_500_or_nothing_but_never_cut)
 {
 	size_t whole, nothing = 0, plain = 0;
 	struct bg_buf out;
 
-	ck_assert_int_eq(answer("HTTP_AUTHORIZATION=Bearer a.b.c", BG_ANSWER_MAX, &out), 0);
+	ck_assert_int_eq(answer_as(roles[_i].role, "HTTP_AUTHORIZATION=Bearer a.b.c", BG_ANSWER_MAX, &out), 0);
 	whole = out.len;
 	bg_buf_clear(&out);
 	for (size_t max = 0; max <= whole; max++) {
-		int rc = answer("HTTP_AUTHORIZATION=Bearer a.b.c", max, &out);
+		int rc = answer_as(roles[_i].role, "HTTP_AUTHORIZATION=Bearer a.b.c", max, &out);
 
 		if (rc != 0) {
 			ck_assert_int_eq(rc, -1);
 			ck_assert_uint_eq(out.len, 0);
 			nothing++;
 		} else {
-			ck_assert(max == whole || strncmp(out.data, "Status: 500 ", 12) == 0);
+			ck_assert(max == whole || strncmp(out.data, roles[_i].plain, 12) == 0);
 			ck_assert_int_eq(memcmp(out.data + out.len - 2, "}}", 2), 0);
 			plain += max < whole;
 		}
@@ -76,7 +111,9 @@ main(void)
 	TCase *tc = tcase_create("answer");
 
 	tcase_add_loop_test(tc, every_denial_begins_with_its_status, 0, N(denials));
-	tcase_add_test(tc, an_answer_that_does_not_fit_is_500_or_nothing_but_never_cut);
+	tcase_add_loop_test(tc, a_denial_in_the_responder_role_says_the_real_status_in_a_header, 0, N(denials));
+	tcase_add_test(tc, without_a_role_there_is_no_answer);
+	tcase_add_loop_test(tc, an_answer_that_does_not_fit_is_500_or_nothing_but_never_cut, 0, N(roles));
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

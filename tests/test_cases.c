@@ -237,6 +237,74 @@ check_answer(const char *name, const json_t *expect, const struct bg_decision *d
 		ck_assert_msg(strstr(decision->error.detail, json_string_value(detail)) != NULL, "%s: %s", name, decision->error.detail);
 }
 
+/* A line of text that begins with name and goes on with the value. */
+static bool
+has_line(const char *text, const char *name, struct bg_slice value)
+{
+	struct bg_slice line;
+	struct bg_buf buf;
+	const char *at;
+	bool has;
+
+	bg_buf_init(&buf, BG_ANSWER_MAX);
+	bg_buf_put_format(&buf, "\r\n%s: ", name);
+	bg_buf_put(&buf, value);
+	bg_buf_put_str(&buf, "\r\n");
+	ck_assert_int_eq(bg_buf_finish(&buf, &line, NULL), 0);
+	at = strcasestr(text, line.ptr);
+	has = at != NULL;
+	bg_buf_clear(&buf);
+	return has;
+}
+
+/*
+ * The same answer in the other role: 200, 401 or 403, and nothing said or left out that the first one has or has not; or
+ * the status that the case says, where this role cannot allow what the other one does.
+ */
+static void
+check_responder(const char *name, const json_t *expect, const struct bg_buf *answer, struct bg_buf *responder)
+{
+	const char *body = strstr(answer->data, "\r\n\r\n") + 4, *line, *end, *colon;
+	int status, told, variables = 0, claims = 0;
+	struct bg_slice text;
+	char header[200];
+
+	ck_assert_int_eq(bg_buf_finish(responder, &text, NULL), 0);
+	ck_assert_int_eq(sscanf(answer->data, "Status: %d ", &status), 1);
+	ck_assert_int_eq(sscanf(text.ptr, "Status: %d ", &told), 1);
+	if (json_is_integer(json_object_get(expect, "responder"))) {
+		bg_format(header, sizeof(header), "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(expect, "responder")));
+		ck_assert_msg(told == 403 && has_line(text.ptr, "X-Bearergate-Status", bg_slice_str(header)), "%s: %s", name, text.ptr);
+		ck_assert_ptr_null(strstr(text.ptr, "X-Auth-"));
+		return;
+	}
+	ck_assert_msg(told == (status == 200 ? 200 : status == 400 || status == 401 ? 401 : 403), "%s: %d as %d", name, status, told);
+	for (line = answer->data; line + 2 < body; line = end + 2) {
+		end = strstr(line, "\r\n");
+		colon = strchr(line, ':');
+		if (strncmp(line, "Status: ", 8) == 0)
+			continue;
+		bg_format(header, sizeof(header), "%.*s", (int)(colon - line), line);
+		if (strncmp(line, "Variable-", 9) == 0) {
+			variables++;
+			bg_format(header, sizeof(header), "X-Auth-%.*s", (int)(colon - line - 9),
+			    strncmp(line, "Variable-AUTH_TYPE:", 19) == 0 ? "TYPE:" : line + 9);
+			if (strncmp(line, "Variable-AUTH_TYPE:", 19) == 0)
+				header[strlen("X-Auth-TYPE")] = '\0';
+			for (char *c = header; *c != '\0'; c++)
+				if (*c == '_')
+					*c = '-';
+		}
+		ck_assert_msg(has_line(text.ptr, header, (struct bg_slice){ colon + 2, (size_t)(end - colon - 2) }), "%s: no %s in\n%s",
+		    name, header, text.ptr);
+	}
+	for (line = text.ptr; (line = strstr(line, "\r\nX-Auth-")) != NULL; line++)
+		claims++;
+	ck_assert_msg(claims == variables, "%s: %d claims, %d variables", name, claims, variables);
+	if (status != 200)
+		ck_assert_msg(has_line(text.ptr, "X-Bearergate-Body", bg_slice_str(body)), "%s: %s", name, text.ptr);
+}
+
 /* A misspelt member of a case would test nothing. */
 static void
 check_members(const char *name, const json_t *object, const char *const *known)
@@ -258,7 +326,7 @@ START_TEST(a_case_ends_as_it_says)
 	static const char *const members[] = { "why", "env", "authorization", "token", "keys", "conf", "now", "expect", NULL };
 	static const char *const token_members[] = { "key", "header", "claims", "raw_header", "raw_claims", "signature", "forged",
 		"compact", "alg", NULL };
-	static const char *const expect_members[] = { "reason", "status", "answer", "absent", "detail", NULL };
+	static const char *const expect_members[] = { "reason", "status", "responder", "answer", "absent", "detail", NULL };
 	const char *tmp = getenv("TMPDIR");
 	char path[1400], dir[1024], *env[MAX_ENV + 1], *token;
 	struct bg_now now = { .wall = NOW };
@@ -267,7 +335,7 @@ START_TEST(a_case_ends_as_it_says)
 	struct bg_request request;
 	struct bg_error err = { 0 };
 	struct bg_gate *gate;
-	struct bg_buf answer;
+	struct bg_buf answer, responder;
 	json_error_t parse;
 	json_t *root;
 
@@ -297,11 +365,15 @@ START_TEST(a_case_ends_as_it_says)
 	}
 	bg_buf_init(&answer, BG_ANSWER_MAX);
 	bg_log_open(-1, BG_LOG_ERROR);
-	ck_assert_int_eq(bg_authorizer_answer(gate, now, env, true, &answer), 0);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &answer), 0);
 	check_answer(names[_i], json_object_get(root, "expect"), &decision, &answer);
+	bg_buf_init(&responder, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_RESPONDER, env, true, &responder), 0);
+	check_responder(names[_i], json_object_get(root, "expect"), &answer, &responder);
 
 	bg_decision_clear(&decision);
 	bg_buf_clear(&answer);
+	bg_buf_clear(&responder);
 	for (char **e = env; *e != NULL; e++)
 		free(*e);
 	free(token);

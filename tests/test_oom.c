@@ -248,7 +248,7 @@ ask(int i, struct bg_buf *out, int *rc)
 		bg_format(variable, sizeof(variable), "%s", requests[i].variable);
 		env[n++] = variable;
 	}
-	*rc = bg_authorizer_answer(&gate, now, env, true, out);
+	*rc = bg_authorizer_answer(&gate, now, BG_ROLE_AUTHORIZER, env, true, out);
 }
 
 static int

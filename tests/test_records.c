@@ -48,6 +48,12 @@ static const struct good {
 	{ "an empty value",                     1,     BG_REC_AUTHORIZER, 0,   "",    0,    65535, 0 },
 	{ "\"=\" in a value",                   1,     BG_REC_AUTHORIZER, 0,   "a=b", 1,    65535, 0 },
 	{ "odd bytes in a value",               1,     BG_REC_AUTHORIZER, 0,   "\r\n\1\377", 1, 65535, 0 },
+	{ "a Responder's, as nginx sends it",   1,     BG_REC_RESPONDER,  0,   "GET", 1,    65535, 0 },
+	{ "a Responder's, to be kept",          1,     BG_REC_RESPONDER,  1,   "GET", 1,    65535, 0 },
+	{ "a Responder's with another id",      513,   BG_REC_RESPONDER,  0,   "GET", 1,    65535, 0 },
+	{ "a Responder's with padding",         1,     BG_REC_RESPONDER,  0,   "GET", 1,    65535, 255 },
+	{ "a Responder's in crumbs",            1,     BG_REC_RESPONDER,  0,   "GET", 60,   1,     7 },
+	{ "a Responder's without parameters",   1,     BG_REC_RESPONDER,  0,   "",    0,    0,     0 },
 };
 
 static void
@@ -65,11 +71,13 @@ make_good(const struct good *g, struct bg_buf *out)
 	}
 	bg_rec_begin(out, g->id, g->role, g->flags);
 	bg_rec_params(out, g->id, built(&pairs), g->piece, g->padding);
+	if (g->role == BG_REC_RESPONDER)
+		bg_rec_put(out, BG_REC_STDIN, g->id, BG_SLICE(""), g->padding);
 	bg_buf_clear(&pairs);
 	bg_buf_clear(&value);
 }
 
-/* FastCGI 1.0 sections 3.3, 3.4, 5.1 and 5.2. */
+/* FastCGI 1.0 sections 3.3, 3.4, 5.1 to 5.3, 6.2 and 6.3. */
 START_TEST(a_good_request_is_whole_with_its_last_byte_and_not_before)
 {
 	struct bg_records_request request;
@@ -87,7 +95,7 @@ START_TEST(a_good_request_is_whole_with_its_last_byte_and_not_before)
 	ck_assert_msg(vet(built(&bytes), &request, &why) == BG_RECORDS_WHOLE, "%s: %s", good[_i].name, why);
 	ck_assert_ptr_null(why);
 	ck_assert_uint_eq(request.length, bytes.len);
-	ck_assert_uint_eq(request.role, BG_REC_AUTHORIZER);
+	ck_assert_uint_eq(request.role, good[_i].role);
 	ck_assert_int_eq(request.keep_conn, good[_i].flags & 1);
 	bg_buf_clear(&bytes);
 }
@@ -105,11 +113,15 @@ START_TEST(what_follows_a_whole_request_changes_nothing)
 	size_t whole;
 
 	bg_buf_init(&bytes, BG_REC_MAX);
-	bg_rec_request(&bytes, "/");
-	whole = bytes.len;
-	bg_buf_put(&bytes, rests[_i]);
-	ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_WHOLE);
-	ck_assert_uint_eq(request.length, whole);
+	for (unsigned role = BG_REC_RESPONDER; role <= BG_REC_AUTHORIZER; role++) {
+		bg_buf_reset(&bytes);
+		bg_rec_request_as(&bytes, role, "/");
+		whole = bytes.len;
+		bg_buf_put(&bytes, rests[_i]);
+		ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_WHOLE);
+		ck_assert_uint_eq(request.length, whole);
+		ck_assert_uint_eq(request.role, role);
+	}
 	bg_buf_clear(&bytes);
 }
 END_TEST
@@ -147,12 +159,15 @@ static const struct {
 	const char *bytes;
 	size_t      len;
 } early[] = {
+#define RESPONDER	"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0" "\1\4\0\1\0\0\0\0"
 #define EARLY(lit)	lit, sizeof(lit) - 1
 	{ "a first byte that is no version",     EARLY("G") },
 	{ "a second byte that is no BEGIN",      EARLY("\1\4") },
 	{ "a BEGIN header of a wrong length",    EARLY("\1\1\0\1\0\11\0\0") },
-	{ "a role, before PARAMS",               EARLY("\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0") },
+	{ "a role, before PARAMS",               EARLY("\1\1\0\1\0\10\0\0\0\3\0\0\0\0\0\0") },
 	{ "another type behind BEGIN",           EARLY("\1\1\0\1\0\10\0\0\0\2\0\0\0\0\0\0\1\5") },
+	{ "another type behind a Responder's PARAMS", EARLY(RESPONDER "\1\4") },
+	{ "a body, before its first byte",       EARLY(RESPONDER "\1\5\0\1\0\1\0\0") },
 	{ "a name's length, before its value's", EARLY("\1\1\0\1\0\10\0\0\0\2\0\0\0\0\0\0\1\4\0\1\1\0\0\0\377\377\377\377") },
 };
 START_TEST(what_is_wrong_is_said_with_the_first_byte_that_shows_it)
@@ -222,13 +237,24 @@ START_TEST(a_request_never_needs_more_bytes_than_are_looked_at)
 	bg_buf_init(&bytes, BG_REC_MAX);
 	bg_rec_begin(&bytes, 1, BG_REC_AUTHORIZER, 0);
 	/* 3 bytes of content, 8 of header, 253 of padding: cut short of the ceiling, then beyond it */
-	while (bytes.len + 264 + 8 <= BG_RECORDS_MAX)
+	while (bytes.len + 264 + 16 <= BG_RECORDS_MAX)
 		bg_rec_put(&bytes, BG_REC_PARAMS, 1, BG_SLICE("\1\0N"), 253);
 	last = bytes.len;
 	bg_rec_put(&bytes, BG_REC_PARAMS, 1, BG_SLICE(""), (unsigned)(BG_RECORDS_MAX - last - 8));
 	ck_assert_uint_eq(bytes.len, BG_RECORDS_MAX);
 	ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_WHOLE);
 	bytes.data[last + 6]++;		/* its padding */
+	bg_buf_put_char(&bytes, 'p');
+	ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_BAD);
+	ck_assert_str_eq(why, "too many bytes of parameters");
+	/* the same as a Responder's, whose STDIN counts too */
+	bytes.data[9] = BG_REC_RESPONDER;
+	bytes.len = last;
+	bg_rec_put(&bytes, BG_REC_PARAMS, 1, BG_SLICE(""), (unsigned)(BG_RECORDS_MAX - last - 16));
+	bg_rec_put(&bytes, BG_REC_STDIN, 1, BG_SLICE(""), 0);
+	ck_assert_uint_eq(bytes.len, BG_RECORDS_MAX);
+	ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_WHOLE);
+	bytes.data[bytes.len - 2]++;
 	bg_buf_put_char(&bytes, 'p');
 	ck_assert_int_eq(vet(built(&bytes), &request, &why), BG_RECORDS_BAD);
 	ck_assert_str_eq(why, "too many bytes of parameters");

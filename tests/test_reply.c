@@ -4,9 +4,11 @@
 #include "core/limits.h"
 #include "tests/support/run.h"
 
+typedef int reply(const struct bg_response *response, struct bg_buf *out, struct bg_error *err);
+
 /* The reply to a response with these parts; variables are pairs name, value up to NULL. */
 static int
-reply_to(int status, const char *challenge, int64_t retry_after, const char *const *variables, struct bg_buf *out,
+reply_by(reply *by, int status, const char *challenge, int64_t retry_after, const char *const *variables, struct bg_buf *out,
     struct bg_error *err)
 {
 	struct bg_response response;
@@ -20,9 +22,16 @@ reply_to(int status, const char *challenge, int64_t retry_after, const char *con
 		bg_buf_put_str(&response.body, "{}");
 	for (; variables != NULL && *variables != NULL; variables++)
 		bg_buf_put(&response.variables, (struct bg_slice){ *variables, strlen(*variables) + 1 });
-	rc = bg_reply_authorizer(&response, out, err);
+	rc = by(&response, out, err);
 	bg_response_clear(&response);
 	return rc;
+}
+
+static int
+reply_to(int status, const char *challenge, int64_t retry_after, const char *const *variables, struct bg_buf *out,
+    struct bg_error *err)
+{
+	return reply_by(bg_reply_authorizer, status, challenge, retry_after, variables, out, err);
 }
 
 #define DENIED	"Cache-Control: no-store\r\nContent-Type: application/json\r\n\r\n{}"
@@ -63,6 +72,103 @@ START_TEST(an_allow_carries_variables_and_no_body)	/* FastCGI 1.0 section 6.3 */
 }
 END_TEST
 
+/* nginx's auth_request: 200, 401 and 403 are all it knows, and headers all it hands on (interop 3.D). */
+#define BODY	"X-Bearergate-Body: {}\r\n"
+static const struct { int status; const char *challenge; int64_t retry_after; const char *text; } responder_denials[] = {
+	{ 401, "Bearer realm=\"api\"", 0, "Status: 401 Unauthorized\r\n" BODY
+	    "WWW-Authenticate: Bearer realm=\"api\"\r\nX-Bearergate-Status: 401\r\n" DENIED },
+	{ 400, "Bearer x", 0, "Status: 401 Unauthorized\r\n" BODY
+	    "WWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 400\r\n" DENIED },
+	{ 403, "Bearer x", 0, "Status: 403 Forbidden\r\n" BODY
+	    "WWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 403\r\n" DENIED },
+	{ 503, "", 12, "Status: 403 Forbidden\r\n" BODY "Retry-After: 12\r\nX-Bearergate-Status: 503\r\n" DENIED },
+	{ 500, "", 0, "Status: 403 Forbidden\r\n" BODY "X-Bearergate-Status: 500\r\n" DENIED },
+	{ 0, "", 0, "Status: 403 Forbidden\r\n" BODY "X-Bearergate-Status: 0\r\n" DENIED },
+	{ 204, "", 0, "Status: 403 Forbidden\r\n" BODY "X-Bearergate-Status: 204\r\n" DENIED },	/* any 2xx lets in */
+};
+
+START_TEST(a_responders_denial_is_401_or_403_with_the_rest_in_headers)
+{
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_reason(reply_by(bg_reply_responder, responder_denials[_i].status, responder_denials[_i].challenge,
+	    responder_denials[_i].retry_after, NULL, &out, &err), err, BG_R_OK, "denial");
+	ck_assert_str_eq(out.data, responder_denials[_i].text);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(a_responders_allow_carries_claims_as_headers)
+{
+	static const char *const variables[] = { "REMOTE_USER", "me", "AUTH_TYPE", "Bearer", "CLAIM_ORG_ID", "a b", "CLAIM_SUB", "",
+		"CLAIMS_JSON", "{}", "ROLES", "x", "A_1B__C", "y", "CLAIM_", "z", NULL };
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_reason(reply_by(bg_reply_responder, 200, "", 0, variables, &out, &err), err, BG_R_OK, "allow");
+	ck_assert_str_eq(out.data, "Status: 200 OK\r\nX-Auth-Remote-User: me\r\nX-Auth-Type: Bearer\r\n"
+	    "X-Auth-Claim-Org-Id: a b\r\nX-Auth-Claim-Sub: \r\nX-Auth-Claims-Json: {}\r\nX-Auth-Roles: x\r\n"
+	    "X-Auth-A-1b--C: y\r\nX-Auth-Claim-: z\r\nCache-Control: no-store\r\n\r\n");
+	bg_buf_clear(&out);
+}
+END_TEST
+
+/* nginx reads the head into one fastcgi_buffer: never an allow without its claims. */
+START_TEST(a_responders_claims_all_fit_or_there_is_no_allow)
+{
+	static char value[BG_RESPONDER_HEAD_MAX + 1];
+	const char *const variables[] = { "CLAIM_A", value, NULL };
+	size_t rest = strlen("Status: 200 OK\r\nX-Auth-Claim-A: \r\nCache-Control: no-store\r\n\r\n");
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	memset(value, 'a', BG_RESPONDER_HEAD_MAX - rest);
+	ck_reason(reply_by(bg_reply_responder, 200, "", 0, variables, &out, &err), err, BG_R_OK, "the most");
+	ck_assert_uint_eq(out.len, BG_RESPONDER_HEAD_MAX);
+	value[BG_RESPONDER_HEAD_MAX - rest] = 'a';
+	ck_reason(reply_by(bg_reply_responder, 200, "", 0, variables, &out, &err), err, BG_R_INTERNAL, "one more");
+	ck_assert_uint_eq(out.len, 0);
+	ck_assert_ptr_nonnull(strstr(err.detail, "8185 bytes"));
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(a_claim_left_out_for_its_length_is_no_allow_for_a_responder)
+{
+	struct bg_error err = { 0 };
+	struct bg_response response;
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	bg_response_init(&response);
+	response.status = 200;
+	response.left_out = true;
+	ck_reason(bg_reply_responder(&response, &out, &err), err, BG_R_INTERNAL, "left out");
+	ck_assert_uint_eq(out.len, 0);
+	bg_response_clear(&response);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+/* The largest denial there can be still fits what nginx has without being told: one page of 4 KiB, less a record's header. */
+START_TEST(a_responders_denial_with_everything_in_it_fits)
+{
+	static char challenge[BG_CHALLENGE_MAX];
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	memset(challenge, 'c', sizeof(challenge) - 1);
+	ck_reason(reply_by(bg_reply_responder, 403, challenge, INT64_MAX, NULL, &out, &err), err, BG_R_OK, "denial");
+	ck_assert_uint_lt(out.len, 4096 - 8 - 512);	/* and a body of 512 bytes; real ones have under 200 */
+	bg_buf_clear(&out);
+}
+END_TEST
+
 static const struct { const char *name, *variable[3], *challenge; int status; } unsafe[] = {
 	{ "CRLF in a value", { "A", "x\r\nStatus: 200", NULL }, "", 200 },	/* SR-82 */
 	{ "LF in a value", { "A", "x\ny", NULL }, "", 200 },
@@ -79,6 +185,9 @@ START_TEST(what_would_make_a_header_of_its_own_is_never_sent)	/* SR-82: even if 
 	bg_buf_init(&out, BG_ANSWER_MAX);
 	ck_reason(reply_to(unsafe[_i].status, unsafe[_i].challenge, 0, unsafe[_i].variable, &out, &err), err, BG_R_INTERNAL,
 	    unsafe[_i].name);
+	ck_assert_uint_eq(out.len, 0);
+	ck_reason(reply_by(bg_reply_responder, unsafe[_i].status, unsafe[_i].challenge, 0, unsafe[_i].variable, &out, &err), err,
+	    BG_R_INTERNAL, unsafe[_i].name);
 	ck_assert_uint_eq(out.len, 0);
 	bg_buf_clear(&out);
 }
@@ -104,6 +213,11 @@ main(void)
 
 	tcase_add_loop_test(tc, a_denial_states_its_status_first, 0, N(denials));
 	tcase_add_test(tc, an_allow_carries_variables_and_no_body);
+	tcase_add_loop_test(tc, a_responders_denial_is_401_or_403_with_the_rest_in_headers, 0, N(responder_denials));
+	tcase_add_test(tc, a_responders_allow_carries_claims_as_headers);
+	tcase_add_test(tc, a_responders_claims_all_fit_or_there_is_no_allow);
+	tcase_add_test(tc, a_claim_left_out_for_its_length_is_no_allow_for_a_responder);
+	tcase_add_test(tc, a_responders_denial_with_everything_in_it_fits);
 	tcase_add_loop_test(tc, what_would_make_a_header_of_its_own_is_never_sent, 0, N(unsafe));
 	tcase_add_test(tc, a_reply_that_does_not_fit_is_no_reply);
 	suite_add_tcase(suite, tc);

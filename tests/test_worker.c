@@ -60,9 +60,9 @@ put_off(int call)
 
 /* The answer names the request by its URI, so that no client can get another one's. */
 static int
-answer(void *arg, char *const *env, bool last, struct bg_buf *out)
+answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
-	const char *uri = "none", *role = "none";
+	const char *uri = "none", *named = "none";
 	int call = atomic_fetch_add(&handler.calls, 1) + 1;
 
 	ck_assert_ptr_eq(arg, &handler);
@@ -71,8 +71,9 @@ answer(void *arg, char *const *env, bool last, struct bg_buf *out)
 		if (strncmp(*env, "REQUEST_URI=", 12) == 0)
 			uri = *env + 12;
 		if (strncmp(*env, "FCGI_ROLE=", 10) == 0)
-			role = *env + 10;
+			named = *env + 10;
 	}
+	ck_assert_str_eq(named, role == BG_ROLE_RESPONDER ? "RESPONDER" : role == BG_ROLE_AUTHORIZER ? "AUTHORIZER" : "no role");
 	switch (atomic_load(&handler.does)) {
 	case FAIL:
 		bg_buf_put_str(out, "Status: 200 OK\r\n\r\n");
@@ -104,7 +105,7 @@ answer(void *arg, char *const *env, bool last, struct bg_buf *out)
 	default:
 		break;
 	}
-	bg_buf_put_format(out, "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: %s\r\n\r\n", uri, role);
+	bg_buf_put_format(out, "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: %s\r\n\r\n", uri, named);
 	return 0;
 }
 
@@ -204,18 +205,24 @@ send_request(int fd, const char *uri)
 
 /* The whole answer to the request with this URI comes, and then the end; closes fd. */
 static void
-expect_answer(int fd, const char *uri, const char *name)
+expect_answer_as(int fd, const char *role, const char *uri, const char *name)
 {
 	struct bg_rec_answer got;
 	char want[256];
 
-	bg_format(want, sizeof(want), "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: AUTHORIZER\r\n\r\n", uri);
+	bg_format(want, sizeof(want), "Status: 200 OK\r\nVariable-URI: %s\r\nVariable-ROLE: %s\r\n\r\n", uri, role);
 	bg_rec_read(fd, &got);
 	ck_assert_msg(got.whole && !got.reset && got.stdout_records == 1, "%s: %zu bytes, whole %d, reset %d, records %zu",
 	    name, got.bytes, got.whole, got.reset, got.stdout_records);
 	ck_assert_msg(bg_slice_equal(built(&got.out), bg_slice_str(want)), "%s: %.*s", name, (int)got.out.len, got.out.data);
 	bg_rec_answer_clear(&got);
 	close(fd);
+}
+
+static void
+expect_answer(int fd, const char *uri, const char *name)
+{
+	expect_answer_as(fd, "AUTHORIZER", uri, name);
 }
 
 /* What PUT_OFF answers on the last try comes, whole; closes fd. */
@@ -461,6 +468,45 @@ START_TEST(what_follows_a_request_is_neither_answered_nor_harmful)
 		expect_answer(fd, "/followed", "a request with something behind it");
 	}
 	bg_buf_clear(&bytes);
+}
+END_TEST
+
+/* Whatever libfcgi has read of a Responder's STDIN, the rest does not reset the connection.  Parked or not. */
+START_TEST(a_responder_is_asked_as_such_and_its_answer_comes_whole)
+{
+	struct bg_buf bytes, pairs, value;
+	int fd;
+
+	start();
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_buf_init(&pairs, BG_REC_MAX);
+	bg_buf_init(&value, BG_REC_MAX);
+	bg_rec_request_as(&bytes, BG_REC_RESPONDER, "/responder");
+	for (size_t cut = 1; cut <= bytes.len; cut += cut < bytes.len - 12 ? 7 : 1) {
+		fd = connect_to(_i);
+		ck_assert(bg_rec_send(fd, (struct bg_slice){ bytes.data, cut }));
+		ck_assert(bg_rec_send(fd, bg_slice_skip(built(&bytes), cut)));
+		expect_answer_as(fd, "RESPONDER", "/responder", "a responder");
+	}
+	/* with STDIN to either side of the 8192 bytes that libfcgi reads at a time */
+	for (size_t size = 8192 - 40; size <= 8192 + 8; size++) {
+		bg_buf_reset(&bytes);
+		bg_buf_reset(&pairs);
+		bg_buf_reset(&value);
+		bg_rec_pair(&pairs, BG_SLICE("REQUEST_URI"), BG_SLICE("/edge"));
+		while (value.len < size - 16 - 2 * 8 - pairs.len - 6)
+			bg_buf_put_char(&value, 'v');
+		bg_rec_pair(&pairs, BG_SLICE("X"), built(&value));
+		bg_rec_begin(&bytes, 1, BG_REC_RESPONDER, 0);
+		bg_rec_params(&bytes, 1, built(&pairs), 65535, 0);
+		bg_rec_put(&bytes, BG_REC_STDIN, 1, BG_SLICE(""), 0);
+		fd = connect_to(_i);
+		ck_assert(bg_rec_send(fd, built(&bytes)));
+		expect_answer_as(fd, "RESPONDER", "/edge", "a responder at the edge");
+	}
+	bg_buf_clear(&bytes);
+	bg_buf_clear(&pairs);
+	bg_buf_clear(&value);
 }
 END_TEST
 
@@ -1033,9 +1079,9 @@ END_TEST
 
 /* Each try wakes all, so that there always is one that is due. */
 static int
-answer_and_wake(void *arg, char *const *env, bool last, struct bg_buf *out)
+answer_and_wake(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
-	int rc = answer(arg, env, last, out);
+	int rc = answer(arg, role, env, last, out);
 
 	if (rc == BG_WORKER_LATER)
 		bg_worker_wake(worker);
@@ -1139,13 +1185,13 @@ END_TEST
 
 /* A first or later try, but not a last one, waits inside for the test. */
 static int
-answer_together(void *arg, char *const *env, bool last, struct bg_buf *out)
+answer_together(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
 	if (!last && !atomic_load(&handler.ready)) {
 		sem_post(&handler.entered);
 		sem_wait(&handler.leave);
 	}
-	return answer(arg, env, last, out);
+	return answer(arg, role, env, last, out);
 }
 
 /* Which of two connections has something to read first. */
@@ -1457,13 +1503,13 @@ END_TEST
 
 /* Every third try answers, and every last one. */
 static int
-answer_every_third(void *arg, char *const *env, bool last, struct bg_buf *out)
+answer_every_third(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
 	static atomic_int tries;
 
 	if (!last && atomic_fetch_add(&tries, 1) % 3 != 0)
 		return BG_WORKER_LATER;
-	return answer(arg, env, last, out);
+	return answer(arg, role, env, last, out);
 }
 
 static void *
@@ -1576,6 +1622,7 @@ main(void)
 	tcase_add_loop_test(tc, a_peer_that_only_stops_sending_gets_its_answer, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, a_bad_request_ends_its_own_connection_alone, 0, bg_rec_n_bad);
 	tcase_add_loop_test(tc, what_follows_a_request_is_neither_answered_nor_harmful, 0, 4);
+	tcase_add_loop_test(tc, a_responder_is_asked_as_such_and_its_answer_comes_whole, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, bytes_that_nobody_reads_do_not_spoil_the_answer, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, the_connection_is_closed_even_where_the_server_would_keep_it, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, a_handler_that_fails_yields_no_answer_at_all, FAIL, OVERFLOW + 1);

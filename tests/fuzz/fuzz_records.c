@@ -54,17 +54,16 @@ walk_records(const uint8_t *data, size_t size, const struct bg_records_request *
 {
 	uint8_t *pairs = malloc(size);
 	size_t at = 16, n = 0, content;
-	bool first_end = false;
+	bool first_end = false, responder = data[9] == 1;	/* FCGI_RESPONDER */
 
 	MUST(pairs != NULL);
 	MUST(request->length <= size && request->length >= 24 && request->length <= BG_RECORDS_MAX);
 	MUST(data[0] == 1 && data[1] == 1);			/* FCGI_VERSION_1, FCGI_BEGIN_REQUEST */
 	MUST(data[2] != 0 || data[3] != 0);
 	MUST(data[4] == 0 && data[5] == 8 && data[6] == 0);	/* libfcgi does not skip padding here */
-	MUST(data[8] == 0 && data[9] == 2 && request->role == 2);	/* FCGI_AUTHORIZER */
+	MUST(data[8] == 0 && (responder || data[9] == 2) && request->role == data[9]);	/* FCGI_AUTHORIZER */
 	MUST(request->keep_conn == (data[10] % 2 == 1));
-	while (at < request->length) {
-		MUST(!first_end);				/* nothing behind the end of PARAMS */
+	while (!first_end) {
 		MUST(request->length - at >= 8);
 		MUST(data[at] == 1 && data[at + 1] == 4);	/* FCGI_PARAMS */
 		MUST(data[at + 2] == data[2] && data[at + 3] == data[3]);
@@ -75,7 +74,15 @@ walk_records(const uint8_t *data, size_t size, const struct bg_records_request *
 		first_end = content == 0;
 		at += 8 + content + data[at + 6];
 	}
-	MUST(first_end && at == request->length);
+	/* Behind the end of PARAMS nothing; but of a Responder the end of STDIN, which is all of it. */
+	if (responder) {
+		MUST(request->length - at >= 8);
+		MUST(data[at] == 1 && data[at + 1] == 5);	/* FCGI_STDIN */
+		MUST(data[at + 2] == data[2] && data[at + 3] == data[3]);
+		MUST(data[at + 4] == 0 && data[at + 5] == 0);
+		at += 8 + (size_t)data[at + 6];
+	}
+	MUST(at == request->length);
 	walk_pairs(pairs, n);
 	free(pairs);
 }

@@ -82,14 +82,22 @@ bg_rec_params(struct bg_buf *out, unsigned id, struct bg_slice pairs, size_t pie
 void
 bg_rec_request(struct bg_buf *out, const char *uri)
 {
+	bg_rec_request_as(out, BG_REC_AUTHORIZER, uri);
+}
+
+void
+bg_rec_request_as(struct bg_buf *out, unsigned role, const char *uri)
+{
 	struct bg_buf pairs;
 
 	bg_buf_init(&pairs, BG_REC_MAX);
 	bg_rec_pair(&pairs, BG_SLICE("REQUEST_METHOD"), BG_SLICE("GET"));
 	bg_rec_pair(&pairs, BG_SLICE("REQUEST_URI"), bg_slice_str(uri));
 	bg_rec_pair(&pairs, BG_SLICE("QUERY_STRING"), BG_SLICE(""));
-	bg_rec_begin(out, 1, BG_REC_AUTHORIZER, 0);
+	bg_rec_begin(out, 1, role, 0);
 	bg_rec_params(out, 1, (struct bg_slice){ pairs.data, pairs.len }, 65535, 0);
+	if (role == BG_REC_RESPONDER)
+		bg_rec_put(out, BG_REC_STDIN, 1, BG_SLICE(""), 0);
 	bg_buf_clear(&pairs);
 }
 
@@ -99,6 +107,7 @@ bg_rec_request(struct bg_buf *out, const char *uri)
 #define ROLE(role)	"\1\1\0\1\0\10\0\0" "\0" role "\0\0\0\0\0\0"
 #define PARAMS(len)	"\1\4\0\1\0" len "\0\0"
 #define END		PARAMS("\0")
+#define STDIN		"\1\5\0\1\0\0\0\0"
 #define BYTES(lit)	NULL, lit, sizeof(lit) - 1
 
 static void
@@ -210,10 +219,20 @@ const struct bg_rec_bad bg_rec_bad[] = {
 	{ "BEGIN of 7 bytes",                 "length",        BYTES("\1\1\0\1\0\7\0\0" "\0\2\0\0\0\0\0" END) },
 	{ "BEGIN of 16 bytes",                "length",        BYTES("\1\1\0\1\0\20\0\0" "\0\2\0\0\0\0\0\0" "01234567" END) },
 	{ "BEGIN with padding",               "length",        BYTES("\1\1\0\1\0\10\10\0" "\0\2\0\0\0\0\0\0" "01234567" END) },
-	{ "role Responder",                   "Responder",     BYTES(ROLE("\1") END) },
+	{ "a Responder's body",               "with a body",   BYTES(ROLE("\1") END "\1\5\0\1\0\1\0\0" "b" "\1\5\0\1\0\0\0\0") },
+	{ "a Responder's body of 256 bytes, cut", "with a body", BYTES(ROLE("\1") END "\1\5\0\1\1\0\0\0" "b") },
+	{ "a Responder's STDIN before the end of PARAMS", "than PARAMS", BYTES(ROLE("\1") PARAMS("\4") "\1\1AB" STDIN END) },
+	{ "PARAMS behind a Responder's",      "than STDIN",    BYTES(ROLE("\1") END PARAMS("\4") "\1\1AB" END STDIN) },
+	{ "ABORT behind a Responder's PARAMS", "than STDIN",   BYTES(ROLE("\1") END "\1\2\0\1\0\0\0\0") },
+	{ "DATA behind a Responder's PARAMS", "than STDIN",    BYTES(ROLE("\1") END "\1\10\0\1\0\0\0\0" STDIN) },
+	{ "GET_VALUES behind a Responder's PARAMS", "than STDIN", BYTES(ROLE("\1") END "\1\11\0\0\0\0\0\0" STDIN) },
+	{ "STDIN of another request",         "another request", BYTES(ROLE("\1") END "\1\5\0\2\0\0\0\0") },
+	{ "STDIN with id 0",                  "id 0",          BYTES(ROLE("\1") END "\1\5\0\0\0\0\0\0") },
+	{ "STDIN of version 2",               "version 1",     BYTES(ROLE("\1") END "\2\5\0\1\0\0\0\0") },
 	{ "role Filter",                      "Filter",        BYTES(ROLE("\3") END) },
 	{ "role 0",                           "unknown role",  BYTES(ROLE("\0") END) },
 	{ "role 4",                           "unknown role",  BYTES(ROLE("\4") END) },
+	{ "role 257",                         "unknown role",  BYTES("\1\1\0\1\0\10\0\0" "\1\1\0\0\0\0\0\0" END STDIN) },
 	{ "role 258",                         "unknown role",  BYTES("\1\1\0\1\0\10\0\0" "\1\2\0\0\0\0\0\0" END) },
 	{ "STDIN before the end of PARAMS",   "than PARAMS",   BYTES(BEGIN PARAMS("\4") "\1\1AB" "\1\5\0\1\0\0\0\0" END) },
 	{ "ABORT in the middle",              "than PARAMS",   BYTES(BEGIN PARAMS("\4") "\1\1AB" "\1\2\0\1\0\0\0\0" END) },

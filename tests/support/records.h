@@ -36,6 +36,8 @@ void bg_rec_params(struct bg_buf *out, unsigned id, struct bg_slice pairs, size_
 
 /* One whole good request for the Authorizer role with this REQUEST_URI and a few more variables. */
 void bg_rec_request(struct bg_buf *out, const char *uri);
+/* The same for another role; a Responder gets the empty STDIN too. */
+void bg_rec_request_as(struct bg_buf *out, unsigned role, const char *uri);
 
 /* Requests that must not be answered, each wrong in one way: interop 5.2 and 5.3, SR-21. */
 struct bg_rec_bad {
