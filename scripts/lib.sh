@@ -119,6 +119,8 @@ use_programs() { # use_programs FCGI FETCH: the daemon to start, where the one w
 	cp "$1" "$bg_fcgi"
 	cp "$2" "$bg_fetch"
 	cp "$bg_source/conf/examples/cgi/show-claims" "$work/bin/show-claims"
+	cp "$bg_source/conf/examples/nginx/show-claims.pl" "$work/bin/show-claims.pl"
+	cp "$bg_source/conf/examples/nginx/bearergate_params" "$work/bearergate_params"
 	chmod 755 "$work"/bin/*
 }
 
@@ -154,8 +156,16 @@ fill() { # fill TEMPLATE NAME=VALUE...: the template with each @NAME@ replaced, 
 	sed "${edit[@]}" "$template"
 }
 
-# start_server lighttpd|apache AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
-# text of the file MORE after it; sets $server, $port and $server_log.  A port that somebody took first is no reason to fail.
+start_backend() { # the program that stands behind nginx; sets $backend, HOST:PORT
+	: >"$work/backend.log"
+	start "$work/backend.log" perl "$work/bin/show-claims.pl" 127.0.0.1:0
+	wait_for 20 lines_at_least 1 'listening on' "$work/backend.log" || die "the program behind nginx does not start"
+	backend=$(sed -n 's/^listening on //p' "$work/backend.log")
+}
+
+# start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
+# text of the file MORE after it (for nginx, at the end of its server block); sets $server, $port and $server_log.  nginx
+# wants the program at $backend.  A port that somebody took first is no reason to fail.
 start_server() {
 	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template
 
@@ -163,6 +173,7 @@ start_server() {
 	case $kind in
 	lighttpd) template=$bg_source/conf/examples/lighttpd/lighttpd.conf ;;
 	apache)   template=$bg_source/conf/examples/apache/httpd.conf ;;
+	nginx)    template=$bg_source/conf/examples/nginx/nginx.conf ;;
 	*)        die "no such server: $kind" ;;
 	esac
 	for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -170,13 +181,21 @@ start_server() {
 		fill "$template" PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer" \
 		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims" \
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid" \
+		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params" \
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}" >"$config"
-		[ -z "$more" ] || cat "$more" >>"$config"
+		if [ -n "$more" ] && [ "$kind" = nginx ]; then
+			sed -i -e '$d' "$config"
+			sed -i -e '$d' "$config"
+			{ cat "$more" && printf '  }\n}\n'; } >>"$config"
+		elif [ -n "$more" ]; then
+			cat "$more" >>"$config"
+		fi
 		: >"$server_log"
 		rm -f "$work/tmp/$kind.error"
 		case $kind in
 		lighttpd) start "$server_log" lighttpd -D -f "$config" ;;
 		apache)   start "$server_log" apache2 -D FOREGROUND -f "$config" ;;
+		nginx)    start "$server_log" nginx -e "$work/tmp/nginx.error" -c "$config" -g 'daemon off;' ;;
 		esac
 		server=$started
 		wait_for 20 server_is_up "$kind" || die "$kind neither starts nor gives up"
@@ -196,6 +215,7 @@ server_is_up() { # server_is_up KIND: it says so itself, so that we never take a
 	case $1 in
 	lighttpd) gone "$server" || lines_at_least 1 'server started' "$work/tmp/lighttpd.error" ;;
 	apache)   gone "$server" || lines_at_least 1 'resuming normal operations' "$work/tmp/apache.error" ;;
+	nginx)    gone "$server" || lines_at_least 1 'start worker process ' "$work/tmp/nginx.error" ;;
 	esac
 }
 
@@ -221,6 +241,10 @@ lighttpd              command lighttpd
 '
 bg_apache_packages='
 apache2-bin           command apache2
+'
+bg_nginx_packages='
+nginx-light           command nginx
+perl-base             command perl
 '
 bg_demo_packages='
 curl                  command curl
