@@ -30,10 +30,10 @@ struct bg_records_request {
  * Look at the bytes that wait on a connection, without taking them, and say whether they are one whole and good
  * request: BEGIN_REQUEST with a role we serve, then PARAMS to their end, and in the Responder role one STDIN without
  * content, all of version 1 and of one request id, and no other record.  A request that brings a body is refused: what
- * nginx asks about in a sub-request has none, and nobody here would read it.  Names and values are bounded in number and sum, complete, free of NUL, and names are neither empty
- * nor do they hold a "="; so nothing libfcgi stumbles over gets past, and what it makes of a pair can be read in one
- * way only (SR-21).  What follows a whole request is not looked at.  A pure function: no state, no descriptor, no
- * allocation.
+ * nginx asks about in a sub-request has none, and nobody here would read it.  Names and values are bounded in number and
+ * sum, complete, free of NUL, and names are neither empty nor do they hold a "="; so nothing libfcgi stumbles over gets
+ * past, and what it makes of a pair can be read in one way only (SR-21).  What follows a whole request is not looked at.
+ * A pure function: no state, no descriptor, no allocation.
  *
  * out is cleared unless the request is whole; *why is a few static words for BAD and NULL otherwise.  More bytes never
  * turn a bad request into a good one, or a whole one into anything else.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # nginx with auth_request, over a unix socket, with the example configuration: what it does beyond the three routes is
 # to bring the real status and the body of a refusal to the client, and the claims to a proxied program, and no others.
-# shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; what routes.inc sets
+# shellcheck disable=SC2016,SC2317,SC2119,SC2154 # jq's $now; functions that wait_for and check call; what routes.inc sets
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/routes.inc
