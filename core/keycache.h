@@ -40,8 +40,8 @@ struct bg_keycache_stamp bg_keycache_stamp(const char *dir, const struct bg_keyr
 /*
  * Put a record in place of the one there is, as a whole or not at all, whenever this process ends or the power fails.
  * One that was written since before, when the fetch began, and was not fetched earlier stays, unless that is later than now,
- * the wall clock in milliseconds: a clock was wrong, and what it has left must not outlive a set of today.  Nor does a record without a set take the place of one that has one.  Returns
- * -1 with BG_R_BAD_CACHE.
+ * the wall clock in milliseconds: a clock was wrong, and what it has left must not outlive a set of today.  Nor does a
+ * record without a set take the place of one that has one.  Returns -1 with BG_R_BAD_CACHE.
  */
 int bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const struct bg_keyrecord *record,
     struct bg_keycache_stamp before, int64_t now, struct bg_error *err) BG_MUST_CHECK;

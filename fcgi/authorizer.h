@@ -7,12 +7,13 @@
 
 /*
  * One request, without a socket: read the parameters, decide, write the decision to the log, and put the whole answer
- * into out in the form of the role, its "Status:" first.  The role says nothing about the decision.  env is "NAME=value" strings up to a NULL; out is the
- * caller's, its ceiling large enough for a denial (BG_ANSWER_MAX).
+ * into out in the form of the role, its "Status:" first.  The role says nothing about the decision.  env is "NAME=value"
+ * strings up to a NULL; out is the caller's, its ceiling large enough for a denial (BG_ANSWER_MAX).
  * Whatever goes wrong on the way becomes a denial.  Returns -1, out empty, when not even that can be written; the
  * connection must then be closed without an answer, which every server takes as an error.
  * Unless last is said, it returns BG_AUTHORIZER_LATER, out empty and nothing logged, for a request whose keys are being
- * fetched: it is then to be asked again when the keys have changed (bg_gate_start), and in the end with last, which answers 503.
+ * fetched: it is then to be asked again when the keys have changed (bg_gate_start), and in the end with last, which
+ * answers 503.
  *
  * FastCGI 1.0 sections 6.2 and 6.3.
  */

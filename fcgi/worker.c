@@ -70,8 +70,8 @@
  * beside, memory for another spare, is taken before it is parked; without it the request has its last try at once.
  *
  * A connection carries one request.  After the answer we close it even where the server asked to keep it
- * (FCGI_KEEP_CONN): none of the servers that ask us does it for that (nginx closes its sub-requests' too), and libfcgi reads 8 KiB at a time into a
- * buffer that dies with the request, so a second request sent in one go with the first would be lost half-read.
+ * (FCGI_KEEP_CONN): none of the servers that ask us does it for that (nginx closes its sub-requests' too), and libfcgi
+ * reads 8 KiB at a time into a buffer that dies with the request, so a second request sent in one go with the first would be lost half-read.
  */
 
 #define READ_ROOM	BG_RECORDS_MAX

@@ -19,9 +19,9 @@ struct bg_worker_options {
 
 	/*
 	 * Put the answer to one request into out, which is empty and has a ceiling of BG_ANSWER_MAX.  role is what the
-	 * server asked in, never BG_ROLE_NONE; env ends with NULL and is good until the return.  Returns 0 with the answer in out, or BG_WORKER_LATER where it cannot be given yet
-	 * and it is worth asking again, perhaps in another thread, when bg_worker_wake was called; out then does not count.
-	 * That is for last false only: a request is not asked about again after last was true.  Anything else, or an empty or
+	 * server asked in, never BG_ROLE_NONE; env ends with NULL and is good until the return.  Returns 0 with the answer
+	 * in out, or BG_WORKER_LATER where it cannot be given yet and it is worth asking again, perhaps in another thread,
+	 * when bg_worker_wake was called; out then does not count.  That is for last false only: a request is not asked about again after last was true.  Anything else, or an empty or
 	 * failed out, ends the connection without an answer, which every server takes as an error.  Called from all threads
 	 * at once; should never wait, since the thread waits too.
 	 */

@@ -29,8 +29,8 @@ struct bg_https_answer {
 
 /*
  * Bring one document.  Server certificate and host name are always verified, by TLS 1.2 or later; no redirect is
- * followed, no proxy but that of the request asked, no cookie or password sent, and only status 200 is an answer, or 304 where an etag was
- * given.  body gets the document, up to the ceiling it was born with, answer what came with it.
+ * followed, no proxy but that of the request asked, no cookie or password sent, and only status 200 is an answer, or 304
+ * where an etag was given.  body gets the document, up to the ceiling it was born with, answer what came with it.
  * Returns 0, or the exit code that fits, BG_HTTPS_MISSING or one of sysexits(3), with BG_R_FETCH_FAILED and one line
  * of detail, which may hold bytes from the issuer; body is then undefined.
  * To be called once, with SIGPIPE ignored: it starts libcurl and ends it.
