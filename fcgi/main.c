@@ -256,6 +256,19 @@ check_addresses(const struct options *options, const struct bg_conf *conf)
 	return 0;
 }
 
+/* Send the log where the configuration says. */
+static int
+open_log(const struct options *options, const struct bg_conf *conf)
+{
+	struct bg_error err = { 0 };
+	int fd = STDERR_FILENO;
+
+	if (strcmp(conf->log, "stderr") != 0 && (fd = bg_log_file(conf->log, &err)) == -1)
+		return complain(EX_CANTCREAT, "%s", err.detail);
+	bg_log_open(fd, options->verbose ? BG_LOG_DEBUG : conf->log_level);
+	return 0;
+}
+
 static int
 open_listeners(const struct options *options, struct daemon *daemon)
 {
@@ -447,8 +460,8 @@ main(int argc, char **argv)
 		complain(EX_OK, "configuration OK");
 		goto out;
 	}
-	bg_log_open(STDERR_FILENO, options.verbose ? BG_LOG_DEBUG : daemon.conf->log_level);
-	if ((code = open_listeners(&options, &daemon)) != 0 || (code = start_threads(&daemon)) != 0)
+	if ((code = open_log(&options, daemon.conf)) != 0 || (code = open_listeners(&options, &daemon)) != 0 ||
+	    (code = start_threads(&daemon)) != 0)
 		goto out;
 	code = serve(&daemon, &ending);
 out:
