@@ -491,7 +491,6 @@ bg_keystore_take_over(struct bg_keystore *store, struct bg_keystore *old, struct
 		store->next_fetch = fetched + until_refresh(store->record.lifetime);
 	}
 	store->good_until = fetched + (store->record.lifetime + options->stale_if_error) * SECOND;
-	drop_stale(store, now.mono_ms);
 	if (store->failures > 0 || store->wanted)
 		store->next_fetch = -FOR_EVER;
 	if (options->source.jwks_file != NULL) {

@@ -1027,6 +1027,8 @@ START_TEST(a_store_that_takes_over_a_failure_tries_at_once)
 	/* the token of an unknown key may be good: so much is known */
 	ck_assert_int_eq(lookup(store, "unknown", T0 + 1000), BG_R_NO_KEYS);
 	ck_assert_str_eq(status_error(store), "down");
+	bg_keystore_free(store);
+	store = successor(&script, old, T0 + 1000);
 	script.discovery = DISCOVERY;
 	serve(&script, BG_MINT_KEY_B);
 	bg_keystore_step(store, AT(T0 + 1000));
