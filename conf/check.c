@@ -51,6 +51,7 @@ static const char *const expected[] = {
 	[BG_PATH]      = "the absolute path of a file",
 	[BG_DIRECTORY] = "the absolute path of a directory",
 	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
+	[BG_LOG]       = "stderr or the absolute path of a file",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
@@ -340,6 +341,15 @@ path_wrong(const char *path, const char *(*look)(const char *path), struct bg_bu
 	return finish_words(words);
 }
 
+/* Not opened here: who tests a configuration may be another user than who writes the log. */
+static const char *
+log_wrong(const char *path)
+{
+	if (path[0] != '/')
+		return "is relative, which depends on where the program was started";
+	return bg_directory_wrong(path) == NULL ? "is a directory" : NULL;
+}
+
 /* A number within the bounds of its option: none is cut to fit. */
 static const char *
 range_wrong(const struct bg_option *option, int64_t n, struct bg_buf *words)
@@ -516,6 +526,8 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return path_wrong(text, bg_directory_wrong, words);
 	case BG_DIRECTORY:
 		return path_wrong(text, bg_directory_wrong, words);
+	case BG_LOG:
+		return strcmp(text, "stderr") == 0 ? NULL : log_wrong(text);
 	case BG_TEXT:
 		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:
@@ -1519,6 +1531,7 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->ca_dir);
 	free(conf->proxy);
 	free(conf->cache_dir);
+	free(conf->log);
 	free_list(conf->listen, conf->n_listen);
 	free(conf);
 }

@@ -3,9 +3,11 @@
 
 #include <stdint.h>
 
-/* The only two places that ask the system for the time; everything else is handed a number. */
+/* The only three places that ask the system for the time; everything else is handed a number. */
 int64_t bg_clock_wall(void);	/* seconds since the epoch, for what tokens say */
-int64_t bg_clock_mono_ms(void);	/* milliseconds of a clock that never jumps and goes on in suspend, for lifetimes and deadlines */
+/* milliseconds of a clock that never jumps and goes on in suspend, for lifetimes and deadlines */
+int64_t bg_clock_mono_ms(void);
+int64_t bg_clock_mono_us(void);	/* microseconds of CLOCK_MONOTONIC, for those who compare it with their own reading */
 
 /* The time of one decision or one refresh, read once and handed on. */
 struct bg_now {

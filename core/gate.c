@@ -54,6 +54,17 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
 }
 
 int
+bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
+{
+	/* No store takes anything from one of another issuer, and no gate has two of one. */
+	for (size_t i = 0; i < gate->n_issuers; i++)
+		for (size_t j = 0; j < old->n_issuers; j++)
+			if (bg_keystore_take_over(gate->issuers[i].keys, old->issuers[j].keys, now, err) != 0)
+				return -1;
+	return 0;
+}
+
+int
 bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err)
 {
 	for (size_t i = 0; i < gate->n_issuers; i++) {
@@ -73,10 +84,19 @@ free_texts(char **texts, size_t n)
 }
 
 void
+bg_gate_stop(const struct bg_gate *gate)
+{
+	for (size_t i = 0; i < gate->n_issuers; i++)
+		if (gate->issuers[i].keys != NULL)
+			bg_keystore_stop(gate->issuers[i].keys);
+}
+
+void
 bg_gate_free(struct bg_gate *gate)
 {
 	if (gate == NULL)
 		return;
+	bg_gate_stop(gate);		/* all before the first is waited for */
 	for (size_t i = 0; i < gate->n_issuers; i++) {
 		struct bg_issuer *issuer = &gate->issuers[i];
 

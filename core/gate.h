@@ -32,10 +32,18 @@ void bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request
     struct bg_decision *out);
 
 /*
+ * Take up the keys of another gate's issuers, see bg_keystore_take_over; that one may be at work.  To be called before
+ * bg_gate_start.  Returns -1 with BG_R_NO_MEMORY.
+ */
+int  bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct bg_now now,
+    struct bg_error *err) BG_MUST_CHECK;
+
+/*
  * Take up what keys there are on disk, and start the threads of the key stores, see bg_keystore_start.  A denial of
  * BG_R_KEYS_PENDING is then worth deciding again when changed was called.
  */
 int  bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err) BG_MUST_CHECK;
-void bg_gate_free(struct bg_gate *gate);	/* NULL is fine */
+void bg_gate_stop(const struct bg_gate *gate);	/* has the threads of the key stores end, and does not wait for them */
+void bg_gate_free(struct bg_gate *gate);	/* waits for these threads, as long as a fetch may take; NULL is fine */
 
 #endif

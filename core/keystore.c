@@ -93,16 +93,23 @@ ring(const struct bg_keystore *store)
 }
 
 void
+bg_keystore_stop(struct bg_keystore *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->stop = true;
+	pthread_mutex_unlock(&store->lock);
+	ring(store);
+	if (store->end != -1)
+		(void)eventfd_write(store->end, 1);
+}
+
+void
 bg_keystore_free(struct bg_keystore *store)
 {
 	if (store == NULL)
 		return;
 	if (store->has_thread) {
-		pthread_mutex_lock(&store->lock);
-		store->stop = true;
-		pthread_mutex_unlock(&store->lock);
-		ring(store);
-		(void)eventfd_write(store->end, 1);
+		bg_keystore_stop(store);
 		pthread_join(store->thread, NULL);
 	}
 	if (store->bell != -1)
@@ -444,6 +451,74 @@ bg_keystore_want(struct bg_keystore *store)
 	pthread_mutex_lock(&store->lock);
 	want(store);
 	pthread_mutex_unlock(&store->lock);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_source(const struct bg_keystore *a, const struct bg_keystore *b)
+{
+	return strcmp(a->owner.issuer, b->owner.issuer) == 0 && strcmp(a->owner.source, b->owner.source) == 0 &&
+	    same_text(a->options.source.jwks_file, b->options.source.jwks_file);
+}
+
+/* A copy with a text of its own, into a record that was initialised. */
+static int
+copy_record(struct bg_keyrecord *record, const struct bg_keyrecord *from, struct bg_error *err)
+{
+	struct bg_buf text = record->text;
+
+	*record = *from;
+	record->text = text;
+	bg_buf_put(&record->text, (struct bg_slice){ from->text.data, from->text.len });
+	return record->text.failed ? bg_fail(err, BG_R_NO_MEMORY, "keys of %s", from->jwks_uri) : 0;
+}
+
+int
+bg_keystore_take_over(struct bg_keystore *store, struct bg_keystore *old, struct bg_now now, struct bg_error *err)
+{
+	const struct bg_keystore_options *options = &store->options;
+	int64_t fetched;	/* of the monotonic clock, so that it does not matter whether the other was set */
+
+	if (!same_source(store, old))
+		return 0;
+	pthread_mutex_lock(&old->lock);
+	if (copy_record(&store->record, &old->record, err) != 0) {
+		pthread_mutex_unlock(&old->lock);
+		bg_keyrecord_clear(&store->record);
+		bg_keyrecord_init(&store->record);
+		return -1;
+	}
+	if (old->keys != NULL)
+		store->keys = bg_jwks_ref(old->keys);
+	store->from_disk = old->from_disk;
+	store->next_fetch = old->next_fetch;
+	store->last_asked = old->last_asked;
+	store->failures = old->failures;
+	store->kids = old->kids;
+	store->wanted = old->fetching || old->wanted;
+	if (!old->fetching)
+		store->memory = old->memory;
+	fetched = old->good_until - (old->record.lifetime + old->options.stale_if_error) * SECOND;
+	pthread_mutex_unlock(&old->lock);
+
+	if (store->record.lifetime > options->source.cache_ttl_max) {
+		store->record.lifetime = options->source.cache_ttl_max;
+		store->next_fetch = fetched + until_refresh(store->record.lifetime);
+	}
+	store->good_until = fetched + (store->record.lifetime + options->stale_if_error) * SECOND;
+	if (store->failures > 0 || store->wanted)
+		store->next_fetch = -FOR_EVER;
+	if (options->source.jwks_file != NULL) {
+		want(store);
+		(void)bg_keystore_step(store, now);
+		want(store);		/* of the thread too, which watches the file from then on */
+	}
+	return 0;
 }
 
 /* Something was written to the file of keys, or into the cache. */

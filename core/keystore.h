@@ -12,14 +12,26 @@ struct bg_keystore_options {
 };
 
 /*
- * The current keys of one issuer.  Those who ask (keys, retry_after, status, want) may do so from any thread; new, free,
- * restore, start and step are for one alone, which is the store's own once it has one.
+ * The current keys of one issuer.  Those who ask (keys, retry_after, status, want, stop) may do so from any thread; new, free,
+ * take_over, restore, start and step are for one alone, which is the store's own once it has one.
  */
 struct bg_keystore;
 
 int bg_keystore_new(struct bg_keystore **out, const struct bg_keystore_options *options,
     struct bg_error *err) BG_MUST_CHECK;
-void bg_keystore_free(struct bg_keystore *store);	/* stops its thread, and a fetch under way, first; NULL is fine */
+void bg_keystore_stop(struct bg_keystore *store);	/* has its thread end, a fetch under way too, and does not wait for it */
+void bg_keystore_free(struct bg_keystore *store);	/* stops its thread first, and waits for its end; NULL is fine */
+
+/*
+ * Take up from another store, which may be at work, what it has: its set, with the age it has there, when it will be
+ * fetched next, and for what kids the issuer was asked lately, so that no reload makes strangers' kids count anew (SR-50).
+ * The bounds are the new store's own: a set that may not serve by them does not.  What the old store is fetching just now,
+ * or has failed to fetch, the new one fetches at once; a file is read again before this returns, so that no key that was
+ * taken out of it comes back.  Of another issuer or another source nothing is taken.
+ * To be called first, before bg_keystore_restore.  Returns 0, or -1 with BG_R_NO_MEMORY and nothing taken.
+ */
+int bg_keystore_take_over(struct bg_keystore *store, struct bg_keystore *old, struct bg_now now,
+    struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Take up the set that is on disk, if there is one that may be believed and may still serve.  To be called before the

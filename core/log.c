@@ -1,6 +1,9 @@
 #include "core/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -9,20 +12,60 @@
 
 static const char *const names[] = { "error", "warning", "info", "debug" };
 
-static int log_fd = STDERR_FILENO;
-static enum bg_log_level log_level = BG_LOG_INFO;
+static atomic_int log_fd = STDERR_FILENO;
+static atomic_int log_level = BG_LOG_INFO;
 
 void
 bg_log_open(int fd, enum bg_log_level level)
 {
-	log_fd = fd;
-	log_level = level;
+	atomic_store(&log_fd, fd);
+	atomic_store(&log_level, (int)level);
+}
+
+int
+bg_log_file(const char *path, struct bg_error *err)
+{
+	/* O_NONBLOCK, so that a pipe without a reader is an error and no wait. */
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	struct stat st;
+
+	if (fd == -1)
+		return bg_fail(err, BG_R_INTERNAL, "log %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))) {
+		close(fd);
+		return bg_fail(err, BG_R_INTERNAL, "log %s: neither a file nor a device", path);
+	}
+	return fd;
+}
+
+/*
+ * A thread may be about to write to the descriptor that it has read here.  So the number of ours stays, and dup3 puts
+ * something else behind it in one step; and the first time, when the number is one that we were lent, it stays open.
+ */
+void
+bg_log_switch(int fd)
+{
+	int ours = atomic_load(&log_fd);
+
+	if (ours <= STDERR_FILENO) {
+		atomic_store(&log_fd, fd);
+		return;
+	}
+	while (dup3(fd, ours, O_CLOEXEC) == -1 && (errno == EINTR || errno == EBUSY))
+		continue;
+	close(fd);
+}
+
+void
+bg_log_set_level(enum bg_log_level level)
+{
+	atomic_store(&log_level, (int)level);
 }
 
 bool
 bg_log_wants(enum bg_log_level level)
 {
-	return level <= log_level;
+	return (int)level <= atomic_load(&log_level);
 }
 
 bool
@@ -56,7 +99,7 @@ bg_log(enum bg_log_level level, const char *fmt, ...)
 	va_end(ap);
 	line[n++] = '\n';	/* where the terminator stood */
 	while (sent < n) {
-		ssize_t w = write(log_fd, line + sent, n - sent);
+		ssize_t w = write(atomic_load(&log_fd), line + sent, n - sent);
 
 		if (w > 0)
 			sent += (size_t)w;

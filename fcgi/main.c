@@ -21,6 +21,8 @@
 #include "core/secret.h"
 #include "fcgi/authorizer.h"
 #include "fcgi/listener.h"
+#include "fcgi/notify.h"
+#include "fcgi/snapshot.h"
 #include "fcgi/worker.h"
 
 #define NAME		"bearergate-fcgi"
@@ -31,6 +33,7 @@
 #define DESCRIPTORS	16384		/* as many as all these can need, where the system allows it */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	5000		/* for requests under way, after SIGTERM */
+#define GLANCE_MS	20		/* between two looks for another signal meanwhile */
 #define REPORT_MAX	(64 * 1024)
 
 extern char **environ;
@@ -45,11 +48,19 @@ struct options {
 	bool        verbose;
 };
 
+/* What was said at the start and cannot change while we serve. */
+struct fixed {
+	struct bg_buf listen;		/* in one line, to be compared and told */
+	int           threads;
+};
+
 /* All that is given back at the end, in the order in which it is made. */
 struct daemon {
-	struct bg_conf        *conf;
-	struct bg_fetch_helper fetcher;
-	struct bg_gate        *gate;
+	struct options         options;
+	sigset_t               signals;		/* those that are taken by sigwait */
+	struct bg_notify       notify;
+	struct bg_snapshots   *snapshots;
+	struct fixed           fixed;
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
 	struct bg_worker      *worker;
@@ -57,9 +68,12 @@ struct daemon {
 	struct bg_worker      *to_wake;
 };
 
+/* What is wrong with us goes to standard error until we serve, to the log from then on.  Of the main thread. */
+static bool serving;
+
 static int complain(int code, const char *fmt, ...) BG_PRINTF(2, 3);
 
-/* One line about why we do not start; returns the exit code, for "return complain(...)". */
+/* One line about why we do not start, or do not reload; returns the exit code, for "return complain(...)". */
 static int
 complain(int code, const char *fmt, ...)
 {
@@ -69,7 +83,10 @@ complain(int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	bg_vformat(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, NAME ": %s\n", line);
+	if (serving)
+		bg_log(BG_LOG_ERROR, "%s", line);
+	else
+		fprintf(stderr, NAME ": %s\n", line);
 	return code;
 }
 
@@ -182,9 +199,9 @@ read_options(int argc, char **argv, struct options *out)
 	return -1;
 }
 
-/* Each line of the report goes to stderr under our name. */
+/* Each line of the report on its own.  While we serve, remarks on a configuration that is good are warnings. */
 static void
-print_report(const struct bg_buf *report)
+print_report(const struct bg_buf *report, bool good)
 {
 	struct bg_slice rest = { report->data, report->len };
 
@@ -192,35 +209,12 @@ print_report(const struct bg_buf *report)
 		const char *end = memchr(rest.ptr, '\n', rest.len);
 		size_t n = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
 
-		if (n > 0)
+		if (n > 0 && serving)
+			bg_log(good ? BG_LOG_WARNING : BG_LOG_ERROR, "%.*s", (int)n, rest.ptr);
+		else if (n > 0)
 			fprintf(stderr, NAME ": %.*s\n", (int)n, rest.ptr);
 		rest = bg_slice_skip(rest, end != NULL ? n + 1 : n);
 	}
-}
-
-/* The configuration, and the gate made of it; nothing of it runs yet. */
-static int
-configure(const struct options *options, struct daemon *daemon)
-{
-	struct bg_error err = { 0 };
-	struct bg_buf report;
-	int code;
-
-	bg_buf_init(&report, REPORT_MAX);
-	code = bg_conf_load(&daemon->conf, &options->sources, &report);
-	print_report(&report);
-	if (code != 0 && report.len == 0)
-		complain(code, "the configuration cannot be read");
-	bg_buf_clear(&report);
-	if (code != 0)
-		return code;
-	if (options->threads > 0)
-		daemon->conf->threads = options->threads;
-	bg_fetch_helper_init(&daemon->fetcher, &(struct bg_fetch_helper_options){ .program = options->fetch,
-	    .ca_file = daemon->conf->ca_file, .ca_dir = daemon->conf->ca_dir, .proxy = daemon->conf->proxy });
-	if (bg_conf_build(daemon->conf, &daemon->fetcher.base, &daemon->gate, &err) != 0)
-		return complain(err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG, "%s", err.detail);
-	return 0;
 }
 
 /* The addresses to listen on: -l counts, else what the configuration lists.  *n is 0 when neither says any. */
@@ -256,15 +250,81 @@ check_addresses(const struct options *options, const struct bg_conf *conf)
 	return 0;
 }
 
+/* The configuration, and the gate made of it; nothing of it runs yet. */
 static int
-open_listeners(const struct options *options, struct daemon *daemon)
+configure(const struct options *options, struct bg_snapshot **out)
+{
+	struct bg_buf report;
+	int code;
+
+	bg_buf_init(&report, REPORT_MAX);
+	code = bg_snapshot_new(out, &options->sources, options->fetch, &report);
+	print_report(&report, code == 0);
+	if (code != 0 && report.len == 0)
+		complain(code, "the configuration cannot be read");
+	bg_buf_clear(&report);
+	if (code != 0)
+		return code;
+	if (options->threads > 0)
+		(*out)->conf->threads = options->threads;
+	if ((code = check_addresses(options, (*out)->conf)) != 0) {
+		bg_snapshot_free(*out);
+		*out = NULL;
+	}
+	return code;
+}
+
+static enum bg_log_level
+level_of(const struct options *options, const struct bg_conf *conf)
+{
+	return options->verbose ? BG_LOG_DEBUG : conf->log_level;
+}
+
+static bool
+logs_to_file(const struct bg_conf *conf)
+{
+	return strcmp(conf->log, "stderr") != 0;
+}
+
+/* Send the log where the configuration says. */
+static int
+open_log(const struct options *options, const struct bg_conf *conf)
+{
+	struct bg_error err = { 0 };
+	int fd = STDERR_FILENO;
+
+	if (logs_to_file(conf) && (fd = bg_log_file(conf->log, &err)) == -1)
+		return complain(EX_CANTCREAT, "%s", err.detail);
+	bg_log_open(fd, level_of(options, conf));
+	return 0;
+}
+
+/* What of this configuration would count at the next start alone. */
+static void
+read_fixed(const struct options *options, const struct bg_conf *conf, struct fixed *out)
+{
+	const char *const *list;
+	size_t n;
+
+	list = addresses(options, conf, &n);
+	bg_buf_init(&out->listen, REPORT_MAX);
+	for (size_t i = 0; i < n; i++) {
+		bg_buf_put_str(&out->listen, i == 0 ? "" : ", ");
+		bg_log_text(&out->listen, bg_slice_str(list[i]));
+	}
+	bg_buf_put_char(&out->listen, '\0');
+	out->threads = bg_conf_threads(conf);
+}
+
+static int
+open_listeners(const struct options *options, const struct bg_conf *conf, struct daemon *daemon)
 {
 	struct bg_error err = { 0 };
 	const char *const *list;
 	int code, null;
 	size_t n;
 
-	list = addresses(options, daemon->conf, &n);
+	list = addresses(options, conf, &n);
 	if (n == 0 && !bg_listener_is_one(STDIN_FILENO))
 		return complain(EX_USAGE, "nowhere to listen: give -l ADDRESS, or a socket that listens on descriptor 0");
 	if (n == 0) {
@@ -283,13 +343,21 @@ open_listeners(const struct options *options, struct daemon *daemon)
 	return 0;
 }
 
-/* Called by the worker's threads. */
+/*
+ * Called by the worker's threads.  Every try is made from beginning to end by one snapshot, the one that is in force when
+ * it begins; nothing that a reload took away decides anything that begins after it.  That goes for requests that were
+ * parked too: all that was said of them yet is that it is too early to say, and the new gate, which has taken over the keys
+ * and the fetches under way, says more.  Were they to finish under the old one, a token of an issuer that was removed could
+ * be let in seconds after the reload; so it ends as wrong_issuer, with its line in the log.
+ */
 static int
 answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
 {
-	const struct bg_gate *gate = arg;
-	int rc = bg_authorizer_answer(gate, bg_clock_now(), role, env, last, out);
+	struct daemon *daemon = arg;
+	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
+	int rc = bg_authorizer_answer(snapshot->gate, bg_clock_now(), role, env, last, out);
 
+	bg_snapshots_give_back(daemon->snapshots, snapshot);
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }
 
@@ -336,25 +404,25 @@ take_descriptors(void)
 }
 
 static int
-start_threads(struct daemon *daemon)
+start_threads(struct daemon *daemon, const struct bg_snapshot *snapshot)
 {
 	struct bg_error err = { 0 };
 	struct bg_worker_options worker = {
 		.n_listeners = daemon->n_listeners,
-		.threads = bg_conf_threads(daemon->conf),
+		.threads = bg_conf_threads(snapshot->conf),
 		.max_waiting = WAITING_MAX,
 		.deadline = DEADLINE_MS,
 		.max_parked = take_descriptors(),
-		.patience = daemon->conf->fetch_timeout * 1000,
+		.patience = snapshot->conf->fetch_timeout * 1000,
 		.answer = answer,
-		.arg = daemon->gate,
+		.arg = daemon,
 	};
 	int fds[LISTENERS_MAX];
 
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
 	worker.listeners = fds;
-	if (bg_gate_start(daemon->gate, keys_changed, daemon, &err) != 0)
+	if (bg_gate_start(snapshot->gate, keys_changed, daemon, &err) != 0)
 		return complain(EX_OSERR, "%s", err.detail);
 	if (bg_worker_start(&daemon->worker, &worker, &err) != 0)
 		_exit(complain(EX_OSERR, "%s", err.detail));	/* one of its threads may be at a request, and use the gate */
@@ -363,41 +431,232 @@ start_threads(struct daemon *daemon)
 }
 
 /*
- * The signals that end us are taken by sigwait in the main thread alone, so they are blocked here, before the first
- * other thread and before libfcgi, which puts handlers of its own on SIGTERM and SIGPIPE where it finds none.
+ * The signals we heed are taken by sigwait in the main thread alone, so they are blocked here, before the first
+ * other thread and before libfcgi, which puts handlers of its own on SIGTERM, SIGUSR1 and SIGPIPE where it finds none.
  */
 static void
-take_signals(sigset_t *ending)
+take_signals(sigset_t *out)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-	sigemptyset(ending);
-	sigaddset(ending, SIGHUP);
-	sigaddset(ending, SIGINT);
-	sigaddset(ending, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, ending, NULL);
+	sigemptyset(out);
+	sigaddset(out, SIGHUP);
+	sigaddset(out, SIGINT);
+	sigaddset(out, SIGTERM);
+	sigaddset(out, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* A descriptor for where the log goes by the new configuration; -1 where it stays.  It may be a file that cannot be opened. */
+static int
+prepare_log(const struct bg_conf *old, const struct bg_conf *new, int *out)
+{
+	struct bg_error err = { 0 };
+
+	*out = -1;
+	if (strcmp(old->log, new->log) == 0)
+		return 0;
+	if (logs_to_file(new))
+		*out = bg_log_file(new->log, &err);
+	else if ((*out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
+		bg_fail(&err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
+	return *out != -1 ? 0 : complain(EX_CANTCREAT, "%s", err.detail);
+}
+
+static void
+warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
+{
+	struct fixed new;
+
+	read_fixed(&daemon->options, conf, &new);
+	if (new.listen.failed || strcmp(new.listen.data, daemon->fixed.listen.data) != 0)
+		bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
+		    daemon->fixed.listen.data);
+	if (new.threads != daemon->fixed.threads)
+		bg_log(BG_LOG_WARNING, "threads: %d takes effect at the next start; until then there are %d", new.threads,
+		    daemon->fixed.threads);
+	bg_buf_clear(&new.listen);
+}
+
+/*
+ * Put what the configuration says now in force: all of it, or nothing and a code of sysexits(3), with the reason in the
+ * log.  What can fail comes first.  The parked requests are tried again by it, and answered by it.
+ */
+static int
+change(struct daemon *daemon)
+{
+	struct bg_snapshot *old = bg_snapshots_take(daemon->snapshots), *new = NULL;
+	struct bg_error err = { 0 };
+	int code, log = -1;
+
+	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(old->conf, new->conf, &log)) != 0)
+		goto out;
+	if (bg_gate_take_over(new->gate, old->gate, bg_clock_now(), &err) != 0 ||
+	    bg_gate_start(new->gate, keys_changed, daemon, &err) != 0) {
+		code = complain(EX_OSERR, "%s", err.detail);
+		goto out;
+	}
+	warn_of_fixed(daemon, new->conf);
+	bg_log_set_level(level_of(&daemon->options, new->conf));
+	if (log != -1) {
+		bg_log(BG_LOG_INFO, "from here on the log goes to %s", new->conf->log);
+		bg_log_switch(log);
+		log = -1;		/* moved */
+	}
+	bg_worker_set_patience(daemon->worker, new->conf->fetch_timeout * 1000);
+	bg_snapshots_replace(daemon->snapshots, new);
+	new = NULL;			/* moved */
+	bg_worker_wake(daemon->worker);
+out:
+	if (log != -1)
+		close(log);
+	bg_snapshots_give_back(daemon->snapshots, new);
+	bg_snapshots_give_back(daemon->snapshots, old);
+	return code;
+}
+
+static void
+reload(struct daemon *daemon)
+{
+	bg_notify_send(&daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration anew",
+	    bg_clock_mono_us());
+	if (change(daemon) == 0) {
+		bg_log(BG_LOG_INFO, "the configuration was read anew and is in force");
+		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
+	} else {
+		bg_log(BG_LOG_ERROR, "the configuration was not changed: the one from before stays in force");
+		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding by the configuration from before the last reload, "
+		    "which failed; the log says why");
+	}
+}
+
+static void
+reopen_log(const struct daemon *daemon)
+{
+	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
+	struct bg_error err = { 0 };
+	int fd;
+
+	if (!logs_to_file(snapshot->conf))
+		bg_log(BG_LOG_DEBUG, "the log is standard error, which is not opened anew");
+	else if ((fd = bg_log_file(snapshot->conf->log, &err)) == -1)
+		bg_log(BG_LOG_ERROR, "%s; the log goes on where it was", err.detail);
+	else {
+		bg_log_switch(fd);
+		bg_log(BG_LOG_INFO, "the log was opened anew");
+	}
+	bg_snapshots_give_back(daemon->snapshots, snapshot);
+}
+
+/* Somebody still uses the gate: nothing more can be given back than what outlives us. */
+static void
+cut_off(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->n_listeners; i++)
+		bg_listener_close(&daemon->listeners[i]);
+	_exit(EX_OK);
+}
+
+/* While we end: to reload makes no sense any more, and who says twice that we are to end means at once. */
+static void
+heed_haste(struct daemon *daemon)
+{
+	static const struct timespec now;
+	int sig;
+
+	while ((sig = sigtimedwait(&daemon->signals, NULL, &now)) > 0) {
+		if (sig == SIGHUP || sig == SIGUSR1)
+			continue;
+		bg_log(BG_LOG_WARNING, "ending at once after signal %d", sig);
+		cut_off(daemon);
+	}
+}
+
+/* Let requests under way finish. */
+static void
+drain(struct daemon *daemon)
+{
+	int64_t end = bg_clock_mono_ms() + GRACE_MS;
+
+	tell(daemon, NULL);
+	while (!bg_worker_stop(daemon->worker, GLANCE_MS)) {
+		heed_haste(daemon);
+		if (bg_clock_mono_ms() >= end) {
+			bg_log(BG_LOG_WARNING, "a request did not end in %d seconds and is cut off", GRACE_MS / 1000);
+			cut_off(daemon);
+		}
+	}
 }
 
 /* Serve until a signal says to end. */
 static int
-serve(struct daemon *daemon, const sigset_t *ending)
+serve(struct daemon *daemon)
 {
 	int sig = 0;
 
+	serving = true;
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
-	while (sigwait(ending, &sig) != 0)
-		continue;
+	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
+	while (sig != SIGINT && sig != SIGTERM) {
+		if (sigwait(&daemon->signals, &sig) != 0)
+			sig = 0;
+		else if (sig == SIGHUP)
+			reload(daemon);
+		else if (sig == SIGUSR1)
+			reopen_log(daemon);
+	}
 	bg_log(BG_LOG_INFO, "ending after signal %d", sig);
-	tell(daemon, NULL);
-	if (bg_worker_stop(daemon->worker, GRACE_MS))
-		return EX_OK;
-	/* A thread that did not end still uses the gate: nothing more can be given back than what outlives us. */
-	bg_log(BG_LOG_WARNING, "a request did not end in %d seconds and is cut off", GRACE_MS / 1000);
+	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
+	drain(daemon);
+	return EX_OK;
+}
+
+/* Everything up to the end of serving. */
+static int
+run(struct daemon *daemon)
+{
+	const struct options *options = &daemon->options;
+	struct bg_snapshot *first = NULL;
+	struct bg_error err = { 0 };
+	int code;
+
+	if ((code = configure(options, &first)) != 0)
+		return code;
+	if (options->test) {
+		bg_snapshot_free(first);
+		return complain(EX_OK, "configuration OK");
+	}
+	if (bg_snapshots_new(&daemon->snapshots, &err) != 0) {
+		bg_snapshot_free(first);
+		return complain(EX_OSERR, "%s", err.detail);
+	}
+	bg_snapshots_replace(daemon->snapshots, first);		/* which is there until the end of start_threads at least */
+	read_fixed(options, first->conf, &daemon->fixed);
+	if (daemon->fixed.listen.failed)
+		return complain(EX_OSERR, "no memory for the addresses to listen on");
+	if ((code = open_log(options, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
+	    (code = start_threads(daemon, first)) != 0)
+		return code;
+	return serve(daemon);
+}
+
+/* Give back all that run has left, as far as it came. */
+static void
+clean_up(struct daemon *daemon)
+{
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		bg_listener_close(&daemon->listeners[i]);
-	_exit(EX_OK);
+	daemon->n_listeners = 0;
+	if (daemon->snapshots != NULL) {
+		bg_snapshots_replace(daemon->snapshots, NULL);
+		/* their threads may be in the middle of a fetch */
+		while (!bg_snapshots_wait(daemon->snapshots, GLANCE_MS))
+			heed_haste(daemon);
+		bg_snapshots_free(daemon->snapshots);
+	}
+	bg_buf_clear(&daemon->fixed.listen);
 }
 
 /* Tokens and keys stay out of core files and out of reach of debuggers (SR-85). */
@@ -424,38 +683,35 @@ hold_standard_descriptors(void)
 	return fd >= 0;
 }
 
+/* Who wants to know how we are; nobody whom we run is to speak for us. */
+static void
+meet_manager(struct daemon *daemon)
+{
+	struct bg_error err = { 0 };
+
+	if (bg_notify_init(&daemon->notify, getenv("NOTIFY_SOCKET"), &err) != 0)
+		complain(EX_OK, "NOTIFY_SOCKET: %s; nobody is notified", err.detail);
+	unsetenv("NOTIFY_SOCKET");
+}
+
 int
 main(int argc, char **argv)
 {
 	struct daemon daemon = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	struct options options;
-	sigset_t ending;
 	int code;
 
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
 	keep_memory_private();
-	if ((code = read_options(argc, argv, &options)) != -1)
+	if ((code = read_options(argc, argv, &daemon.options)) != -1)
 		return code;
-	take_signals(&ending);
+	meet_manager(&daemon);
+	take_signals(&daemon.signals);
 	if (bg_json_start() != 0)
 		return complain(EX_OSERR, "the system gives no random numbers");
 	if (bg_secret_start() != 0)
 		return complain(EX_SOFTWARE, "OpenSSL does not take our allocator");
-	if ((code = configure(&options, &daemon)) != 0 || (code = check_addresses(&options, daemon.conf)) != 0)
-		goto out;
-	if (options.test) {
-		complain(EX_OK, "configuration OK");
-		goto out;
-	}
-	bg_log_open(STDERR_FILENO, options.verbose ? BG_LOG_DEBUG : daemon.conf->log_level);
-	if ((code = open_listeners(&options, &daemon)) != 0 || (code = start_threads(&daemon)) != 0)
-		goto out;
-	code = serve(&daemon, &ending);
-out:
-	for (size_t i = 0; i < daemon.n_listeners; i++)
-		bg_listener_close(&daemon.listeners[i]);
-	bg_gate_free(daemon.gate);
-	bg_conf_free(daemon.conf);
+	code = run(&daemon);
+	clean_up(&daemon);
 	return code;
 }

@@ -113,6 +113,7 @@ struct bg_worker {
 	/* Set or raised under the lock, so that it decides; read without it where that may be out of date. */
 	atomic_bool     stopping;
 	atomic_ulong    wakes;		/* how many there have been */
+	atomic_llong    patience;	/* milliseconds, that of options to begin with */
 	atomic_size_t   n_parked;	/* jobs that have been parked and have not ended */
 
 	pthread_mutex_t lock;		/* guards the members below and the slots */
@@ -519,7 +520,7 @@ serve(struct thread *self, int fd, const struct bg_records_request *request, siz
 	job->fcgi.ipcFd = fd;
 	job->fcgi.keepConnection = 1;
 	FCGX_Detach(&job->fcgi);
-	job->deadline = bg_clock_mono_ms() + worker->options.patience;
+	job->deadline = bg_clock_mono_ms() + atomic_load(&worker->patience);
 	job->role = request->role;
 	/* Of a Responder's STDIN, which is empty, libfcgi may leave the record unread. */
 	job->rest = seen > request->length || request->role == BG_ROLE_RESPONDER;
@@ -818,6 +819,7 @@ new_worker(struct bg_worker **out, const struct bg_worker_options *options, stru
 	pthread_cond_init(&worker->left, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	worker->options = *options;
+	atomic_init(&worker->patience, options->patience);
 	worker->epoll = worker->timer = worker->bell = worker->gong = -1;
 	pthread_mutex_init(&worker->lock, NULL);
 	TAILQ_INIT(&worker->free);
@@ -920,6 +922,12 @@ bg_worker_wake(struct bg_worker *worker)
 	atomic_fetch_add(&worker->wakes, 1);
 	make_due(worker, &worker->parked);
 	pthread_mutex_unlock(&worker->lock);
+}
+
+void
+bg_worker_set_patience(struct bg_worker *worker, int64_t patience)
+{
+	atomic_store(&worker->patience, patience);
 }
 
 bool

@@ -47,6 +47,9 @@ int bg_worker_start(struct bg_worker **out, const struct bg_worker_options *opti
  */
 void bg_worker_wake(struct bg_worker *worker);
 
+/* Another patience, for requests that come from now on; above 0.  From any thread, between start and stop. */
+void bg_worker_set_patience(struct bg_worker *worker, int64_t patience);
+
 /*
  * Accept nothing more, let requests under way finish within grace milliseconds, those that are parked with a last try at
  * once, close what is still waiting, and free the worker.  Returns false when some request did not finish: its thread

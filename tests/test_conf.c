@@ -227,6 +227,7 @@ START_TEST(two_variables_are_enough)
 	ck_assert_uint_eq(conf->n_listen, 0);
 	ck_assert_int_eq(conf->threads, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
+	ck_assert_str_eq(conf->log, "stderr");
 	ck_assert_ptr_null(conf->issuers[0].require_typ);
 	ck_assert_int_eq(conf->missing_status, 401);
 	ck_assert_int_eq(conf->compat, BG_COMPAT_NONE);
@@ -413,7 +414,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
-		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\"\n"
+		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\" log = /var/log/x.log\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
 		    "issuer 'https://other.example' { jwks_uri = \"https://other.example/keys?v=1\" "
@@ -435,6 +436,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_str_eq(conf->listen[2], "[::1]:9");
 	ck_assert_int_eq(conf->threads, 16);
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
+	ck_assert_str_eq(conf->log, "/var/log/x.log");
 
 	ck_assert_uint_eq(conf->n_issuers, 4);
 	for (size_t i = 0; i < 2; i++) {
@@ -619,6 +621,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 		ck_assert_str_eq(a->listen[j], b->listen[j]);
 	ck_assert_int_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->log_level, b->log_level);
+	ck_assert_str_eq(a->log, b->log);
 	ck_assert_int_eq(a->missing_status, b->missing_status);
 	ck_assert_int_eq(a->compat, b->compat);
 	ck_assert_int_eq(a->preflight, b->preflight);
@@ -650,7 +653,7 @@ static const char *const round_trips[] = {
 	    "leeway = 0s fetch_timeout = 59s cache_ttl_min = 90s cache_ttl_max = 23h refresh_cooldown = 1h\n"
 	    "listen = { unix:/run/a.sock, [::1]:9009 } threads = 1024 log_level = error\n",
 	GOOD "log_level = warning\nlisten = 127.0.0.1:1\n",
-	GOOD "log_level = debug\n",
+	GOOD "log_level = debug\nlog = '/var/log/$x y.log'\n",
 	GOOD "compat = auth0 preflight = true export_json = true export_defaults = false user_claim = \"/a~1b/~0\"\n"
 	    "algorithms = { RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA } require_typ = 'at+jwt'\n",
 	GOOD "compat = auth0 missing_status = 401 leeway = 1m\n",
@@ -705,7 +708,7 @@ START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
 	static const char *const lines[] = {
 		"\nrealm = \"api\"\n", "\nleeway = \"30s\"\n", "\n# ca_file is not set\n", "\nfetch_timeout = \"5s\"\n",
 		"\ncache_ttl_min = \"1m\"\n", "\ncache_ttl_max = \"10m\"\n", "\nrefresh_cooldown = \"30s\"\n",
-		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog_level = \"info\"\n",
+		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
 		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
 		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
 	};

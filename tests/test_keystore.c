@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/file.h>
@@ -1009,6 +1010,209 @@ START_TEST(a_file_of_keys_is_read_again_when_it_changes)
 }
 END_TEST
 
+/* A store that takes over from another one. */
+static struct bg_keystore *
+successor(struct script *script, struct bg_keystore *old, int64_t now)
+{
+	struct bg_keystore *store = make_store(script);
+
+	ck_assert_int_eq(bg_keystore_take_over(store, old, AT(now), NULL), 0);
+	return store;
+}
+
+START_TEST(a_store_takes_over_the_keys_of_another_and_their_age)
+{
+	struct bg_keystore_status before, after;
+	struct bg_keystore *old, *store;
+	struct script script;
+	int64_t wait;
+
+	setup(&script, &old);
+	script.etag = "\"1\"";
+	wait = bg_keystore_step(old, AT(T0));
+	script.discovery = NULL;		/* and now the issuer is down */
+	store = successor(&script, old, T0 + 100000);
+	bg_keystore_status(old, AT(T0 + 100000), &before);
+	bg_keystore_status(store, AT(T0 + 100000), &after);
+	ck_assert_ptr_eq(after.keys, before.keys);
+	ck_assert_str_eq(after.jwks_uri, "https://keys.example/jwks");
+	ck_assert_int_eq(after.fetched, before.fetched);
+	ck_assert_int_eq(after.next, before.next);
+	ck_assert_int_eq(after.serves_until, before.serves_until);
+	bg_keystore_status_clear(&before);
+	bg_keystore_status_clear(&after);
+	bg_keystore_free(old);
+
+	ck_assert(knows(store, BG_MINT_KEY_A, T0 + 100000));
+	ck_assert_int_eq(bg_keystore_step(store, AT(T0 + 100000)), wait - 100000);
+	ck_assert_int_eq(script.asked, 1);	/* nobody asks before it is due */
+	script.discovery = DISCOVERY;
+	bg_keystore_step(store, AT(T0 + wait));
+	ck_assert_int_eq(script.asked, 2);
+	ck_assert_int_eq(script.confirmed, 1);	/* conditionally, as the old one would have */
+	ck_assert(knows(store, BG_MINT_KEY_A, T0 + wait + (600 + 86400) * INT64_C(1000) - 1));
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + wait + (600 + 86400) * INT64_C(1000)));
+	teardown(&script, store);
+}
+END_TEST
+
+static const struct { const char *name, *issuer, *uri, *file; } others[] = {
+	{ "another issuer",   "https://other.example/", NULL,                         NULL },
+	{ "another jwks_uri", ISSUER,                   "https://other.example/jwks", NULL },
+	{ "a file",           ISSUER,                   NULL,                         "/nonexistent/keys" },
+};
+
+START_TEST(keys_of_another_issuer_or_source_are_not_taken_over)	/* SR-46 */
+{
+	struct bg_keystore *old, *store;
+	struct script script;
+
+	setup(&script, &old);
+	bg_keystore_step(old, AT(T0));
+	script.options.source.issuer = others[_i].issuer;
+	script.options.source.jwks_uri = others[_i].uri;
+	script.options.source.jwks_file = others[_i].file;
+	store = successor(&script, old, T0);
+	ck_assert_msg(!knows(store, BG_MINT_KEY_A, T0), "%s", others[_i].name);
+	bg_keystore_free(old);
+	teardown(&script, store);
+}
+END_TEST
+
+START_TEST(what_is_taken_over_obeys_the_bounds_of_now)
+{
+	struct bg_keystore *old, *store;
+	struct script script;
+
+	setup(&script, &old);
+	bg_keystore_step(old, AT(T0));
+	script.options.source.cache_ttl_max = 100;
+	script.options.stale_if_error = 200;
+	store = successor(&script, old, T0 + 50000);
+	ck_assert_int_le(bg_keystore_step(store, AT(T0 + 50000)), 50000);
+	ck_assert(knows(store, BG_MINT_KEY_A, T0 + 300000 - 1));
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + 300000));
+	bg_keystore_free(store);
+	store = successor(&script, old, T0 + 300000);
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + 300000));
+	ck_assert(knows(old, BG_MINT_KEY_A, T0 + 300000));
+	bg_keystore_free(old);
+	teardown(&script, store);
+}
+END_TEST
+
+START_TEST(unknown_kids_stay_known_as_such_when_a_store_takes_over)	/* SR-50 */
+{
+	struct bg_keystore *old, *store;
+	struct script script;
+	int64_t now;
+
+	setup(&script, &old);
+	start_thread(&script, old);
+	await(&script, old, BG_MINT_KEY_A, BG_R_OK);
+	while (lookup(old, "nobody's", bg_clock_mono_ms()) == BG_R_KEYS_PENDING)
+		await_change(&script);
+	ck_assert_int_eq(script.asked, 2);
+	now = bg_clock_mono_ms();
+	store = successor(&script, old, now);
+	bg_keystore_free(old);
+	start_thread(&script, store);
+	ck_assert_int_eq(lookup(store, "nobody's", now), BG_R_UNKNOWN_KEY);
+	ck_assert_int_eq(lookup(store, "another", now), BG_R_UNKNOWN_KEY);
+	ck_assert_int_eq(lookup(store, "nobody's", now + 31000), BG_R_UNKNOWN_KEY);
+	ck_assert_int_eq(script.asked, 2);
+	ck_assert_int_eq(lookup(store, "another", now + 31000), BG_R_KEYS_PENDING);
+	teardown(&script, store);
+}
+END_TEST
+
+START_TEST(what_the_old_store_was_fetching_the_new_one_fetches)
+{
+	struct bg_keystore *old, *store;
+	struct script script;
+
+	setup(&script, &old);
+	start_thread(&script, old);
+	await(&script, old, BG_MINT_KEY_A, BG_R_OK);
+	pthread_mutex_lock(&script.gate);	/* the issuer hangs, in the middle of a rotation */
+	serve(&script, BG_MINT_KEY_B);
+	ck_assert_int_eq(lookup(old, bg_mint_kid(BG_MINT_KEY_B), bg_clock_mono_ms()), BG_R_KEYS_PENDING);
+	while (atomic_load(&script.asked) < 2)
+		sched_yield();
+	store = successor(&script, old, bg_clock_mono_ms());
+	start_thread(&script, store);
+	/* its token is neither refused nor does it wait in vain, and the known key is as good as ever */
+	ck_assert_int_eq(lookup(store, bg_mint_kid(BG_MINT_KEY_B), bg_clock_mono_ms()), BG_R_KEYS_PENDING);
+	ck_assert(knows(store, BG_MINT_KEY_A, bg_clock_mono_ms()));
+	bg_keystore_stop(old);			/* does not wait */
+	pthread_mutex_unlock(&script.gate);
+	bg_keystore_free(old);
+	await(&script, store, BG_MINT_KEY_B, BG_R_OK);
+	ck_assert_int_eq(script.asked, 3);
+	teardown(&script, store);
+}
+END_TEST
+
+START_TEST(a_store_that_takes_over_a_failure_tries_at_once)
+{
+	struct bg_keystore *old, *store;
+	struct script script;
+
+	setup(&script, &old);
+	bg_keystore_step(old, AT(T0));
+	script.discovery = NULL;
+	free(script.jwks);
+	script.jwks = NULL;
+	bg_keystore_want(old);
+	bg_keystore_step(old, AT(T0 + 1000));
+	ck_assert_int_eq(script.asked, 2);
+	store = successor(&script, old, T0 + 1000);
+	/* the token of an unknown key may be good: so much is known */
+	ck_assert_int_eq(lookup(store, "unknown", T0 + 1000), BG_R_NO_KEYS);
+	ck_assert_str_eq(status_error(store), "down");
+	bg_keystore_free(store);
+	store = successor(&script, old, T0 + 1000);
+	script.discovery = DISCOVERY;
+	serve(&script, BG_MINT_KEY_B);
+	bg_keystore_step(store, AT(T0 + 1000));
+	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 1000));
+	bg_keystore_free(old);
+	teardown(&script, store);
+}
+END_TEST
+
+START_TEST(a_file_is_read_again_when_a_store_takes_over)	/* SR-41 */
+{
+	struct bg_keystore *old, *store;
+	struct bg_test_dir dir;
+	struct script script;
+	char path[2048];
+
+	prepare(&script);
+	bg_test_dir_make(&dir);
+	snprintf(path, sizeof(path), "%s", bg_test_file(&dir, "keys.json"));
+	bg_test_file_write(&dir, "keys.json", script.jwks, strlen(script.jwks));
+	script.options.source.jwks_file = path;
+	old = make_store(&script);
+	bg_keystore_step(old, AT(T0));
+	ck_assert(knows(old, BG_MINT_KEY_A, T0));
+	serve(&script, BG_MINT_KEY_B);
+	bg_test_file_write(&dir, "keys.json", script.jwks, strlen(script.jwks));
+	store = successor(&script, old, T0 + 1000);
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0 + 1000));
+	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 1000));
+	bg_keystore_free(old);
+
+	bg_test_file_write(&dir, "keys.json", "{}", 2);	/* broken: the good one stays */
+	old = store;
+	store = successor(&script, old, T0 + 2000);
+	ck_assert(knows(store, BG_MINT_KEY_B, T0 + 2000));
+	bg_keystore_free(old);
+	teardown(&script, store);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -1049,6 +1253,13 @@ main(void)
 	tcase_add_test(tc, a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile);
 	tcase_add_test(tc, nobody_waits_for_the_disk);
 	tcase_add_test(tc, a_file_of_keys_is_read_again_when_it_changes);
+	tcase_add_test(tc, a_store_takes_over_the_keys_of_another_and_their_age);
+	tcase_add_loop_test(tc, keys_of_another_issuer_or_source_are_not_taken_over, 0, N(others));
+	tcase_add_test(tc, what_is_taken_over_obeys_the_bounds_of_now);
+	tcase_add_test(tc, unknown_kids_stay_known_as_such_when_a_store_takes_over);
+	tcase_add_test(tc, what_the_old_store_was_fetching_the_new_one_fetches);
+	tcase_add_test(tc, a_store_that_takes_over_a_failure_tries_at_once);
+	tcase_add_test(tc, a_file_is_read_again_when_a_store_takes_over);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

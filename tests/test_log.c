@@ -1,10 +1,15 @@
 #include "core/log.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "core/decision.h"
 #include "core/secret.h"
 #include "tests/support/run.h"
+#include "tests/support/tmp.h"
 
 /* Send the log into a pipe and read what one call wrote. */
 static int log_pipe[2];
@@ -62,6 +67,136 @@ START_TEST(a_line_too_long_is_cut_and_still_a_line)
 	line = logged();
 	ck_assert_uint_eq(strlen(line), 4096);
 	ck_assert_ptr_eq(strchr(line, '\n'), line + 4095);
+}
+END_TEST
+
+static size_t
+lines_in(const char *path, const char *words)
+{
+	FILE *file = fopen(path, "re");
+	char line[8192];
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		ck_assert_msg(strstr(line, words) != NULL && strchr(line, '\n') != NULL, "torn: %s", line);
+		n++;
+	}
+	fclose(file);
+	return n;
+}
+
+static void
+switch_to(const char *path)
+{
+	struct bg_error err = { 0 };
+	int fd = bg_log_file(path, &err);
+
+	ck_assert_msg(fd != -1, "%s", err.detail);
+	bg_log_switch(fd);
+}
+
+static atomic_bool writing;
+
+static void *
+write_lines(void *arg)
+{
+	atomic_size_t *written = arg;
+
+	while (atomic_load(&writing)) {
+		bg_log(BG_LOG_INFO, "a line that stays whole");
+		atomic_fetch_add(written, 1);
+	}
+	return NULL;
+}
+
+START_TEST(a_file_that_is_switched_while_others_write_loses_no_line)
+{
+	struct bg_test_dir dir;
+	char files[3][2048];
+	pthread_t threads[4];
+	atomic_size_t written = 0;
+	size_t found = 0;
+	struct stat st;
+
+	bg_test_dir_make(&dir);
+	for (int i = 0; i < 3; i++)
+		bg_format(files[i], sizeof(files[i]), "%s/log.%d", dir.path, i);
+	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
+	switch_to(files[0]);
+	atomic_store(&writing, true);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, &written), 0);
+	for (int i = 1; i <= 1000; i++) {
+		size_t before = atomic_load(&written);
+
+		while (atomic_load(&written) == before)
+			sched_yield();
+		switch_to(files[i % 3]);
+	}
+	atomic_store(&writing, false);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
+	for (int i = 0; i < 3; i++)
+		found += lines_in(files[i], " info a line that stays whole");
+	ck_assert_uint_eq(found, atomic_load(&written));
+	ck_assert_int_eq(stat(files[0], &st), 0);
+	ck_assert_int_eq(st.st_mode & 0137, 0);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
+/* A thread that has read the number and not written yet must not find it closed, or somebody else's. */
+START_TEST(the_descriptor_of_the_log_keeps_its_number)
+{
+	struct bg_test_dir dir;
+	struct stat at, file;
+	int first, second;
+
+	bg_test_dir_make(&dir);
+	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
+	ck_assert_int_ne(first = bg_log_file(bg_test_file(&dir, "first"), NULL), -1);
+	bg_log_switch(first);
+	ck_assert_int_ne(second = bg_log_file(bg_test_file(&dir, "second"), NULL), -1);
+	bg_log_switch(second);
+	ck_assert_int_eq(stat(bg_test_file(&dir, "second"), &file), 0);
+	ck_assert_int_eq(fstat(first, &at), 0);
+	ck_assert(at.st_dev == file.st_dev && at.st_ino == file.st_ino);
+	ck_assert_int_eq(fcntl(second, F_GETFD), -1);
+	ck_assert_int_eq(fcntl(first, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), 0);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
+START_TEST(a_log_is_a_file_or_a_device_and_never_waits)
+{
+	struct bg_error err = { 0 };
+	struct bg_test_dir dir;
+	int pipe_end;
+
+	bg_test_dir_make(&dir);
+	ck_assert_int_eq(mkfifo(bg_test_file(&dir, "pipe"), 0600), 0);
+	ck_assert_int_eq(bg_log_file(bg_test_file(&dir, "pipe"), &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.detail, "/pipe: "));
+	ck_assert_int_ne(pipe_end = open(bg_test_file(&dir, "pipe"), O_RDONLY | O_NONBLOCK | O_CLOEXEC), -1);
+	ck_assert_int_eq(bg_log_file(bg_test_file(&dir, "pipe"), NULL), -1);
+	close(pipe_end);
+	ck_assert_int_eq(bg_log_file(dir.path, NULL), -1);
+	ck_assert_int_eq(bg_log_file("/nonexistent/log", NULL), -1);
+	switch_to("/dev/null");
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
+START_TEST(a_level_changes_at_once)
+{
+	open_log(BG_LOG_ERROR);
+	bg_log(BG_LOG_INFO, "before");
+	bg_log_set_level(BG_LOG_INFO);
+	bg_log(BG_LOG_INFO, "after");
+	ck_assert_str_eq(logged() + 20, " info after\n");
 }
 END_TEST
 
@@ -161,6 +296,10 @@ main(void)
 
 	tcase_add_test(tc, a_line_has_time_and_level_in_front);
 	tcase_add_test(tc, a_level_shows_itself_and_those_before_it);
+	tcase_add_test(tc, a_level_changes_at_once);
+	tcase_add_test(tc, a_file_that_is_switched_while_others_write_loses_no_line);
+	tcase_add_test(tc, the_descriptor_of_the_log_keeps_its_number);
+	tcase_add_test(tc, a_log_is_a_file_or_a_device_and_never_waits);
 	tcase_add_test(tc, a_line_too_long_is_cut_and_still_a_line);
 	tcase_add_loop_test(tc, text_from_outside_stays_between_its_quotes, 0, N(texts));
 	tcase_add_test(tc, a_decision_is_one_line_without_the_token);

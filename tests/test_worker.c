@@ -1204,6 +1204,22 @@ first_to_be_read(const int fds[2])
 	return ready[0].revents != 0 ? 0 : 1;
 }
 
+START_TEST(a_new_patience_is_for_requests_that_come_then)
+{
+	int first, second;
+
+	start_parking(1, 4, LONG_MS);
+	first = send_wait(UNIX, 0);
+	expect_put_off(1);
+	bg_worker_set_patience(worker, 1);
+	second = send_wait(UNIX, 1);
+	expect_refusal(second, "/wait/1");
+	ck_assert(is_open(first));
+	wake_ready();
+	expect_wait(first, 0);
+}
+END_TEST
+
 /* Two threads both see the one place that is free, and one of them finds it taken when it is put off. */
 START_TEST(who_is_beaten_to_the_last_place_has_a_last_try_at_once)
 {
@@ -1645,6 +1661,7 @@ main(void)
 	tcase_add_loop_test(tc, who_was_parked_too_long_has_a_last_try, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, wakes_do_not_move_the_deadline, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, who_finds_no_place_to_park_has_a_last_try_at_once, 0, 4);
+	tcase_add_test(tc, a_new_patience_is_for_requests_that_come_then);
 	tcase_add_loop_test(tc, who_is_beaten_to_the_last_place_has_a_last_try_at_once, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, a_last_try_that_is_put_off_too_yields_no_answer_at_all, 0, 2);
 	tcase_add_loop_test(tc, stopping_gives_parked_requests_a_last_try, 1, 4);
