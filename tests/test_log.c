@@ -127,7 +127,7 @@ START_TEST(a_file_that_is_switched_while_others_write_loses_no_line)
 	atomic_store(&writing, true);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, &written), 0);
-	for (int i = 1; i <= 1000; i++) {
+	for (int i = 1; i <= 200; i++) {
 		size_t before = atomic_load(&written);
 
 		while (atomic_load(&written) == before)
@@ -294,6 +294,7 @@ main(void)
 	Suite *suite = suite_create("log");
 	TCase *tc = tcase_create("log");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_line_has_time_and_level_in_front);
 	tcase_add_test(tc, a_level_shows_itself_and_those_before_it);
 	tcase_add_test(tc, a_level_changes_at_once);
