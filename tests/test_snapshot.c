@@ -101,10 +101,8 @@ START_TEST(nobody_waits_for_a_fetch_that_hangs)
 	ck_assert_msg(bg_gate_start(snapshot->gate, NULL, NULL, &err) == 0, "%s", err.detail);
 	bg_snapshots_replace(all, snapshot);
 	ck_assert_int_eq(read(began, text, 1), 1);
-	bg_snapshots_replace(all, NULL);		/* returns, though the fetch goes on */
-	ck_assert(!bg_snapshots_wait(all, 10));
-	ck_assert_int_eq(write(hold, "\n", 1), 1);
-	ck_assert(bg_snapshots_wait(all, LONG_MS));
+	bg_snapshots_replace(all, NULL);
+	ck_assert(bg_snapshots_wait(all, LONG_MS));	/* nobody writes to hold, so the fetch was given up */
 	close(hold);
 	close(began);
 }
