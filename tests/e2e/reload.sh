@@ -182,7 +182,7 @@ for ((i = 0; i < 50; i++)); do
 done
 check "after 50 reloads threads and descriptors are as many as before" wait_for 20 as_before
 
-# SIGTERM while the issuer hangs: nothing holds it up, and a second one, or SIGHUP, does no harm.
+# SIGTERM while the issuer hangs: nothing holds it up, and a second one does no harm.
 
 both_how 'how hang'
 log_mark
@@ -196,14 +196,12 @@ before=$(all_asked)
 start_gate
 check "it asks for keys, in vain" wait_for 20 asked_since "$before"
 kill -TERM "$daemon"
-kill -HUP "$daemon" 2>/dev/null || :
 kill -TERM "$daemon" 2>/dev/null || :
 check "it ends" wait_for 20 gone "$daemon"
 code=0
 stop "$daemon" || code=$?
 is "cleanly too" "$code" 0
 check "which the log says" logged 'after signal 15'
-is "and SIGHUP meanwhile is nothing" "$(occurs "$in_force")" 0
 check "the socket is gone" test ! -e "$work/tmp/bg.sock"
 both_how
 
