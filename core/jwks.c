@@ -28,6 +28,21 @@ log_skipped(const char *source, size_t i, const struct bg_error *why)
 	bg_buf_clear(&line);
 }
 
+/* An empty set with room for so many keys and one owner; NULL and BG_R_NO_MEMORY without memory. */
+static struct bg_jwks *
+new_set(size_t room, struct bg_error *err)
+{
+	struct bg_jwks *set = calloc(1, sizeof(*set));
+
+	if (set == NULL || (set->keys = calloc(room, sizeof(*set->keys))) == NULL) {
+		free(set);
+		bg_fail(err, BG_R_NO_MEMORY, "key set");
+		return NULL;
+	}
+	atomic_init(&set->owners, 1);
+	return set;
+}
+
 int
 bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err)
 {
@@ -49,12 +64,8 @@ bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, st
 		bg_fail(err, BG_R_BAD_JWKS, "%zu keys, at most %d", json_array_size(keys), BG_JWKS_KEYS_MAX);
 		goto out;
 	}
-	if ((set = calloc(1, sizeof(*set))) == NULL ||
-	    (set->keys = calloc(json_array_size(keys) + 1, sizeof(*set->keys))) == NULL) {
-		bg_fail(err, BG_R_NO_MEMORY, "key set");
+	if ((set = new_set(json_array_size(keys) + 1, err)) == NULL)
 		goto out;
-	}
-	atomic_init(&set->owners, 1);
 	json_array_foreach(keys, i, object) {
 		struct bg_error why = { 0 };
 
@@ -82,15 +93,12 @@ out:
 static int
 parse_pem(struct bg_slice text, struct bg_jwks **out, struct bg_error *err)
 {
-	struct bg_jwks *set = calloc(1, sizeof(*set));
+	struct bg_jwks *set = new_set(BG_PEM_KEYS_MAX, err);
 	struct bg_jwk *key = NULL;
 	int rc = -1;
 
-	if (set == NULL || (set->keys = calloc(BG_PEM_KEYS_MAX, sizeof(*set->keys))) == NULL) {
-		bg_fail(err, BG_R_NO_MEMORY, "key set");
-		goto out;
-	}
-	atomic_init(&set->owners, 1);
+	if (set == NULL)
+		return -1;
 	for (;;) {
 		if (bg_jwk_read_pem(&text, &key, err) != 0)
 			goto out;

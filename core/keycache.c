@@ -82,17 +82,6 @@ open_dir(const char *dir, struct bg_error *err)
 	return -1;
 }
 
-int
-bg_keycache_check(const char *dir, struct bg_error *err)
-{
-	int fd = open_dir(dir, err);
-
-	if (fd == -1)
-		return -1;
-	close(fd);
-	return 0;
-}
-
 /* The bytes of an open file, after a look at what it is. */
 static int
 read_file(int fd, const char *name, struct bg_buf *bytes, struct bg_error *err)

@@ -9,18 +9,12 @@
  * has written last.
  */
 
-/* Seconds by which clocks of one machine may have been set back; what is from farther in the future is not believed. */
-#define BG_KEYCACHE_FUTURE_MAX	300
-
 /*
  * The file of an owner, below dir: a digest, so that nothing that was configured or sent names a file (SR-13, SR-55).
  * Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL.
  */
 int bg_keycache_path(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_buf *path,
     struct bg_error *err) BG_MUST_CHECK;
-
-/* May this directory be believed?  Returns -1 with BG_R_BAD_CACHE and what is wrong with its kind, owner or mode. */
-int bg_keycache_check(const char *dir, struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Read the record of an owner.  One that is not there is no failure: record, which was initialised, is then cleared, with

@@ -22,6 +22,7 @@
 #define AHEAD_MAX	(60 * SECOND)		/* a refresh comes at most so long before the end of a lifetime */
 #define WATCH_MS	(5 * SECOND)		/* between two looks at a file where the system does not tell of changes */
 #define KID_COOLDOWNS	2			/* cooldowns for which one kid is not asked for again */
+#define FUTURE_MAX	(300 * SECOND)		/* by which the clock may have been set back; beyond, a set is not believed */
 #define OVERDUE		(2 * SECOND)		/* a thread that is awake and has its share of a processor is never so late */
 #define FOR_EVER	(INT64_MAX / 4)
 
@@ -36,12 +37,12 @@ struct bg_keystore {
 	int             bell;			/* an eventfd that wakes the thread */
 	int             end;			/* another one, that ends a fetch: readable when the thread is to end */
 
-	/* Of whoever has set fetching, without the lock; with the lock others may read record while fetching is false. */
+	/* Of whoever has set fetching, without the lock. */
 	struct bg_keysource_memory memory;
 	char            disk_error[BG_DETAIL_MAX];	/* what was last written to the log about the cache, so as not to repeat it */
 
 	pthread_mutex_t lock;			/* guards the members below; never held while fetching */
-	struct bg_keyrecord record;
+	struct bg_keyrecord record;		/* whoever has set fetching reads it without the lock, since nobody else changes it */
 	struct bg_jwks *keys;			/* the snapshot in use; the store holds one reference */
 	bool            from_disk;
 	int64_t         good_until;		/* keys may serve till then */
@@ -160,17 +161,11 @@ backoff(unsigned failures)
 	return wait + jitter(wait / 4);
 }
 
-static const char *
-source_name(const struct bg_keystore *store, const struct bg_keyrecord *record)
-{
-	return store->options.source.jwks_file != NULL ? store->options.source.jwks_file : record->jwks_uri;
-}
-
-/* A set came: from its source, or from the disk. */
+/* A set came and was adopted: from its source, or from the disk.  fetching is ours. */
 static void
-log_set(const struct bg_keystore *store, const struct bg_keyrecord *record, const struct bg_jwks *keys, const char *how,
-    enum bg_log_level level, int64_t wait)
+log_set(const struct bg_keystore *store, const struct bg_jwks *keys, const char *how, enum bg_log_level level, int64_t wait)
 {
+	const char *file = store->options.source.jwks_file;
 	struct bg_slice text;
 	struct bg_buf line;
 
@@ -180,7 +175,7 @@ log_set(const struct bg_keystore *store, const struct bg_keyrecord *record, cons
 	bg_buf_put_str(&line, "keys=");
 	bg_log_text(&line, bg_slice_str(store->options.source.issuer));
 	bg_buf_put_format(&line, " %s=%zu from=", how, bg_jwks_count(keys));
-	bg_log_text(&line, bg_slice_str(source_name(store, record)));
+	bg_log_text(&line, bg_slice_str(file != NULL ? file : store->record.jwks_uri));
 	bg_buf_put_format(&line, " next=%" PRId64 "s", (wait + SECOND - 1) / SECOND);
 	if (bg_buf_finish(&line, &text, NULL) == 0)
 		bg_log(level, "%s", text.ptr);
@@ -282,7 +277,7 @@ read_disk(struct bg_keystore *store, struct bg_now now, bool fresh, struct bg_ke
 	/* The clock was set back.  What then seems to be newer may be older: it is better than nothing, but than nothing only. */
 	if (age < 0 && store->keys != NULL)
 		return false;
-	if (age < -BG_KEYCACHE_FUTURE_MAX * SECOND) {
+	if (age < -FUTURE_MAX) {
 		bg_fail(&why, BG_R_BAD_CACHE, "the set on disk is from the future; a clock is or was wrong");
 		goto unusable;
 	}
@@ -333,7 +328,7 @@ take_from_disk(struct bg_keystore *store, struct bg_now now, bool fresh)
 		wait = store->next_fetch - now.mono_ms;
 		keys = bg_jwks_ref(store->keys);
 		pthread_mutex_unlock(&store->lock);
-		log_set(store, &store->record, keys, "taken_from_disk", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
+		log_set(store, keys, "taken_from_disk", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
 		bg_jwks_unref(keys);
 	} else if (record.failed > store->record.failed && record.fetched == store->record.fetched) {
 		/* nothing to take up but what went wrong, which people want to see */
@@ -390,7 +385,7 @@ fetch(struct bg_keystore *store, struct bg_now now)
 		store->failures = 0;
 		wait = store->next_fetch - now.mono_ms;
 		pthread_mutex_unlock(&store->lock);
-		log_set(store, &store->record, keys, "fetched", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
+		log_set(store, keys, "fetched", other ? BG_LOG_INFO : BG_LOG_DEBUG, wait);
 	} else {
 		pthread_mutex_lock(&store->lock);
 		stop = store->stop;
@@ -436,7 +431,7 @@ bg_keystore_step(struct bg_keystore *store, struct bg_now now)
 	return wait < 1 ? 1 : wait;
 }
 
-/* As above, when it was asked for: now, and from the source itself.  The lock is held. */
+/* The next step is to fetch from the source itself, at once.  The lock is held. */
 static void
 want(struct bg_keystore *store)
 {
@@ -490,7 +485,6 @@ bg_keystore_take_over(struct bg_keystore *store, struct bg_keystore *old, struct
 	if (copy_record(&store->record, &old->record, err) != 0) {
 		pthread_mutex_unlock(&old->lock);
 		bg_keyrecord_clear(&store->record);
-		bg_keyrecord_init(&store->record);
 		return -1;
 	}
 	if (old->keys != NULL)

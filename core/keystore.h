@@ -66,8 +66,8 @@ int bg_keystore_start(struct bg_keystore *store, void (*changed)(void *arg), voi
  * BG_R_KEYS_PENDING  a fetch that may bring the key is under way or has just been asked for.  For an unknown kid one is
  *                    asked for at most once per refresh_cooldown whoever asks, and not again for a kid of a little while
  *                    ago (SR-50).  Never of a store without a thread.
- * BG_R_NO_KEYS       there is no set that may serve (SR-45), or it does not know the kid and the issuer, asked since, did
- *                    not answer.
+ * BG_R_NO_KEYS       there is no set that may serve (SR-45), or it does not know the kid while the issuer cannot be asked:
+ *                    the last fetch failed.
  */
 int bg_keystore_keys(struct bg_keystore *store, struct bg_slice kid, int64_t now, struct bg_jwks **out,
     struct bg_error *err) BG_MUST_CHECK;

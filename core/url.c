@@ -158,17 +158,22 @@ authority_wrong(struct bg_slice authority)
 	return is_host(host) ? NULL : "has a malformed host";
 }
 
+/* What is wrong with any URL, whatever its scheme. */
+static const char *
+text_wrong(struct bg_slice url)
+{
+	if (url.len == 0)
+		return "is empty";
+	return url.len > BG_URL_MAX ? "is too long for a URL" : bytes_wrong(url);
+}
+
 const char *
 bg_url_wrong(struct bg_slice url, bool query_allowed)
 {
 	struct bg_slice rest = url, authority;
 	const char *wrong;
 
-	if (url.len == 0)
-		return "is empty";
-	if (url.len > BG_URL_MAX)
-		return "is too long for a URL";
-	if ((wrong = bytes_wrong(url)) != NULL)
+	if ((wrong = text_wrong(url)) != NULL)
 		return wrong;
 	if (starts_nocase(url, BG_SLICE("http://")))
 		return "begins with http://, and keys must not come over an open line";
@@ -207,11 +212,7 @@ bg_url_proxy_wrong(struct bg_slice url)
 	struct bg_slice rest, authority;
 	const char *wrong;
 
-	if (url.len == 0)
-		return "is empty";
-	if (url.len > BG_URL_MAX)
-		return "is too long for a URL";
-	if ((wrong = bytes_wrong(url)) != NULL)
+	if ((wrong = text_wrong(url)) != NULL)
 		return wrong;
 	if (!bg_slice_starts(url, BG_SLICE("http://")))
 		return "does not begin with http://, and no other proxies are known here";

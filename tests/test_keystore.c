@@ -856,6 +856,25 @@ is_on_disk(const struct bg_test_dir *dir)
 	return there;
 }
 
+START_TEST(of_two_sets_of_one_millisecond_the_one_on_disk_is_taken)	/* SR-41 */
+{
+	struct bg_keystore *store;
+	struct bg_test_dir dir;
+	struct script script;
+
+	on_disk(&script, &dir);
+	store = make_store(&script);
+	bg_keystore_step(store, AT(T0));
+	serve(&script, BG_MINT_KEY_B);
+	leave_on_disk(&script, T0);		/* another process, whose fetch began when ours was written */
+	bg_keystore_restore(store, AT(T0));
+	ck_assert(knows(store, BG_MINT_KEY_B, T0));
+	ck_assert(!knows(store, BG_MINT_KEY_A, T0));
+	teardown(&script, store);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 START_TEST(a_running_store_takes_up_what_comes_on_disk)
 {
 	struct bg_keystore *store, *other;
@@ -1248,6 +1267,7 @@ main(void)
 	tcase_add_test(tc, a_failure_on_disk_does_not_hide_the_set);
 	tcase_add_test(tc, a_set_on_disk_that_is_too_old_or_from_the_future_is_not_used);
 	tcase_add_test(tc, a_set_from_before_the_clock_was_set_back_does_not_come_again);
+	tcase_add_test(tc, of_two_sets_of_one_millisecond_the_one_on_disk_is_taken);
 	tcase_add_test(tc, a_running_store_takes_up_what_comes_on_disk);
 	tcase_add_test(tc, a_set_from_the_future_does_not_keep_its_place_on_disk);
 	tcase_add_test(tc, a_look_at_the_disk_wakes_whoever_was_told_to_wait_meanwhile);

@@ -56,12 +56,15 @@ publish old
 config 'cache_ttl_min = "1h"' 'cache_ttl_max = "1h"' 'refresh_cooldown = "1s"'
 start_gate
 check "the key is known" wait_for 20 answers 200 "$(mint old)"
+cooled_down() { # is the last fetch that a kid can have caused a cooldown ago?
+	[ "$(date +%s%3N)" -gt "$((asked_by + 1000))" ]
+}
 from=old
+asked_by=$(date +%s%3N)
 rounds=$(pick 2 20)
 for ((round = 1; round <= rounds; round++)); do
 	to=after$round
 	"$BG_TOOL" mint key -o "$work/$to.pem"
-	sleep 1.2	# the cooldown
 	mint_to changing.token "$from"
 	mint_to held.token "$from"
 	# One client holds on to its token, so that its answers have an order.  Of the others, each may have a request
@@ -72,6 +75,7 @@ for ((round = 1; round <= rounds; round++)); do
 	wait_for 60 decided 50 allow "$from" /changing || die "round $round: the clients do not run"
 	wait_for 60 decided 20 allow "$from" /held || die "round $round: the client does not run"
 	is "round $round: nobody is refused before the change" "$(decisions "$from" | grep -c deny)" 0
+	wait_for 5 cooled_down || die "round $round: the clock stands still"
 	publish "$to"
 	mint_to changing.token "$to"
 	wait_for 60 decided 100 allow "$to" /changing || die "round $round: the new token is not let in"
@@ -86,6 +90,7 @@ for ((round = 1; round <= rounds; round++)); do
 	    "$(decisions "$from" /held | uniq | tr '\n' ' ')" "allow deny "
 	check "round $round: others had it on the way, once at most" \
 	    test "$(report changing '.by_status["401"] // 0')" -le 6
+	asked_by=$(date +%s%3N)
 	from=$to
 done
 finish
