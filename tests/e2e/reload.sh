@@ -214,8 +214,8 @@ daemon=$started
 check "the log is where the configuration says" wait_for 20 lines_at_least 1 'listening on' "$log"
 is "and nobody else may read it" "$(stat -c %a "$log")" 640
 check "the daemon answers" wait_for 20 answers 200 "$good"
-start_load rotated --requests 4000 --rate 2000 --clients 4 --token-file "$work/good.token"
 before=$(grep -c decision=allow "$log")
+start_load rotated --requests 4000 --rate 2000 --clients 4 --token-file "$work/good.token"
 for i in 1 2 3; do
 	mv "$log" "$log.$i"
 	kill -USR1 "$daemon"
