@@ -247,6 +247,7 @@ bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, stru
 		goto out;
 	}
 	gate->leeway = conf->leeway;
+	gate->dpop.mode = BG_DPOP_DISABLED;
 	gate->answers.missing_status = conf->missing_status;
 	gate->answers.auth0 = conf->compat == BG_COMPAT_AUTH0;
 	if (build_policies(conf, &gate->policies, err) != 0 || build_exports(conf, &gate->exports, err) != 0)

@@ -20,12 +20,62 @@ is_b64token(struct bg_slice s)
 	return i == s.len;
 }
 
+/* Which schemes are accepted, for details. */
+static const char *
+schemes(enum bg_dpop_mode mode)
+{
+	switch (mode) {
+	case BG_DPOP_DISABLED:
+		return "Bearer";
+	case BG_DPOP_ALLOWED:
+		return "Bearer or DPoP";
+	case BG_DPOP_REQUIRED:
+		break;
+	}
+	return "DPoP";
+}
+
+static enum bg_scheme
+scheme_named(struct bg_slice name, enum bg_dpop_mode mode)
+{
+	if (mode != BG_DPOP_REQUIRED && bg_slice_equal_nocase(name, BG_SLICE("Bearer")))
+		return BG_SCHEME_BEARER;
+	if (mode != BG_DPOP_DISABLED && bg_slice_equal_nocase(name, BG_SLICE("DPoP")))
+		return BG_SCHEME_DPOP;
+	return BG_SCHEME_NONE;
+}
+
+/* The DPoP header: one with the scheme of that name, none with Bearer.  Where DPoP is off, nobody looks. */
+static int
+find_proof(const struct bg_request *request, enum bg_dpop_mode mode, struct bg_credentials *out, struct bg_error *err)
+{
+	struct bg_slice proof = request->dpop;
+
+	if (mode == BG_DPOP_DISABLED)
+		return 0;
+	if (out->scheme == BG_SCHEME_BEARER) {
+		if (proof.len > 0)
+			return bg_fail(err, BG_R_PROOF_WITH_BEARER, "scheme Bearer with a DPoP header");
+		return 0;
+	}
+	if (request->two_dpops)
+		return bg_fail(err, BG_R_TWO_PROOFS, "the DPoP header came more than once");
+	if (proof.len == 0)
+		return bg_fail(err, BG_R_MISSING_PROOF, "scheme DPoP without a DPoP header");
+	/* Servers join two headers with a comma, which no proof holds (SR-67). */
+	if (memchr(proof.ptr, ',', proof.len) != NULL)
+		return bg_fail(err, BG_R_TWO_PROOFS, "the DPoP header holds a list");
+	out->proof = proof;
+	return 0;
+}
+
 int
-bg_credentials_find(const struct bg_request *request, struct bg_credentials *out, struct bg_error *err)
+bg_credentials_find(const struct bg_request *request, enum bg_dpop_mode mode, struct bg_credentials *out,
+    struct bg_error *err)
 {
 	struct bg_slice value = request->authorization, scheme = { value.ptr, 0 };
 
-	*out = (struct bg_credentials){ { NULL, 0 } };
+	*out = (struct bg_credentials){ .scheme = BG_SCHEME_NONE };
 	if (request->two_authorizations)
 		return bg_fail(err, BG_R_TWO_TOKENS, "the Authorization header came more than once");
 	while (value.len > 0 && (value.ptr[value.len - 1] == ' ' || value.ptr[value.len - 1] == '\t'))
@@ -36,9 +86,10 @@ bg_credentials_find(const struct bg_request *request, struct bg_credentials *out
 
 	while (scheme.len < value.len && value.ptr[scheme.len] != ' ')
 		scheme.len++;
-	if (!bg_slice_equal_nocase(scheme, BG_SLICE("Bearer")))
-		return bg_fail(err, BG_R_OTHER_SCHEME, "scheme \"%.*s\", expected Bearer", scheme.len > 16 ? 16 : (int)scheme.len,
-		    scheme.ptr);
+	out->scheme = scheme_named(scheme, mode);
+	if (out->scheme == BG_SCHEME_NONE)
+		return bg_fail(err, BG_R_OTHER_SCHEME, "scheme \"%.*s\", expected %s", scheme.len > 16 ? 16 : (int)scheme.len,
+		    scheme.ptr, schemes(mode));
 	value = bg_slice_skip(value, scheme.len);
 	while (value.len > 0 && value.ptr[0] == ' ')
 		value = bg_slice_skip(value, 1);
@@ -46,8 +97,8 @@ bg_credentials_find(const struct bg_request *request, struct bg_credentials *out
 	if (memchr(value.ptr, ',', value.len) != NULL)
 		return bg_fail(err, BG_R_TWO_TOKENS, "the Authorization header holds a list");
 	if (!is_b64token(value))
-		return bg_fail(err, BG_R_BAD_CREDENTIALS, "%s", value.len == 0 ? "Bearer without a token" :
+		return bg_fail(err, BG_R_BAD_CREDENTIALS, "%s", value.len == 0 ? "a scheme without a token" :
 		    "characters that no token has");
 	out->token = value;
-	return 0;
+	return find_proof(request, mode, out, err);
 }

@@ -13,12 +13,14 @@ enum bg_reason {
 	BG_R_COUNT
 };
 
-/* The OAuth error codes we give: RFC 6750 section 3.1, RFC 9449 section 7.1, RFC 6749 section 4.1.2.1. */
+/* The OAuth error codes we give: RFC 6750 section 3.1, RFC 9449 sections 7.1 and 9, RFC 6749 section 4.1.2.1. */
 enum bg_oauth {
 	BG_OAUTH_NONE,			/* the challenge carries no error */
 	BG_OAUTH_INVALID_REQUEST,
 	BG_OAUTH_INVALID_TOKEN,
 	BG_OAUTH_INSUFFICIENT_SCOPE,
+	BG_OAUTH_INVALID_DPOP_PROOF,
+	BG_OAUTH_USE_DPOP_NONCE,
 	BG_OAUTH_UNAVAILABLE,
 	BG_OAUTH_INTERNAL,
 };

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "core/credentials.h"
-#include "core/proof.h"
 #include "core/signature.h"
 
 /* The road of a request that needs a token, or brought one.  *issuer is set as far as it was found. */
@@ -12,9 +11,10 @@ judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_no
     const struct bg_issuer **issuer, struct bg_claims *claims, struct bg_error *err)
 {
 	struct bg_credentials cred;
+	struct bg_proof proof;
 
 	*issuer = NULL;
-	if (bg_credentials_find(request, &cred, err) != 0)
+	if (bg_credentials_find(request, gate->dpop.mode, &cred, err) != 0)
 		return -1;
 	out->compact = cred.token;
 	if (bg_token_parse(cred.token, &out->token, err) != 0 ||
@@ -23,7 +23,7 @@ judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_no
 	    bg_claims_read(out->token, claims, err) != 0 ||
 	    bg_claims_check_issuer(claims, *issuer, err) != 0 ||
 	    bg_claims_check_time(claims, now.wall, gate->leeway, err) != 0 ||
-	    bg_proof_check(claims, err) != 0 ||
+	    bg_proof_check(&gate->dpop, request, &cred, claims, now, &proof, err) != 0 ||
 	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0)
 		return -1;
 	return 0;
@@ -110,6 +110,7 @@ bg_gate_free(struct bg_gate *gate)
 	free(gate->issuers);
 	bg_policies_clear(&gate->policies);
 	bg_exports_clear(&gate->exports);
+	bg_dpop_clear(&gate->dpop);
 	free(gate->answers.realm);
 	free(gate);
 }

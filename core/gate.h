@@ -6,6 +6,7 @@
 #include "core/export.h"
 #include "core/issuer.h"
 #include "core/policy.h"
+#include "core/proof.h"
 
 /* How refusals are worded. */
 struct bg_answers {
@@ -18,6 +19,7 @@ struct bg_answers {
 struct bg_gate {
 	struct bg_issuer *issuers;
 	size_t            n_issuers;
+	struct bg_dpop    dpop;
 	int64_t           leeway;	/* seconds, for exp, nbf and iat */
 	struct bg_policies policies;
 	struct bg_exports exports;

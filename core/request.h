@@ -7,6 +7,14 @@
 enum bg_auth { BG_AUTH_REQUIRED = 0, BG_AUTH_OPTIONAL, BG_AUTH_NONE };
 
 /*
+ * A server may ask several times for one client request: for sub-requests, internal redirects, several providers.  Where
+ * it gives the request no id, those calls differ in one of these variables at least, while the same client's next request
+ * begins with a call that was there before: SERVER_PROTOCOL (Apache: INCLUDED), REDIRECT_STATUS, REDIRECT_URL,
+ * FCGI_APACHE_ROLE, SCRIPT_FILENAME, PATH_INFO.
+ */
+#define BG_CALL_VARIABLES	6
+
+/*
  * A client's request in neutral words, as a front end makes it out of what its server handed in (cgi/metavars.c).
  * All slices are borrowed and outlive the decision.  Cleared memory is a request that says nothing at all.
  */
@@ -15,10 +23,23 @@ struct bg_request {
 	struct bg_slice uri;		/* the request target, raw, with its query */
 	struct bg_slice scheme;		/* as the server says it; ptr NULL: not said */
 	struct bg_slice host;		/* Host header */
-	struct bg_slice remote_addr;
-	struct bg_slice request_id;
+	struct bg_slice remote_addr;	/* of who speaks to the server: the client, or a proxy */
+	struct bg_slice remote_port;
+	struct bg_slice request_id;	/* names the client's request, the same in all calls made for it */
+	struct bg_slice call[BG_CALL_VARIABLES];	/* what tells these calls apart, see there */
 	struct bg_slice authorization;	/* the Authorization header's value; ptr NULL when there is none */
 	bool            two_authorizations;	/* two that differ, or one sent twice (SR-73) */
+	struct bg_slice dpop;		/* the DPoP header's value; ptr NULL when there is none */
+	bool            two_dpops;	/* it was sent twice (SR-67) */
+	struct bg_slice client_cert;	/* of the TLS client, as the server puts it in SSL_CLIENT_CERT */
+
+	/* What proxies say of the client's request; to be believed of a trusted proxy alone (SR-68). */
+	struct bg_slice forwarded;
+	struct bg_slice x_forwarded_for;
+	struct bg_slice x_forwarded_proto;
+	struct bg_slice x_forwarded_host;
+	struct bg_slice x_forwarded_prefix;
+	bool            repeated_forwarded;	/* one of these came twice */
 
 	struct bg_slice origin;		/* Origin and Access-Control-Request-Method, for preflights */
 	struct bg_slice preflight_method;

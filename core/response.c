@@ -14,6 +14,8 @@ static const struct {
 	[BG_OAUTH_INVALID_REQUEST]    = { "invalid_request",         true },
 	[BG_OAUTH_INVALID_TOKEN]      = { "invalid_token",           true },
 	[BG_OAUTH_INSUFFICIENT_SCOPE] = { "insufficient_scope",      true },
+	[BG_OAUTH_INVALID_DPOP_PROOF] = { "invalid_dpop_proof",      true },
+	[BG_OAUTH_USE_DPOP_NONCE]     = { "use_dpop_nonce",          true },
 	[BG_OAUTH_UNAVAILABLE]        = { "temporarily_unavailable", false },
 	[BG_OAUTH_INTERNAL]           = { "internal_server_error",   false },
 };

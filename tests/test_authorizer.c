@@ -5,7 +5,7 @@
 #include "tests/support/run.h"
 
 static char realm[] = "test";
-static const struct bg_gate gate = { .answers = { .realm = realm, .missing_status = 401 } };
+static const struct bg_gate gate = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = realm, .missing_status = 401 } };
 static const struct bg_now now = { .wall = 1700000000, .mono_ms = 1 };
 
 static int

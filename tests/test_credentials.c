@@ -39,9 +39,9 @@ static const struct {
 START_TEST(one_bearer_token_is_found_or_the_reason_why_not)
 {
 	struct bg_request request = { .authorization = bg_slice_str(cases[_i].value) };
-	struct bg_credentials cred = { BG_SLICE_INIT("left over") };
+	struct bg_credentials cred = { .token = BG_SLICE_INIT("left over") };
 	struct bg_error err = { 0 };
-	int rc = bg_credentials_find(&request, &cred, &err);
+	int rc = bg_credentials_find(&request, BG_DPOP_DISABLED, &cred, &err);
 
 	ck_reason(rc, err, cases[_i].want, cases[_i].name);
 	ck_assert_msg(bg_slice_equal(cred.token, bg_slice_str(cases[_i].token)), "%s", cases[_i].name);
@@ -54,7 +54,7 @@ START_TEST(a_zero_byte_is_no_part_of_a_token)	/* SR-23 */
 	struct bg_credentials cred;
 	struct bg_error err = { 0 };
 
-	ck_reason(bg_credentials_find(&request, &cred, &err), err, BG_R_BAD_CREDENTIALS, "NUL");
+	ck_reason(bg_credentials_find(&request, BG_DPOP_DISABLED, &cred, &err), err, BG_R_BAD_CREDENTIALS, "NUL");
 }
 END_TEST
 
@@ -64,7 +64,7 @@ START_TEST(two_headers_are_refused_even_when_one_is_good)	/* SR-73 */
 	struct bg_credentials cred;
 	struct bg_error err = { 0 };
 
-	ck_reason(bg_credentials_find(&request, &cred, &err), err, BG_R_TWO_TOKENS, "two headers");
+	ck_reason(bg_credentials_find(&request, BG_DPOP_DISABLED, &cred, &err), err, BG_R_TWO_TOKENS, "two headers");
 	ck_assert_ptr_null(cred.token.ptr);
 }
 END_TEST

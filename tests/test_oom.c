@@ -88,6 +88,7 @@ static struct bg_gate gate = {
 	.issuers = issuers, .n_issuers = N(issuers), .leeway = 30,
 	.policies = { policies, N(policies), locations, N(locations), .preflight = true },
 	.exports = { exports, N(exports), .user_claim = TEXT("sub"), .json = true },
+	.dpop = { .mode = BG_DPOP_DISABLED },
 	.answers = { .realm = TEXT("api"), .missing_status = 401 },
 };
 

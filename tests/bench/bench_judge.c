@@ -49,7 +49,8 @@ static const struct bg_alg *algs[N_SUBJECTS];
 static char issuer_name[] = ISSUER, audience_text[] = "https://api.example", *audience = audience_text, realm[] = "api";
 static struct bg_issuer issuer = { .name = issuer_name, .audiences = &audience, .n_audiences = 1, .algs = algs,
 	.n_algs = N_SUBJECTS };
-static const struct bg_gate gate = { .issuers = &issuer, .n_issuers = 1, .leeway = 30, .answers = { .realm = realm } };
+static const struct bg_gate gate = { .issuers = &issuer, .n_issuers = 1, .leeway = 30, .dpop = { .mode = BG_DPOP_DISABLED },
+	.answers = { .realm = realm } };
 static struct bg_jwks *keys;
 
 static _Noreturn void

@@ -17,7 +17,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bg_error err = { 0 };
 	size_t end;
 
-	if (bg_credentials_find(&request, &found, &err) == 0) {
+	if (bg_credentials_find(&request, BG_DPOP_DISABLED, &found, &err) == 0) {
 		MUST(err.reason == BG_R_OK && found.token.len > 0);
 		MUST(found.token.ptr > text + 6 && found.token.ptr + found.token.len <= text + size);
 		MUST(bg_slice_equal_nocase((struct bg_slice){ text, 7 }, BG_SLICE("Bearer ")));
@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(text[end] == ' ' || text[end] == '\t');
 		/* twice it is none (SR-73) */
 		request.two_authorizations = true;
-		MUST(bg_credentials_find(&request, &found, &err) != 0 && err.reason == BG_R_TWO_TOKENS);
+		MUST(bg_credentials_find(&request, BG_DPOP_DISABLED, &found, &err) != 0 && err.reason == BG_R_TWO_TOKENS);
 	} else
 		MUST(err.reason == BG_R_NO_TOKEN || err.reason == BG_R_OTHER_SCHEME || err.reason == BG_R_TWO_TOKENS ||
 		    err.reason == BG_R_BAD_CREDENTIALS);
