@@ -1,7 +1,7 @@
 #ifndef BG_TOOL_ISSUER_H
 #define BG_TOOL_ISSUER_H
 
-#include "core/json.h"
+#include "core/jwk.h"
 
 /*
  * The issuer's half: keys that sign, and tokens.  Only "bearergate mint" and the tests have it; no program that
@@ -69,6 +69,22 @@ int bg_issuer_key_pem(const struct bg_issuer_key *key, struct bg_buf *pem, struc
  */
 int bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out,
     struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The public half as a proof of possession carries it: kty and the members of its type, nothing else.  *out belongs to the
+ * caller: json_decref.  Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
+ *
+ * RFC 9449 section 4.2.
+ */
+int bg_issuer_key_bare_jwk(const struct bg_issuer_key *key, json_t **out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The SHA-256 of bytes in base64url, terminated: what a proof says of a token as ath.
+ * Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
+ *
+ * RFC 9449 section 4.2.
+ */
+int bg_issuer_hash(struct bg_slice bytes, char out[BG_THUMBPRINT_LEN + 1], struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Make a compact JWS of any header and any payload, good or bad: nothing in them is looked at, and the signature is by
