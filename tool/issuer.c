@@ -369,9 +369,8 @@ out:
 	return rc;
 }
 
-/* Any kind of file, pipes too, so its size is known at its end.  Returns the bytes read, at most size, or -1. */
-static ssize_t
-read_all(int fd, char *dst, size_t size)
+ssize_t
+bg_issuer_read_all(int fd, char *dst, size_t size)
 {
 	size_t len = 0;
 
@@ -401,7 +400,7 @@ bg_issuer_key_load(const char *path, struct bg_issuer_key **out, struct bg_error
 		return bg_fail(err, BG_R_FETCH_FAILED, "%s", strerror(errno));
 	if ((text = malloc(BG_PEM_MAX + 1)) == NULL)
 		bg_fail(err, BG_R_NO_MEMORY, "key");
-	else if ((len = read_all(fd, text, BG_PEM_MAX + 1)) < 0)
+	else if ((len = bg_issuer_read_all(fd, text, BG_PEM_MAX + 1)) < 0)
 		bg_fail(err, BG_R_FETCH_FAILED, "%s", strerror(errno));
 	else
 		rc = bg_issuer_key_parse((struct bg_slice){ text, (size_t)len }, out, err);

@@ -1,6 +1,8 @@
 #ifndef BG_TOOL_ISSUER_H
 #define BG_TOOL_ISSUER_H
 
+#include <sys/types.h>
+
 #include "core/jwk.h"
 
 /*
@@ -39,6 +41,9 @@ int bg_issuer_key_parse(struct bg_slice pem, struct bg_issuer_key **out, struct 
 
 /* The same from a file of at most BG_PEM_MAX bytes; -1 with BG_R_FETCH_FAILED when that cannot be read. */
 int bg_issuer_key_load(const char *path, struct bg_issuer_key **out, struct bg_error *err) BG_MUST_CHECK;
+
+/* Read any kind of file, pipes too, to its end.  Returns the bytes read, at most size, or -1 with errno. */
+ssize_t bg_issuer_read_all(int fd, char *dst, size_t size) BG_MUST_CHECK;
 
 /*
  * The same private key, to sign by another of the algorithms of its type: an RSA key fits six.  Both keys live on their
