@@ -1338,10 +1338,86 @@ START_TEST(dpop_is_said_in_our_words_or_the_sdks)
 {
 	char text[256];
 	struct bg_conf *conf;
+	struct bg_gate *gate;
 
 	bg_format(text, sizeof(text), GOOD "%s", modes[_i].text);
 	conf = load_good(text, "");
-	ck_assert_msg(conf->dpop == modes[_i].mode, "%s", modes[_i].text);
+	gate = build(conf);
+	ck_assert_msg(conf->dpop == modes[_i].mode && gate->dpop.mode == modes[_i].mode, "%s", modes[_i].text);
+	ck_assert_msg((gate->dpop.replay == NULL) == (modes[_i].mode == BG_DPOP_DISABLED), "%s", modes[_i].text);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_gate_knows_what_is_asked_of_proofs)
+{
+	static const char key[] = "0123456789abcdef0123456789abcdef";
+	char text[9000];
+	struct bg_conf *conf;
+	struct bg_gate *gate;
+
+	write_file("key", key);
+	ck_assert_int_eq(chmod("key", 0640), 0);
+	bg_format(text, sizeof(text), GOOD "dpop_algorithms = { PS256, EdDSA } dpop_iat_offset = 2m dpop_iat_leeway = 5s\n"
+	    "dpop_error_status = 401 dpop_nonce = required dpop_nonce_key_file = '%s/key' dpop_nonce_window = 1h\n"
+	    "public_url = \"https://api.example/v1//\" trusted_proxies = { unix, 10.0.0.0/8, 127.0.0.1 }\n"
+	    "replay = 'lmdb:%s/replay'\n", dir, dir);
+	conf = load_good(text, "");
+	gate = build(conf);
+	ck_assert_int_eq(gate->answers.dpop_error_status, 401);
+	ck_assert_uint_eq(gate->dpop.n_algs, 2);
+	ck_assert_ptr_eq(gate->dpop.algs[0], bg_alg_find(BG_SLICE("PS256")));
+	ck_assert_ptr_eq(gate->dpop.algs[1], bg_alg_find(BG_SLICE("EdDSA")));
+	ck_assert_int_eq(gate->dpop.iat_offset, 120);
+	ck_assert_int_eq(gate->dpop.iat_leeway, 5);
+	ck_assert_uint_eq(gate->dpop.nonces.key_len, strlen(key));
+	ck_assert_mem_eq(gate->dpop.nonces.key, key, strlen(key));
+	ck_assert_int_eq(gate->dpop.nonces.window, 3600);
+	ck_assert_str_eq(gate->dpop.public.url, "https://api.example/v1");
+	ck_assert(gate->dpop.public.proxies.unix_socket && !gate->dpop.public.proxies.all);
+	ck_assert_uint_eq(gate->dpop.public.proxies.n_networks, 2);
+	ck_assert(!gate->dpop.replay_fail_open);
+	ck_assert_ptr_nonnull(gate->dpop.replay);
+	ck_assert_msg(access("replay", F_OK) != 0, "the store was made before it was opened");
+	bg_gate_free(gate);
+
+	/* nothing of this may be left out, whoever made the configuration */
+	{
+		static const struct bg_fetcher fetcher = { never };
+		struct bg_error err = { BG_R_OK, "" };
+		size_t n = conf->n_dpop_algorithms, len = conf->nonce_key_len;
+
+		conf->n_dpop_algorithms = 0;
+		ck_reason(bg_conf_build(conf, &fetcher, &gate, &err), err, BG_R_INTERNAL, "no algorithm");
+		ck_assert_str_eq(err.detail, "dpop has no algorithm");
+		conf->n_dpop_algorithms = n;
+		bg_error_clear(&err);
+		conf->nonce_key_len = 31;
+		ck_reason(bg_conf_build(conf, &fetcher, &gate, &err), err, BG_R_INTERNAL, "no key");
+		ck_assert_str_eq(err.detail, "dpop_nonce has no key");
+		conf->nonce_key_len = len;
+	}
+	bg_conf_free(conf);
+
+	conf = load_good(GOOD, "");
+	gate = build(conf);
+	ck_assert_int_eq(gate->answers.dpop_error_status, 400);
+	ck_assert_ptr_null(gate->dpop.nonces.key);
+	ck_assert_ptr_null(gate->dpop.public.url);
+	ck_assert(!gate->dpop.public.proxies.unix_socket && !gate->dpop.public.proxies.all);
+	ck_assert_uint_eq(gate->dpop.public.proxies.n_networks, 0);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+
+	conf = load_good(GOOD "trust_proxy = true replay_on_error = allow replay = \"redis://127.0.0.1:1\"\n",
+	    "f:3: remark: trust_proxy lets every client that reaches the server itself choose the URL its DPoP proof is held to; "
+	    "trusted_proxies names those that may say it\n"
+	    "f:3: remark: replay_on_error \"allow\" lets a DPoP proof be used again while the store cannot answer\n");
+	gate = build(conf);
+	ck_assert(gate->dpop.public.proxies.all && gate->dpop.replay_fail_open);
+	ck_assert_ptr_nonnull(gate->dpop.replay);
+	bg_gate_free(gate);
 	bg_conf_free(conf);
 }
 END_TEST
@@ -1702,6 +1778,7 @@ main(void)
 	tcase_add_test(tc, preflights_pass_only_where_it_was_said);
 	tcase_add_test(tc, there_are_threads_enough);
 	tcase_add_loop_test(tc, dpop_is_said_in_our_words_or_the_sdks, 0, N(modes));
+	tcase_add_test(tc, a_gate_knows_what_is_asked_of_proofs);
 	tcase_add_loop_test(tc, the_address_of_a_store_is_taken_apart, 0, N(stores));
 	tcase_add_loop_test(tc, a_public_url_has_one_form, 0, N(public_urls));
 	tcase_add_loop_test(tc, what_has_no_effect_is_remarked, 0, N(remarks));
