@@ -71,4 +71,10 @@
 /* A request target; servers stop at 8 KiB unless told otherwise. */
 #define BG_URI_MAX		(64 * 1024)
 
+/* A host in its normal form: RFC 1035 section 2.3.4 has 255 bytes for any name. */
+#define BG_HOST_MAX		255
+
+/* Entries of a list of proxies: each is an address to look up, and no request comes through so many (SR-69). */
+#define BG_FORWARDED_MAX	100
+
 #endif
