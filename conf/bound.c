@@ -157,8 +157,10 @@ bg_store_clear(struct bg_store *store)
 const char *
 bg_public_url_parse(const char *text, struct bg_buf *url)
 {
-	const char *wrong;
+	const char *host = strstr(text, "://"), *wrong;
 
+	if (host != NULL && memchr(host + 3, '@', strcspn(host + 3, "/")) != NULL)
+		return "has credentials in it";
 	/* they would be left out in silence */
 	if (strchr(text, '?') != NULL)
 		return "has a query";
