@@ -12,7 +12,7 @@
 struct bg_answers {
 	char *realm;		/* of the challenge */
 	int   missing_status;	/* where no token was sent: 401, or 400 as the SDK has it */
-	int   dpop_error_status;	/* of invalid_dpop_proof: 400, or 401 as RFC 9449 section 7.1 has it; 0 means 400 */
+	int   dpop_error_status;	/* where a proof is wrong: 401, as RFC 9449 has it, else 400 */
 	bool  auth0;		/* answers as Auth0's SDK gives them, where it differs: compat = "auth0" */
 };
 
