@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "core/request.h"
 
-/* An IPv4 or IPv6 network; IPv4 as ::ffff:0:0/96 has it. */
+/* An IPv4 or IPv6 network; IPv4 as ::ffff:0:0/96 has it.  One with less than 96 bits takes in IPv6 addresses alone. */
 struct bg_network {
 	unsigned char address[16];
 	unsigned      bits;		/* of 128 that count */

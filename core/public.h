@@ -15,7 +15,8 @@ struct bg_public {
  * else what trusted proxies say (core/forwarded.h), and for what they do not say the server's own scheme and Host.  A server
  * that says no scheme speaks http.
  * Returns -1 with BG_R_BAD_HOST when no host is known or it is malformed (SR-60), BG_R_BAD_FORWARDED, BG_R_BAD_REQUEST
- * for a request target that is no path, or BG_R_NO_MEMORY.
+ * for a request target that is no path, BG_R_BAD_VARIABLE for a scheme of the server that is neither http nor https,
+ * BG_R_INTERNAL for a public_url that conf/ would have refused, or BG_R_NO_MEMORY.
  *
  * RFC 9110 section 7.1, RFC 9449 section 4.3 check 9.
  */
