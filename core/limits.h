@@ -1,6 +1,8 @@
 #ifndef BG_CORE_LIMITS_H
 #define BG_CORE_LIMITS_H
 
+#include <stdint.h>
+
 /* Every ceiling on bytes that come from strangers, each with its reason. */
 
 /* Servers refuse a header field above 8 KiB unless told otherwise; this is room for those who told them (SR-20). */
@@ -67,6 +69,15 @@
 /* The request as FastCGI parameters: lighttpd and nginx stop at 65,535 bytes, Apache sends several records (SR-21). */
 #define BG_PARAMS_MAX		(128 * 1024)
 #define BG_PARAMS_COUNT_MAX	1024
+
+/* Calls of one server for one client request, of which interop.md has seen four; each is noted beside the proof (SR-63). */
+#define BG_REPLAY_CALLS_MAX	16
+
+/* A proof is remembered for minutes.  Beyond this, times in milliseconds would come near their ends. */
+#define BG_REPLAY_LIFE_MAX_MS	(INT64_C(366) * 24 * 60 * 60 * 1000)
+
+/* What Redis says to one spending: INFO has some 2 KiB, the other answers a line each. */
+#define BG_REDIS_ANSWER_MAX	(32 * 1024)
 
 /* A request target; servers stop at 8 KiB unless told otherwise. */
 #define BG_URI_MAX		(64 * 1024)

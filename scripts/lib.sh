@@ -235,6 +235,7 @@ libjansson-dev        pkg jansson
 libpcre2-dev          pkg libpcre2-8
 libconfuse-dev        pkg libconfuse
 libseccomp-dev        pkg libseccomp
+liblmdb-dev           pkg lmdb
 '
 bg_lighttpd_packages='
 lighttpd              command lighttpd

@@ -38,7 +38,9 @@ found=$(
 	home 'curl/' 'fetch/https\.c'
 	home 'seccomp\.h' 'fetch/sandbox\.c'
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
-	home 'openssl/' 'core/(jwk|secret|alg_[a-z]+)\.c|tool/issuer\.c|fetch/https\.c'
+	home 'lmdb\.h' 'core/replay_lmdb\.c'
+	home '(hiredis/)?(hiredis|read)\.h' 'core/redis\.c'
+	home 'openssl/' 'core/(jwk|redis|secret|alg_[a-z]+)\.c|tool/issuer\.c|fetch/https\.c'
 	# every include of ours is written from the top
 	grep -nE '^#[[:space:]]*include "[^/]*"' core/*.[ch] conf/*.[ch] cgi/*.[ch] fcgi/*.[ch] fetch/*.[ch] tool/*.[ch] |
 	    grep -v '"config.h"' || true
