@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "conf/conf.h"
+#include "conf/internal.h"
 #include "core/alg.h"
 #include "core/regex.h"
 
@@ -234,6 +234,102 @@ build_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_erro
 	return 0;
 }
 
+static int
+build_public(const struct bg_conf *conf, struct bg_public *out, struct bg_error *err)
+{
+	struct bg_proxies *proxies = &out->proxies;
+
+	if (conf->public_url != NULL && (out->url = strdup(conf->public_url)) == NULL)
+		return no_memory(err);
+	proxies->all = conf->trust_proxy;
+	if (conf->n_trusted_proxies > 0 &&
+	    (proxies->networks = calloc(conf->n_trusted_proxies, sizeof(*proxies->networks))) == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < conf->n_trusted_proxies; i++) {
+		const char *text = conf->trusted_proxies[i];
+
+		if (strcmp(text, "unix") == 0)
+			proxies->unix_socket = true;
+		else if (bg_network_parse(bg_slice_str(text), &proxies->networks[proxies->n_networks]) == NULL)
+			proxies->n_networks++;
+		else
+			return bg_fail(err, BG_R_INTERNAL, "trusted_proxies: %s is no network", text);
+	}
+	return 0;
+}
+
+static int
+build_nonces(const struct bg_conf *conf, struct bg_nonces *out, struct bg_error *err)
+{
+	if (!conf->dpop_nonce)
+		return 0;
+	if (conf->nonce_key == NULL || conf->nonce_key_len < BG_NONCE_KEY_MIN)
+		return bg_fail(err, BG_R_INTERNAL, "dpop_nonce has no key");
+	if ((out->key = malloc(conf->nonce_key_len)) == NULL)
+		return no_memory(err);
+	memcpy(out->key, conf->nonce_key, conf->nonce_key_len);
+	out->key_len = conf->nonce_key_len;
+	out->window = conf->dpop_nonce_window;
+	return 0;
+}
+
+static int
+build_replay(const struct bg_conf *conf, struct bg_replay **out, struct bg_error *err)
+{
+	struct bg_store store = { 0 };
+	const char *wrong;
+	int rc;
+
+	if (conf->replay != NULL && (wrong = bg_store_parse(conf->replay, &store)) != NULL) {
+		rc = bg_fail(err, store.text == NULL ? BG_R_NO_MEMORY : BG_R_INTERNAL, "replay %s", wrong);
+		goto out;
+	}
+	if (!store.redis)
+		rc = bg_replay_lmdb_new(store.path, (size_t)conf->replay_max_proofs, conf->dpop_iat_leeway, out, err);
+	else {
+		struct bg_redis redis = {
+			.host = store.host,
+			.path = store.path,
+			.port = store.port,
+			.database = store.database,
+			.tls = store.tls,
+			.user = store.user,
+			.password = conf->replay_password,
+			.ca_file = conf->replay_ca_file,
+			.ca_dir = conf->replay_ca_dir,
+			.timeout_ms = conf->replay_timeout * 1000,
+		};
+
+		rc = bg_replay_redis_new(&redis, conf->dpop_iat_leeway, out, err);
+	}
+out:
+	bg_store_clear(&store);
+	return rc;
+}
+
+/* A gate that takes no DPoP proofs has no store: bg_proof_spend has nothing to spend then. */
+static int
+build_dpop(const struct bg_conf *conf, struct bg_dpop *out, struct bg_error *err)
+{
+	out->mode = conf->dpop;
+	out->iat_offset = conf->dpop_iat_offset;
+	out->iat_leeway = conf->dpop_iat_leeway;
+	out->replay_fail_open = conf->replay_on_error;
+	if (out->mode == BG_DPOP_DISABLED)
+		return 0;
+	if (conf->n_dpop_algorithms == 0)
+		return bg_fail(err, BG_R_INTERNAL, "dpop has no algorithm");
+	if ((out->algs = calloc(conf->n_dpop_algorithms, sizeof(*out->algs))) == NULL)
+		return no_memory(err);
+	for (; out->n_algs < conf->n_dpop_algorithms; out->n_algs++)
+		if ((out->algs[out->n_algs] = bg_alg_find(bg_slice_str(conf->dpop_algorithms[out->n_algs]))) == NULL)
+			return bg_fail(err, BG_R_INTERNAL, "dpop_algorithms: %s is not known",
+			    conf->dpop_algorithms[out->n_algs]);
+	if (build_public(conf, &out->public, err) != 0 || build_nonces(conf, &out->nonces, err) != 0)
+		return -1;
+	return build_replay(conf, &out->replay, err);
+}
+
 int
 bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out, struct bg_error *err)
 {
@@ -247,10 +343,11 @@ bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, stru
 		goto out;
 	}
 	gate->leeway = conf->leeway;
-	gate->dpop.mode = BG_DPOP_DISABLED;
 	gate->answers.missing_status = conf->missing_status;
+	gate->answers.dpop_error_status = conf->dpop_error_status;
 	gate->answers.auth0 = conf->compat == BG_COMPAT_AUTH0;
-	if (build_policies(conf, &gate->policies, err) != 0 || build_exports(conf, &gate->exports, err) != 0)
+	if (build_policies(conf, &gate->policies, err) != 0 || build_exports(conf, &gate->exports, err) != 0 ||
+	    build_dpop(conf, &gate->dpop, err) != 0)
 		goto out;
 	/* counted first: a half-made issuer is the gate's to free */
 	for (size_t i = 0; i < conf->n_issuers; i++) {

@@ -1,5 +1,7 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "conf/internal.h"
 #include "core/alg.h"
@@ -58,6 +60,15 @@ static const char *const expected[] = {
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
 	[BG_LEVEL]     = "error, warning, info or debug",
 	[BG_TYP]       = "a media type without \"application/\", such as \"at+jwt\",",
+	[BG_DPOP]      = "allowed, required or disabled",
+	[BG_NONCE]     = "off or required",
+	[BG_ON_ERROR]  = "deny or allow",
+	[BG_PUBLIC_URL] = "an http or https URL such as \"https://api.example.com\"",
+	[BG_NETWORK]   = "an address, a network such as \"10.0.0.0/8\", or \"unix\"",
+	[BG_REPLAY]    = "\"lmdb:/PATH\", \"redis://[USER@]HOST[:PORT][/DATABASE]\", the same with rediss, or \"redis+unix:/PATH\",",
+	[BG_SECRET]    = "a password",
+	[BG_KEY_FILE]  = "the absolute path of a file with 32 to 4096 bytes that only its owner and group can read",
+	[BG_PASSWORD_FILE] = "the absolute path of a file with a password that only its owner and group can read",
 	[BG_BOOL]      = "true or false",
 	[BG_COMPAT]    = "none or auth0",
 	[BG_AUTH]      = "required, optional or none",
@@ -76,6 +87,13 @@ static const char *const expected[] = {
 
 /* The words of the types that have few.  The first of each is what memory means that was only cleared. */
 static const struct { enum bg_type type; const char *name; int value; } few[] = {
+	{ BG_DPOP,     "required",  BG_DPOP_REQUIRED },
+	{ BG_DPOP,     "allowed",   BG_DPOP_ALLOWED },
+	{ BG_DPOP,     "disabled",  BG_DPOP_DISABLED },
+	{ BG_NONCE,    "off",       false },
+	{ BG_NONCE,    "required",  true },
+	{ BG_ON_ERROR, "deny",      false },
+	{ BG_ON_ERROR, "allow",     true },
 	{ BG_BOOL,     "false",     false },
 	{ BG_BOOL,     "true",      true },
 	{ BG_COMPAT,   "none",      BG_COMPAT_NONE },
@@ -210,7 +228,7 @@ void
 bg_said_clear(struct bg_said *said)
 {
 	for (size_t i = 0; i < said->n; i++)
-		free(said->text[i]);
+		bg_secret_free(said->text[i], strlen(said->text[i]));	/* one of them may be a password */
 	free(said->text);
 	free(said->at);
 	*said = (struct bg_said){ 0 };
@@ -467,6 +485,72 @@ location_wrong(struct bg_slice path, struct bg_buf *words)
 	return words->len > 0 ? finish_words(words) : NULL;
 }
 
+/* LMDB's directory, which is made at need.  Whether it can be is seen by whoever opens it, perhaps another user. */
+static const char *
+store_directory_wrong(const char *path)
+{
+	char around[BG_CONF_VALUE_MAX + 1];
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? NULL : "is for a directory, and there is something else of that name";
+	if (errno == ENOTDIR)
+		return "is in something that is no directory";
+	bg_format(around, sizeof(around), "%.*s", (int)(strrchr(path, '/') - path), path);
+	if (errno == ENOENT && around[0] != '\0' && stat(around, &st) != 0 && errno == ENOENT)
+		return "is in a directory that is not there";
+	return NULL;
+}
+
+static const char *
+replay_wrong(const char *text)
+{
+	struct bg_store store;
+	const char *wrong = bg_store_parse(text, &store);
+
+	if (wrong == NULL && store.redis && !bg_replay_has_redis())
+		wrong = "is for Redis, and this program was built without hiredis";
+	else if (wrong == NULL && !store.redis)
+		wrong = bg_replay_has_lmdb() ? store_directory_wrong(store.path) :
+		    "is for LMDB, and this program was built without it";
+	bg_store_clear(&store);
+	return wrong;
+}
+
+static const char *
+public_url_wrong(const char *text)
+{
+	const char *wrong;
+	struct bg_buf url;
+
+	bg_buf_init(&url, BG_URI_MAX);
+	wrong = bg_public_url_parse(text, &url);
+	bg_buf_clear(&url);
+	return wrong;
+}
+
+static const char *
+network_wrong(struct bg_slice text)
+{
+	struct bg_network network;
+
+	return bg_slice_equal(text, BG_SLICE("unix")) ? NULL : bg_network_parse(text, &network);
+}
+
+static const char *
+secret_file_wrong(const char *path, enum bg_type type, struct bg_buf *words)
+{
+	char *secret;
+	size_t len;
+
+	if (path[0] != '/')
+		return "is relative, which depends on where the program was started";
+	if (bg_secret_read(path, type, &secret, &len, words) != 0)
+		return finish_words(words);
+	bg_secret_free(secret, len);
+	return NULL;
+}
+
 /* A host without port: the Host header is compared with it so.  RFC 3986 section 3.2.2. */
 static const char *
 site_wrong(const char *host, struct bg_buf *words, const char **remark)
@@ -544,6 +628,20 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return bg_log_level_parse(value, &level) ? NULL : "is no level";
 	case BG_TYP:
 		return typ_wrong(text);
+	case BG_PUBLIC_URL:
+		return public_url_wrong(text);
+	case BG_NETWORK:
+		return network_wrong(value);
+	case BG_REPLAY:
+		return replay_wrong(text);
+	case BG_SECRET:
+		return strcmp(text, BG_CONF_MASK) == 0 ? "is what is printed instead of a password" : NULL;
+	case BG_KEY_FILE:
+	case BG_PASSWORD_FILE:
+		return secret_file_wrong(text, option->type, words);
+	case BG_DPOP:
+	case BG_NONCE:
+	case BG_ON_ERROR:
 	case BG_BOOL:
 	case BG_COMPAT:
 	case BG_AUTH:
@@ -610,7 +708,9 @@ bg_option_check(const struct bg_option *option, const char *name, const char *te
 	bg_buf_init(&words, BG_URL_MAX + sizeof("https:///"));
 	if ((wrong = bytes_wrong(text)) == NULL)
 		wrong = value_wrong(option, text, &words, &remark);
-	if (wrong != NULL) {
+	if (wrong != NULL && (option->type == BG_SECRET || option->type == BG_REPLAY))	/* SR-85: the second may hold a password */
+		bg_report(report, at, "%s %s; %s was expected", name, wrong, expected[option->type]);
+	else if (wrong != NULL) {
 		put_value(report, at, "", name, text, wrong);
 		bg_buf_put_format(report, "; %s was expected\n", expected[option->type]);
 	} else if (remark != NULL) {
@@ -700,8 +800,14 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 		(void)bg_log_level_parse(bg_slice_str(text), member);
 		return 0;
 	case BG_BOOL:
+	case BG_NONCE:
+	case BG_ON_ERROR:
 		(void)word_value(option->type, text, &word);
 		*(bool *)member = word != 0;
+		return 0;
+	case BG_DPOP:
+		(void)word_value(option->type, text, &word);
+		*(enum bg_dpop_mode *)member = (enum bg_dpop_mode)word;
 		return 0;
 	case BG_COMPAT:
 		(void)word_value(option->type, text, &word);
@@ -718,6 +824,22 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	default:
 		return (*(char **)member = strdup(text)) != NULL ? 0 : bg_report_memory(report);
 	}
+}
+
+bool
+bg_said_is_default(const struct bg_option *option, const struct bg_said *said)
+{
+	int64_t a = 0, b = 0;
+
+	if (said->n == 0)
+		return true;
+	if (said->n > 1 || option->def[0] == '\0')
+		return false;
+	if (option->type == BG_DURATION)	/* may be said in another unit */
+		return duration_wrong(said->text[0], &a) == NULL && duration_wrong(option->def, &b) == NULL && a == b;
+	if (option->type == BG_COUNT)
+		return count_wrong(said->text[0], &a) == NULL && count_wrong(option->def, &b) == NULL && a == b;
+	return strcmp(said->text[0], option->def) == 0;
 }
 
 /* Room for one more row behind the n there are, cleared; NULL and a line in the report when there is no memory. */
@@ -1402,7 +1524,7 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 		bg_buf_clear(&text);
 		return EX_CONFIG;
 	}
-	return 0;
+	return bg_bound_settle(conf, top, source, report);	/* last, since it makes remarks about what was not said */
 }
 
 /* The environment speaks where the file is silent. */
@@ -1533,5 +1655,15 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->cache_dir);
 	free(conf->log);
 	free_list(conf->listen, conf->n_listen);
+	free_list(conf->dpop_algorithms, conf->n_dpop_algorithms);
+	free_list(conf->trusted_proxies, conf->n_trusted_proxies);
+	free(conf->dpop_nonce_key_file);
+	bg_secret_free(conf->nonce_key, conf->nonce_key_len);
+	free(conf->public_url);
+	free(conf->replay);
+	bg_secret_free(conf->replay_password, conf->replay_password != NULL ? strlen(conf->replay_password) : 0);
+	free(conf->replay_password_file);
+	free(conf->replay_ca_file);
+	free(conf->replay_ca_dir);
 	free(conf);
 }

@@ -94,6 +94,30 @@ struct bg_conf {
 	int64_t  cache_ttl_max;
 	int64_t  stale_if_error;
 	int64_t  refresh_cooldown;
+	/* bound tokens: see core/proof.h for what the times mean */
+	enum bg_dpop_mode dpop;
+	char   **dpop_algorithms;
+	size_t   n_dpop_algorithms;
+	int64_t  dpop_iat_offset;
+	int64_t  dpop_iat_leeway;
+	int      dpop_error_status;	/* 400 or 401 */
+	bool     dpop_nonce;		/* required */
+	char    *dpop_nonce_key_file;	/* NULL when not said */
+	unsigned char *nonce_key;	/* what it held, wiped when freed; NULL where no nonces are wanted */
+	size_t   nonce_key_len;
+	int64_t  dpop_nonce_window;
+	char    *public_url;		/* in the normal form of core/htu.h without a slash at its end; NULL when not said */
+	char   **trusted_proxies;	/* addresses, networks, "unix" */
+	size_t   n_trusted_proxies;
+	bool     trust_proxy;		/* all of them */
+	char    *replay;		/* the store; NULL: private to this process, or none with BG_DPOP_DISABLED */
+	char    *replay_password;	/* for Redis, from the file too, wiped when freed; NULL: none */
+	char    *replay_password_file;	/* NULL when not said */
+	char    *replay_ca_file;	/* NULL, with replay_ca_dir NULL too: the system's authorities */
+	char    *replay_ca_dir;
+	int64_t  replay_timeout;
+	int      replay_max_proofs;	/* in LMDB */
+	bool     replay_on_error;	/* allow */
 	char   **listen;		/* addresses as after -l */
 	size_t   n_listen;
 	int      threads;		/* 0: see bg_conf_threads */
@@ -125,14 +149,18 @@ void bg_conf_free(struct bg_conf *conf);	/* NULL is fine */
 
 /*
  * The effective configuration, in the syntax of the file and with every default written out; for "bearergate check".
- * bg_conf_load reads it back to the same configuration.  No option holds a secret yet.
+ * bg_conf_load reads it back to the same configuration, but where there is a replay_password: BG_CONF_MASK stands in its
+ * place, which bg_conf_load refuses, so that nobody takes what was printed for the whole.
+ *
+ * SR-85.
  */
+#define BG_CONF_MASK	"********"
 void bg_conf_print(const struct bg_conf *conf, struct bg_buf *out);
 
 /*
- * Make the gate, with its key stores but without their threads.  fetcher is borrowed by the stores; it may be NULL
- * where every issuer has a jwks_file.  conf must outlive the gate: the stores borrow text from it.
- * *out belongs to the caller: bg_gate_free.  Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL, *out NULL.
+ * Make the gate, with its key stores but without their threads, and with its replay store, which is not open yet.  fetcher
+ * is borrowed by the key stores; it may be NULL where every issuer has a jwks_file.  conf must outlive the gate: these stores
+ * borrow text from it.  *out belongs to the caller: bg_gate_free.  Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL, *out NULL.
  */
 int bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out,
     struct bg_error *err) BG_MUST_CHECK;

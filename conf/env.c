@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "conf/internal.h"
+#include "core/nonce.h"
+#include "core/secret.h"
 
 /* The only names that are looked at, in the environment and in an env file. */
 static const char *const names[BG_ENV_COUNT] = {
@@ -119,6 +121,103 @@ bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report)
 out:
 	close(fd);
 	return rc;
+}
+
+void
+bg_secret_free(void *secret, size_t len)
+{
+	if (secret != NULL)
+		bg_secret_wipe(secret, len);
+	free(secret);
+}
+
+/* Text of ASCII, perhaps of several lines: base64, hexadecimal digits, a phrase. */
+static bool
+is_text(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((bytes[i] < 0x20 || bytes[i] > 0x7e) && bytes[i] != '\t' && bytes[i] != '\r' && bytes[i] != '\n')
+			return false;
+	return true;
+}
+
+/* How many of len bytes are the secret.  Random bytes may end as a line does, so those of a key are left alone. */
+static size_t
+secret_len(const char *bytes, size_t len, enum bg_type type)
+{
+	if (type == BG_KEY_FILE && !is_text(bytes, len))
+		return len;
+	if (len > 0 && bytes[len - 1] == '\n') {
+		len--;
+		if (len > 0 && bytes[len - 1] == '\r')
+			len--;
+	}
+	return len;
+}
+
+static const char *
+secret_wrong(const char *bytes, size_t len, enum bg_type type)
+{
+	if (type == BG_KEY_FILE)
+		return len < BG_NONCE_KEY_MIN ? "is too small, at least 32 bytes are needed" : NULL;
+	if (len == 0)
+		return "holds no password";
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f)
+			return "holds a control character or several lines";
+	return len > BG_CONF_VALUE_MAX ? "is too large for a password" : NULL;
+}
+
+/* What is wrong with whose the file is and who may read it. */
+static const char *
+owner_wrong(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return "cannot be looked at";
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return "belongs to another user than this one, and not to root";
+	return (st.st_mode & S_IRWXO) != 0 ? "is open to others than its owner and group, \"chmod o=\" mends that" : NULL;
+}
+
+int
+bg_secret_read(const char *path, enum bg_type type, char **out, size_t *len, struct bg_buf *words)
+{
+	char bytes[BG_SECRET_FILE_MAX + 1];
+	const char *wrong = NULL;
+	size_t have = 0;
+	ssize_t n = 1;
+	int fd;
+
+	*out = NULL;
+	*len = 0;
+	if ((fd = open_file(path, &wrong)) == -1) {
+		bg_buf_put_format(words, "cannot be read: %s", wrong);
+		return -1;
+	}
+	wrong = owner_wrong(fd);
+	while (wrong == NULL && n != 0 && have < sizeof(bytes)) {
+		if ((n = read(fd, bytes + have, sizeof(bytes) - have)) > 0)
+			have += (size_t)n;
+		else if (n < 0 && errno != EINTR)
+			wrong = "cannot be read to its end";
+	}
+	close(fd);
+	if (wrong == NULL && have > BG_SECRET_FILE_MAX)
+		wrong = "is too large, at most 4096 bytes are allowed";
+	if (wrong == NULL) {
+		*len = secret_len(bytes, have, type);
+		wrong = secret_wrong(bytes, *len, type);
+	}
+	if (wrong == NULL && (*out = calloc(1, *len + 1)) == NULL)
+		wrong = "cannot be read, there is no memory";
+	if (wrong != NULL)
+		bg_buf_put_str(words, wrong);
+	else
+		memcpy(*out, bytes, *len);
+	bg_secret_wipe(bytes, sizeof(bytes));
+	return wrong == NULL ? 0 : -1;
 }
 
 /* A reader of the .env form: what is left of the text, and where we are. */

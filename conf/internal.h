@@ -16,10 +16,14 @@
 /* Short texts: the realm is in every challenge, and those must stay below BG_CHALLENGE_MAX. */
 #define BG_CONF_TEXT_MAX	128
 
+/* A file with one secret in it.  Nobody makes a longer one on purpose. */
+#define BG_SECRET_FILE_MAX	4096
+
 enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER, BG_POLICY, BG_CLAIM, BG_LOCATION, BG_SITE, BG_EXPORT };
 enum bg_shape { BG_ONE, BG_LIST };
 enum bg_type {
 	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_LOG, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL, BG_TYP,
+	BG_DPOP, BG_NONCE, BG_ON_ERROR, BG_PUBLIC_URL, BG_NETWORK, BG_REPLAY, BG_SECRET, BG_KEY_FILE, BG_PASSWORD_FILE,
 	BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING, BG_SCOPE, BG_VALUE, BG_REGEX, BG_METHOD, BG_VARIABLE,
 	/* titles of blocks, and where they are referred to */
 	BG_ISSUER_NAME, BG_POLICY_NAME, BG_CLAIM_NAME, BG_LOCATION_PATH, BG_SITE_HOST,
@@ -97,7 +101,10 @@ int bg_title_check(enum bg_block kind, const char *title, const char *at, struct
 /* The option that makes such a condition; BG_OPT_COUNT where none does. */
 enum bg_opt bg_rule_option(enum bg_rule_kind kind);
 
-const char *bg_word_name(enum bg_type type, int value);	/* of BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING; static */
+const char *bg_word_name(enum bg_type type, int value);	/* of BG_BOOL, BG_DPOP and the other types of few words; static */
+
+/* Is there nothing said but what holds anyway? */
+bool bg_said_is_default(const struct bg_option *option, const struct bg_said *said);
 
 char *bg_at(const char *file, int line);	/* "FILE:LINE", the caller's own; NULL without memory */
 int  bg_said_add(struct bg_said *said, const char *text, const char *at) BG_MUST_CHECK;	/* at: of the first alone */
@@ -106,6 +113,31 @@ void bg_said_block_clear(struct bg_said_block *block);
 
 /* Seconds in the largest unit that has no remainder: "90s", "5m". */
 void bg_put_duration(struct bg_buf *buf, int64_t seconds);
+
+/* bound.c.  The option replay, taken apart.  Cleared memory can be cleared. */
+struct bg_store {
+	bool        redis;	/* else LMDB */
+	bool        tls;
+	const char *path;	/* of LMDB's directory or of Redis's socket; NULL with a host.  As all here, it is borrowed from text. */
+	const char *host;	/* without brackets */
+	const char *user;	/* NULL: none said */
+	int         port;
+	int         database;
+	char       *text;	/* owned */
+};
+
+/* Returns NULL, or static words on what is wrong, which hold nothing of text; out is the caller's to clear in any case. */
+const char *bg_store_parse(const char *text, struct bg_store *out);
+void bg_store_clear(struct bg_store *store);
+
+/* The URL that public_url means, into url.  Returns NULL, or static words on what is wrong with it. */
+const char *bg_public_url_parse(const char *text, struct bg_buf *url);
+
+/*
+ * What is said of bound tokens as one: conf has the options as they were said or their defaults, each good by itself.
+ * source names where all of it comes from, for remarks about what was not said.
+ */
+int bg_bound_settle(struct bg_conf *conf, const struct bg_said *top, const char *source, struct bg_buf *report) BG_MUST_CHECK;
 
 /* env.c.  The environment, and the env file where the environment says nothing. */
 int bg_env_read(const struct bg_conf_sources *from, struct bg_said env[BG_ENV_COUNT],
@@ -119,6 +151,14 @@ int bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report) B
 /* Is this a regular file, or a directory, that can be opened?  If not, words on why not, in static memory or strerror's. */
 const char *bg_file_wrong(const char *path);
 const char *bg_directory_wrong(const char *path);
+
+/*
+ * Read a file with a secret in it, which must be a regular file of this user or root, closed to all but owner and group.  A
+ * line break at the end of a text is not part of it.  type is BG_KEY_FILE or BG_PASSWORD_FILE.  Returns 0, or -1 with words on
+ * what is wrong; *out, which is terminated too, belongs to the caller: bg_secret_free.
+ */
+int  bg_secret_read(const char *path, enum bg_type type, char **out, size_t *len, struct bg_buf *words) BG_MUST_CHECK;
+void bg_secret_free(void *secret, size_t len);	/* wiped; NULL is fine */
 
 /* parse.c.  top was cleared before and is the caller's to clear in any case. */
 int bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top,

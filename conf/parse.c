@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "conf/internal.h"
+#include "core/secret.h"
 
 /*
  * Text to what was said.  libConfuse reads the grammar; but what it reads wrongly never reaches it.  Version 3.3 takes a
@@ -664,6 +665,8 @@ bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top, st
 		if (rc == 0 && in.len > 0)	/* fmemopen(3) of some systems refuses what is empty */
 			rc = parse(&in, top);
 	}
+	if (text.data != NULL)
+		bg_secret_wipe(text.data, text.len);	/* it may hold a password; so may copies of libConfuse, which are out of reach */
 	bg_buf_clear(&text);
 	return rc;
 }

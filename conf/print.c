@@ -70,6 +70,14 @@ put_option(struct bg_buf *out, const char *indent, const struct bg_option *optio
 		bg_buf_put_format(out, "%s%s = ", indent, option->name);
 		put_level(out, *(const enum bg_log_level *)member);
 		break;
+	case BG_NONCE:
+	case BG_ON_ERROR:
+		bg_buf_put_format(out, "%s%s = \"%s\"", indent, option->name, bg_word_name(option->type, *(const bool *)member));
+		break;
+	case BG_DPOP:
+		bg_buf_put_format(out, "%s%s = \"%s\"", indent, option->name,
+		    bg_word_name(option->type, (int)*(const enum bg_dpop_mode *)member));
+		break;
 	case BG_BOOL:
 		bg_buf_put_format(out, "%s%s = %s", indent, option->name, bg_word_name(option->type, *(const bool *)member));
 		break;
@@ -95,7 +103,7 @@ put_option(struct bg_buf *out, const char *indent, const struct bg_option *optio
 			break;
 		}
 		bg_buf_put_format(out, "%s%s = ", indent, option->name);
-		put_string(out, *(const char *const *)member);
+		put_string(out, option->type == BG_SECRET ? BG_CONF_MASK : *(const char *const *)member);
 	}
 	bg_buf_put_char(out, '\n');
 }
@@ -191,7 +199,8 @@ void
 bg_conf_print(const struct bg_conf *conf, struct bg_buf *out)
 {
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
-		if (bg_options[i].section == BG_TOP)
+		if (bg_options[i].section == BG_TOP &&
+		    (i != BG_OPT_TOP_replay_password || conf->replay_password_file == NULL))	/* one says where it is from */
 			put_option(out, "", &bg_options[i], conf);
 	put_exports(out, conf);
 	for (size_t i = 0; i < conf->n_issuers; i++)

@@ -1,4 +1,4 @@
-#include "conf/conf.h"
+#include "conf/internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +21,10 @@
 
 /* A small and good configuration, to which tests add lines: they begin at line 3. */
 #define GOOD	"domain = \"tenant.eu.auth0.com\"\naudience = \"https://api.example.com\"\n"
+
+/* The end of every complaint about replay. */
+#define STORES	"\"lmdb:/PATH\", \"redis://[USER@]HOST[:PORT][/DATABASE]\", the same with rediss, or \"redis+unix:/PATH\", " \
+    "was expected\n"
 
 static char *cases[CASES_MAX];	/* names of the folders in tests/conf */
 static int n_cases;
@@ -90,6 +94,26 @@ read_file(const char *name)
 	return text;
 }
 
+/*
+ * What is said where nobody names a store of used proofs depends on the machine; so it is left out of all reports but those of
+ * the test that asks for it.
+ */
+#define STORE_REMARK	": remark: DPoP proofs that were used are remembered by this process alone, until it ends; a directory " \
+    STATEDIR " that it may write to, or replay = \"lmdb:/PATH\", changes that\n"
+static bool keeps_store_remark;
+
+static void
+drop_store_remark(char *text)
+{
+	char *at = strstr(text, STORE_REMARK), *begin = at;
+
+	if (at == NULL || keeps_store_remark)
+		return;
+	while (begin > text && begin[-1] != '\n')
+		begin--;
+	memmove(begin, at + strlen(STORE_REMARK), strlen(at + strlen(STORE_REMARK)) + 1);
+}
+
 /* Load, and give the report as text, the caller's own. */
 static int
 load(struct bg_conf **out, const struct bg_conf_sources *from, char **text)
@@ -102,6 +126,7 @@ load(struct bg_conf **out, const struct bg_conf_sources *from, char **text)
 	rc = bg_conf_load(out, from, &report);
 	ck_assert_int_eq(bg_buf_finish(&report, &all, NULL), 0);
 	ck_assert_ptr_nonnull(*text = strdup(all.ptr));
+	drop_store_remark(*text);
 	ck_assert_msg((rc == 0) == (*out != NULL), "exit code %d and configuration %p", rc, (void *)*out);
 	bg_buf_clear(&report);
 	return rc;
@@ -235,6 +260,24 @@ START_TEST(two_variables_are_enough)
 	ck_assert_str_eq(conf->user_claim, "sub");
 	ck_assert_uint_eq(conf->n_exports, 12);
 	ck_assert_uint_eq(conf->n_policies + conf->n_locations + conf->n_sites, 0);
+	ck_assert_int_eq(conf->dpop, BG_DPOP_ALLOWED);
+	ck_assert_uint_eq(conf->n_dpop_algorithms, 1);
+	ck_assert_str_eq(conf->dpop_algorithms[0], "ES256");
+	ck_assert_int_eq(conf->dpop_iat_offset, 300);
+	ck_assert_int_eq(conf->dpop_iat_leeway, 30);
+	ck_assert_int_eq(conf->dpop_error_status, 400);
+	ck_assert(!conf->dpop_nonce && !conf->trust_proxy && !conf->replay_on_error);
+	ck_assert_ptr_null(conf->dpop_nonce_key_file);
+	ck_assert_ptr_null(conf->nonce_key);
+	ck_assert_int_eq(conf->dpop_nonce_window, 300);
+	ck_assert_ptr_null(conf->public_url);
+	ck_assert_uint_eq(conf->n_trusted_proxies, 0);
+	ck_assert_ptr_null(conf->replay_password);
+	ck_assert_ptr_null(conf->replay_password_file);
+	ck_assert_ptr_null(conf->replay_ca_file);
+	ck_assert_ptr_null(conf->replay_ca_dir);
+	ck_assert_int_eq(conf->replay_timeout, 1);
+	ck_assert_int_eq(conf->replay_max_proofs, 1000000);
 	free(report);
 	bg_conf_free(conf);
 }
@@ -585,6 +628,43 @@ assert_same_blocks(const struct bg_conf *a, const struct bg_conf *b)
 	}
 }
 
+static void
+assert_same_dpop(const struct bg_conf *a, const struct bg_conf *b)
+{
+	ck_assert_int_eq(a->dpop, b->dpop);
+	assert_same_texts(a->dpop_algorithms, a->n_dpop_algorithms, b->dpop_algorithms, b->n_dpop_algorithms);
+	ck_assert_int_eq(a->dpop_iat_offset, b->dpop_iat_offset);
+	ck_assert_int_eq(a->dpop_iat_leeway, b->dpop_iat_leeway);
+	ck_assert_int_eq(a->dpop_error_status, b->dpop_error_status);
+	ck_assert_int_eq(a->dpop_nonce, b->dpop_nonce);
+	ck_assert_pstr_eq(a->dpop_nonce_key_file, b->dpop_nonce_key_file);
+	ck_assert_uint_eq(a->nonce_key_len, b->nonce_key_len);
+	ck_assert((a->nonce_key == NULL) == (b->nonce_key == NULL));
+	if (a->nonce_key != NULL)
+		ck_assert_mem_eq(a->nonce_key, b->nonce_key, a->nonce_key_len);
+	ck_assert_int_eq(a->dpop_nonce_window, b->dpop_nonce_window);
+	ck_assert_pstr_eq(a->public_url, b->public_url);
+	assert_same_texts(a->trusted_proxies, a->n_trusted_proxies, b->trusted_proxies, b->n_trusted_proxies);
+	ck_assert_int_eq(a->trust_proxy, b->trust_proxy);
+	ck_assert_pstr_eq(a->replay, b->replay);
+	ck_assert_pstr_eq(a->replay_password, b->replay_password);
+	ck_assert_pstr_eq(a->replay_password_file, b->replay_password_file);
+	ck_assert_pstr_eq(a->replay_ca_file, b->replay_ca_file);
+	ck_assert_pstr_eq(a->replay_ca_dir, b->replay_ca_dir);
+	ck_assert_int_eq(a->replay_timeout, b->replay_timeout);
+	ck_assert_int_eq(a->replay_max_proofs, b->replay_max_proofs);
+	ck_assert_int_eq(a->replay_on_error, b->replay_on_error);
+}
+
+static void
+free_texts(char ***list, size_t *n)
+{
+	while (*n > 0)
+		free((*list)[--*n]);
+	free(*list);
+	*list = NULL;
+}
+
 /* All but where it was said. */
 static void
 assert_same(const struct bg_conf *a, const struct bg_conf *b)
@@ -628,6 +708,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_str_eq(a->user_claim, b->user_claim);
 	ck_assert_int_eq(a->export_defaults, b->export_defaults);
 	ck_assert_int_eq(a->export_json, b->export_json);
+	assert_same_dpop(a, b);
 	assert_same_blocks(a, b);
 }
 
@@ -665,6 +746,12 @@ static const char *const round_trips[] = {
 	    "site [::1] { domains = three.example audience = { x, y } }\n",
 	GOOD "export scope { join = ' ' as = SCOPES } export \"/a/b~1c\" { encoding = base64url }\n"
 	    "export \"https://example.com/r\\$oles\" { as = \"R\" join = \"\\\"\" }\n",
+	GOOD "dpop = required dpop_algorithms = { ES256, EdDSA } dpop_iat_offset = 1m dpop_iat_leeway = 0s\n"
+	    "dpop_error_status = 401 public_url = \"http://API.example:8080/a/\" trusted_proxies = { 10.0.0.0/8, unix }\n"
+	    "replay = \"lmdb:/tmp/\\$x y\" replay_max_proofs = 7\n",
+	GOOD "dpop_required = true replay = \"rediss://[::1]:7/3\" replay_timeout = 60s replay_ca_dir = \"/\"\n",
+	GOOD "dpop_enabled = false\n",
+	GOOD "replay = 'redis+unix:/run/redis.sock'\n",
 };
 
 START_TEST(what_is_printed_reads_back_as_the_same_configuration)
@@ -711,6 +798,12 @@ START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
 		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
 		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
 		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
+		"\ndpop = \"allowed\"\n", "\ndpop_algorithms = { \"ES256\" }\n", "\ndpop_iat_offset = \"5m\"\n",
+		"\ndpop_iat_leeway = \"30s\"\n", "\ndpop_error_status = 400\n", "\ndpop_nonce = \"off\"\n",
+		"\n# dpop_nonce_key_file is not set\n", "\ndpop_nonce_window = \"5m\"\n", "\n# public_url is not set\n",
+		"\n# trusted_proxies is not set\n", "\ntrust_proxy = false\n", "\n# replay_password is not set\n",
+		"\n# replay_password_file is not set\n", "\n# replay_ca_file is not set\n", "\n# replay_ca_dir is not set\n",
+		"\nreplay_timeout = \"1s\"\n", "\nreplay_max_proofs = 1000000\n", "\nreplay_on_error = \"deny\"\n",
 	};
 	struct bg_conf *conf = load_good(GOOD, "");
 	char *text = print(conf);
@@ -882,7 +975,7 @@ START_TEST(the_installed_sample_is_a_configuration)
 			line++;
 			n--;
 		}
-		if (strstr(line, "/etc/bearergate") != NULL || strstr(line, "/var/cache") != NULL ||
+		if (strstr(line, "/etc/bearergate") != NULL || strstr(line, "/var/cache") != NULL || strstr(line, "/var/lib") != NULL ||
 		     strncmp(line, "domains", 7) == 0)
 			continue;
 		memmove(out, line, n);
@@ -917,6 +1010,12 @@ START_TEST(the_installed_sample_is_a_configuration)
 	ck_assert_str_eq(conf->user_claim, plain->user_claim);
 	ck_assert_int_eq(conf->export_defaults, plain->export_defaults);
 	ck_assert_int_eq(conf->export_json, plain->export_json);
+	ck_assert_uint_eq(conf->n_trusted_proxies, 4);
+	ck_assert_str_eq(conf->public_url, "https://api.example.com");
+	free_texts(&conf->trusted_proxies, &conf->n_trusted_proxies);
+	free(conf->public_url);
+	conf->public_url = NULL;
+	assert_same_dpop(conf, plain);
 	free(report);
 	free(text);
 	bg_conf_free(conf);
@@ -1219,6 +1318,399 @@ START_TEST(preflights_pass_only_where_it_was_said)
 }
 END_TEST
 
+/* requirements/sdk-parity.md section 7.1: all that the two names of the SDK can say, and dpop itself. */
+static const struct { const char *text; enum bg_dpop_mode mode; } modes[] = {
+	{ "",                                              BG_DPOP_ALLOWED },
+	{ "dpop = allowed\n",                              BG_DPOP_ALLOWED },
+	{ "dpop = required\n",                             BG_DPOP_REQUIRED },
+	{ "dpop = disabled\n",                             BG_DPOP_DISABLED },
+	{ "dpop_enabled = true\n",                         BG_DPOP_ALLOWED },
+	{ "dpop_enabled = false\n",                        BG_DPOP_DISABLED },
+	{ "dpop_required = true\n",                        BG_DPOP_REQUIRED },
+	{ "dpop_required = false\n",                       BG_DPOP_ALLOWED },
+	{ "dpop_enabled = true dpop_required = true\n",    BG_DPOP_REQUIRED },
+	{ "dpop_enabled = true dpop_required = false\n",   BG_DPOP_ALLOWED },
+	{ "dpop_enabled = false dpop_required = false\n",  BG_DPOP_DISABLED },
+	/* the eighth is tests/conf/dpop-required-but-not-enabled; beside dpop: tests/conf/dpop-beside-... */
+};
+
+START_TEST(dpop_is_said_in_our_words_or_the_sdks)
+{
+	char text[256];
+	struct bg_conf *conf;
+	struct bg_gate *gate;
+
+	bg_format(text, sizeof(text), GOOD "%s", modes[_i].text);
+	conf = load_good(text, "");
+	gate = build(conf);
+	ck_assert_msg(conf->dpop == modes[_i].mode && gate->dpop.mode == modes[_i].mode, "%s", modes[_i].text);
+	ck_assert_msg((gate->dpop.replay == NULL) == (modes[_i].mode == BG_DPOP_DISABLED), "%s", modes[_i].text);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_gate_knows_what_is_asked_of_proofs)
+{
+	static const char key[] = "0123456789abcdef0123456789abcdef";
+	char text[9000];
+	struct bg_conf *conf;
+	struct bg_gate *gate;
+
+	write_file("key", key);
+	ck_assert_int_eq(chmod("key", 0640), 0);
+	bg_format(text, sizeof(text), GOOD "dpop_algorithms = { PS256, EdDSA } dpop_iat_offset = 2m dpop_iat_leeway = 5s\n"
+	    "dpop_error_status = 401 dpop_nonce = required dpop_nonce_key_file = '%s/key' dpop_nonce_window = 1h\n"
+	    "public_url = \"https://api.example/v1//\" trusted_proxies = { unix, 10.0.0.0/8, 127.0.0.1 }\n"
+	    "replay = 'lmdb:%s/replay'\n", dir, dir);
+	conf = load_good(text, "");
+	gate = build(conf);
+	ck_assert_int_eq(gate->answers.dpop_error_status, 401);
+	ck_assert_uint_eq(gate->dpop.n_algs, 2);
+	ck_assert_ptr_eq(gate->dpop.algs[0], bg_alg_find(BG_SLICE("PS256")));
+	ck_assert_ptr_eq(gate->dpop.algs[1], bg_alg_find(BG_SLICE("EdDSA")));
+	ck_assert_int_eq(gate->dpop.iat_offset, 120);
+	ck_assert_int_eq(gate->dpop.iat_leeway, 5);
+	ck_assert_uint_eq(gate->dpop.nonces.key_len, strlen(key));
+	ck_assert_mem_eq(gate->dpop.nonces.key, key, strlen(key));
+	ck_assert_int_eq(gate->dpop.nonces.window, 3600);
+	ck_assert_str_eq(gate->dpop.public.url, "https://api.example/v1");
+	ck_assert(gate->dpop.public.proxies.unix_socket && !gate->dpop.public.proxies.all);
+	ck_assert_uint_eq(gate->dpop.public.proxies.n_networks, 2);
+	ck_assert(!gate->dpop.replay_fail_open);
+	ck_assert_ptr_nonnull(gate->dpop.replay);
+	ck_assert_msg(access("replay", F_OK) != 0, "the store was made before it was opened");
+	bg_gate_free(gate);
+
+	/* nothing of this may be left out, whoever made the configuration */
+	{
+		static const struct bg_fetcher fetcher = { never };
+		struct bg_error err = { BG_R_OK, "" };
+		size_t n = conf->n_dpop_algorithms, len = conf->nonce_key_len;
+
+		conf->n_dpop_algorithms = 0;
+		ck_reason(bg_conf_build(conf, &fetcher, &gate, &err), err, BG_R_INTERNAL, "no algorithm");
+		ck_assert_str_eq(err.detail, "dpop has no algorithm");
+		conf->n_dpop_algorithms = n;
+		bg_error_clear(&err);
+		conf->nonce_key_len = 31;
+		ck_reason(bg_conf_build(conf, &fetcher, &gate, &err), err, BG_R_INTERNAL, "no key");
+		ck_assert_str_eq(err.detail, "dpop_nonce has no key");
+		conf->nonce_key_len = len;
+	}
+	bg_conf_free(conf);
+
+	conf = load_good(GOOD, "");
+	gate = build(conf);
+	ck_assert_int_eq(gate->answers.dpop_error_status, 400);
+	ck_assert_ptr_null(gate->dpop.nonces.key);
+	ck_assert_ptr_null(gate->dpop.public.url);
+	ck_assert(!gate->dpop.public.proxies.unix_socket && !gate->dpop.public.proxies.all);
+	ck_assert_uint_eq(gate->dpop.public.proxies.n_networks, 0);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+
+	conf = load_good(GOOD "trust_proxy = true replay_on_error = allow replay = \"redis://127.0.0.1:1\"\n",
+	    "f:3: remark: trust_proxy lets every client that reaches the server itself choose the URL its DPoP proof is held to; "
+	    "trusted_proxies names those that may say it\n"
+	    "f:3: remark: replay_on_error \"allow\" lets a DPoP proof be used again while the store cannot answer\n");
+	gate = build(conf);
+	ck_assert(gate->dpop.public.proxies.all && gate->dpop.replay_fail_open);
+	ck_assert_ptr_nonnull(gate->dpop.replay);
+	bg_gate_free(gate);
+	bg_conf_free(conf);
+}
+END_TEST
+
+static const struct { const char *text; bool redis, tls; const char *path, *host, *user; int port, database; } stores[] = {
+	{ "lmdb:/var/lib/x y",                   false, false, "/var/lib/x y",    NULL,          NULL,   0,     0 },
+	{ "redis://cache.example",               true,  false, NULL,              "cache.example", NULL, 6379,  0 },
+	{ "redis://cache.example/",              true,  false, NULL,              "cache.example", NULL, 6379,  0 },
+	{ "redis://cache_1:1/0",                 true,  false, NULL,              "cache_1",     NULL,   1,     0 },
+	{ "rediss://u.s-e_r+1@[2001:db8::1]:65535/65535", true, true, NULL,       "2001:db8::1", "u.s-e_r+1", 65535, 65535 },
+	{ "rediss://[::1]/07",                   true,  true,  NULL,              "::1",         NULL,   6379,  7 },
+	{ "redis://10.0.0.1:7000",               true,  false, NULL,              "10.0.0.1",    NULL,   7000,  0 },
+	{ "redis+unix:/run/redis.sock",          true,  false, "/run/redis.sock", NULL,          NULL,   0,     0 },
+};
+
+/* What is no store is in tests/conf/replay-... */
+START_TEST(the_address_of_a_store_is_taken_apart)
+{
+	struct bg_store store;
+	const char *wrong = bg_store_parse(stores[_i].text, &store);
+
+	ck_assert_msg(wrong == NULL, "%s %s", stores[_i].text, wrong);
+	ck_assert(store.redis == stores[_i].redis && store.tls == stores[_i].tls);
+	ck_assert_pstr_eq(store.path, stores[_i].path);
+	ck_assert_pstr_eq(store.host, stores[_i].host);
+	ck_assert_pstr_eq(store.user, stores[_i].user);
+	ck_assert_int_eq(store.port, stores[_i].port);
+	ck_assert_int_eq(store.database, stores[_i].database);
+	bg_store_clear(&store);
+}
+END_TEST
+
+static const struct { const char *text, *want; } public_urls[] = {
+	{ "https://API.example.com",         "https://api.example.com" },
+	{ "https://api.example.com/",        "https://api.example.com" },
+	{ "http://api.example.com:8080/",    "http://api.example.com:8080" },
+	{ "https://api.example.com:443/V1/", "https://api.example.com/V1" },
+	{ "https://[2001:DB8::1]/a/b",       "https://[2001:db8::1]/a/b" },
+};
+
+START_TEST(a_public_url_has_one_form)	/* RFC 3986 section 6.2 */
+{
+	char text[256];
+	struct bg_conf *conf;
+
+	bg_format(text, sizeof(text), GOOD "public_url = \"%s\"\n", public_urls[_i].text);
+	conf = load_good(text, "");
+	ck_assert_str_eq(conf->public_url, public_urls[_i].want);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* What was said and means nothing.  Only what differs from the default is worth a line, or nothing printed would be quiet. */
+static const struct { const char *text, *report; } remarks[] = {
+	{ "dpop = disabled dpop_algorithms = EdDSA dpop_error_status = 401 public_url = \"https://a.example\" trust_proxy = true\n",
+	    "f:3: remark: dpop_algorithms has no effect, DPoP is disabled\n"
+	    "f:3: remark: dpop_error_status has no effect, DPoP is disabled\n"
+	    "f:3: remark: public_url has no effect, DPoP is disabled\n"
+	    "f:3: remark: trust_proxy has no effect, DPoP is disabled\n" },
+	{ "dpop_enabled = false\ndpop_iat_offset = 1s dpop_iat_leeway = 1s\ndpop_nonce_window = 1m\ntrusted_proxies = 127.0.0.1\n",
+	    "f:4: remark: dpop_iat_offset has no effect, DPoP is disabled\n"
+	    "f:4: remark: dpop_iat_leeway has no effect, DPoP is disabled\n"
+	    "f:5: remark: dpop_nonce_window has no effect, DPoP is disabled\n"
+	    "f:6: remark: trusted_proxies has no effect, DPoP is disabled\n" },
+	{ "dpop = disabled replay = \"redis://a@h\"\nreplay_password = x\nreplay_timeout = 9s\nreplay_on_error = allow\n",
+	    "f:3: remark: replay has no effect, DPoP is disabled\n"
+	    "f:4: remark: replay_password has no effect, DPoP is disabled\n"
+	    "f:5: remark: replay_timeout has no effect, DPoP is disabled\n"
+	    "f:6: remark: replay_on_error has no effect, DPoP is disabled\n" },
+	{ "dpop = disabled dpop_algorithms = ES256 dpop_iat_offset = 5m dpop_iat_leeway = 30s dpop_error_status = 400\n"
+	    "dpop_nonce = off dpop_nonce_window = 300s trust_proxy = false replay_timeout = 1s replay_max_proofs = 1000000\n"
+	    "replay_on_error = deny\n", "" },
+	{ "dpop_nonce_window = 1m\n", "f:3: remark: dpop_nonce_window has no effect, dpop_nonce is \"off\"\n" },
+	{ "replay = \"redis://h\" replay_max_proofs = 5\n",
+	    "f:3: remark: replay_max_proofs has no effect, it is for LMDB alone\n" },
+	{ "replay = lmdb:/replay replay_timeout = 5s\n", "f:3: remark: replay_timeout has no effect, it is for Redis alone\n" },
+	{ "replay_timeout = 5s\n", "f:3: remark: replay_timeout has no effect, it is for Redis alone\n" },
+	{ "replay = \"redis://h\" replay_timeout = 5s\n", "" },
+	{ "replay_max_proofs = 5\n", "" },
+};
+
+START_TEST(what_has_no_effect_is_remarked)
+{
+	char text[1024];
+
+	bg_format(text, sizeof(text), GOOD "%s", remarks[_i].text);
+	bg_conf_free(load_good(text, remarks[_i].report));
+}
+END_TEST
+
+/* SR-64 */
+START_TEST(used_proofs_are_remembered_in_the_directory_of_the_installation_or_by_the_process_alone)
+{
+	struct bg_conf *conf;
+
+	keeps_store_remark = true;
+	if (access(STATEDIR, W_OK | X_OK) == 0) {
+		conf = load_good(GOOD, "");
+		ck_assert_str_eq(conf->replay, "lmdb:" STATEDIR "/replay");
+	} else {
+		conf = load_good(GOOD, "f" STORE_REMARK);
+		ck_assert_ptr_null(conf->replay);
+	}
+	bg_conf_free(conf);
+	/* nothing is remembered where nothing is accepted, or where somebody says where */
+	conf = load_good(GOOD "dpop = disabled\n", "");
+	ck_assert_ptr_null(conf->replay);
+	bg_conf_free(conf);
+	conf = load_good(GOOD "replay = lmdb:/replay\n", "");
+	ck_assert_str_eq(conf->replay, "lmdb:/replay");
+	bg_conf_free(conf);
+	keeps_store_remark = false;
+}
+END_TEST
+
+/* Thirty-two bytes that are no text, the last of them a line feed. */
+#define RANDOM_32	"\x00\xff" "abcdefghijklmnopqrstuvwxyz123" "\n"
+#define BASE64_44	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static const struct { const char *name; struct bg_slice bytes; size_t want; } keys[] = {
+	{ "as openssl rand -base64 writes it",  BG_SLICE_INIT(BASE64_44 "\n"),           44 },
+	{ "without the line break",             BG_SLICE_INIT(BASE64_44),                44 },
+	{ "as another system ends a line",      BG_SLICE_INIT(BASE64_44 "\r\n"),         44 },
+	{ "two line breaks",                    BG_SLICE_INIT(BASE64_44 "\n\n"),         45 },
+	{ "of two lines",                       BG_SLICE_INIT(BASE64_44 "\n" BASE64_44 "\n"), 89 },
+	{ "random bytes are left as they are",  BG_SLICE_INIT(RANDOM_32),                32 },
+	{ "32 characters and a line break",     BG_SLICE_INIT("abcdefghijklmnopqrstuvwxyz123456\n"), 32 },
+};
+
+START_TEST(a_key_for_nonces_is_the_same_however_its_file_ends)
+{
+	char text[9000];
+	struct bg_conf *conf;
+
+	write_bytes("key", keys[_i].bytes.ptr, keys[_i].bytes.len);
+	ck_assert_int_eq(chmod("key", 0600), 0);
+	bg_format(text, sizeof(text), GOOD "dpop_nonce = required dpop_nonce_key_file = '%s/key'\n", dir);
+	conf = load_good(text, "");
+	ck_assert_msg(conf->nonce_key_len == keys[_i].want, "%s: %zu", keys[_i].name, conf->nonce_key_len);
+	ck_assert_mem_eq(conf->nonce_key, keys[_i].bytes.ptr, keys[_i].want);
+	bg_conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_key_is_read_again_whenever_the_configuration_is)
+{
+	char text[9000], *printed;
+	struct bg_conf *conf, *again;
+
+	write_file("key", BASE64_44 "\n");
+	ck_assert_int_eq(chmod("key", 0600), 0);
+	bg_format(text, sizeof(text), GOOD "dpop_nonce = required dpop_nonce_key_file = '%s/key'\n", dir);
+	conf = load_good(text, "");
+	printed = print(conf);
+	ck_assert_ptr_null(strstr(printed, BASE64_44));		/* SR-85 */
+	again = load_good(printed, "");
+	assert_same(conf, again);
+	bg_conf_free(again);
+	write_file("key", "another key, of more than thirty-two bytes");
+	again = load_good(text, "");
+	ck_assert_mem_eq(again->nonce_key, "another key", strlen("another key"));
+	free(printed);
+	bg_conf_free(conf);
+	bg_conf_free(again);
+}
+END_TEST
+
+/* What is wrong with a file that holds a secret; those that need no file of ours are in tests/conf. */
+static const struct { const char *option, *bytes; mode_t mode; const char *words; } secret_files[] = {
+	{ "dpop_nonce_key_file",  "",                                  0600, "is too small, at least 32 bytes are needed" },
+	{ "dpop_nonce_key_file",  "abcdefghijklmnopqrstuvwxyz12345",   0600, "is too small, at least 32 bytes are needed" },
+	{ "dpop_nonce_key_file",  "abcdefghijklmnopqrstuvwxyz12345\n", 0600, "is too small, at least 32 bytes are needed" },
+	{ "dpop_nonce_key_file",  BASE64_44, 0604, "is open to others than its owner and group, \"chmod o=\" mends that" },
+	{ "dpop_nonce_key_file",  BASE64_44, 0602, "is open to others than its owner and group, \"chmod o=\" mends that" },
+	{ "dpop_nonce_key_file",  BASE64_44, 0661, "is open to others than its owner and group, \"chmod o=\" mends that" },
+	{ "replay_password_file", "",                                  0600, "holds no password" },
+	{ "replay_password_file", "\n",                                0600, "holds no password" },
+	{ "replay_password_file", "sekrit\nb\n",                       0600, "holds a control character or several lines" },
+	{ "replay_password_file", "sekrit\tb",                         0600, "holds a control character or several lines" },
+	{ "replay_password_file", "sekrit", 0644, "is open to others than its owner and group, \"chmod o=\" mends that" },
+};
+
+START_TEST(a_file_with_a_secret_is_refused_where_it_is_none)	/* SR-85 */
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	char text[9000], want[9000];
+
+	write_file("secret", secret_files[_i].bytes);
+	ck_assert_int_eq(chmod("secret", secret_files[_i].mode), 0);
+	bg_format(text, sizeof(text), GOOD "replay = \"redis://h\"\n%s = '%s/secret'\n", secret_files[_i].option, dir);
+	bg_format(want, sizeof(want), "f:4: %s \"%s/secret\" %s; the absolute path of a file with %s "
+	    "that only its owner and group can read was expected\n", secret_files[_i].option, dir, secret_files[_i].words,
+	    secret_files[_i].option[0] == 'd' ? "32 to 4096 bytes" : "a password");
+	write_file("f", text);
+	assert_refused(&from, EX_CONFIG, want);
+}
+END_TEST
+
+START_TEST(a_file_with_a_secret_has_bounds_and_an_owner)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	char text[9000], want[9000], bytes[4097];
+	const char *expect = "the absolute path of a file with 32 to 4096 bytes that only its owner and group can read "
+	    "was expected";
+
+	memset(bytes, '\xaa', sizeof(bytes));
+	bg_format(text, sizeof(text), GOOD "dpop_nonce = required dpop_nonce_key_file = '%s/secret'\n", dir);
+	write_bytes("secret", bytes, 4096);
+	ck_assert_int_eq(chmod("secret", 0400), 0);
+	bg_conf_free(load_good(text, ""));
+	ck_assert_int_eq(unlink("secret"), 0);
+	write_bytes("secret", bytes, 4097);
+	ck_assert_int_eq(chmod("secret", 0400), 0);
+	bg_format(want, sizeof(want), "f:3: dpop_nonce_key_file \"%s/secret\" is too large, at most 4096 bytes are allowed; %s\n",
+	    dir, expect);
+	assert_refused(&from, EX_CONFIG, want);
+	if (geteuid() != 0)
+		return;		/* only root can give a file away */
+	ck_assert_int_eq(truncate("secret", 4096), 0);
+	ck_assert_int_eq(chown("secret", 65534, 0), 0);
+	bg_format(want, sizeof(want), "f:3: dpop_nonce_key_file \"%s/secret\" belongs to another user than this one, and not to "
+	    "root; %s\n", dir, expect);
+	assert_refused(&from, EX_CONFIG, want);
+}
+END_TEST
+
+/* SR-85 */
+START_TEST(a_password_is_never_printed_and_what_stands_for_it_is_no_password)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	struct bg_conf *conf = load_good(GOOD "replay = \"redis://user@h\" replay_password = 'se kr\\'it'\n", ""), *again;
+	char *printed = print(conf), text[9000];
+
+	ck_assert_str_eq(conf->replay_password, "se kr'it");
+	ck_assert_ptr_null(strstr(printed, "se kr"));
+	ck_assert_ptr_nonnull(strstr(printed, "\nreplay_password = \"********\"\n"));
+	write_file("f", printed);
+	{
+		char *report;
+
+		ck_assert_int_eq(load(&again, &from, &report), EX_CONFIG);
+		ck_assert_ptr_nonnull(strstr(report, ": replay_password is what is printed instead of a password; "
+		    "a password was expected\n"));
+		free(report);
+	}
+	free(printed);
+	bg_conf_free(conf);
+
+	/* from a file it reads back */
+	write_file("password", "from a file\r\n");
+	ck_assert_int_eq(chmod("password", 0640), 0);
+	bg_format(text, sizeof(text), GOOD "replay = \"redis://user@h\" replay_password_file = '%s/password'\n", dir);
+	conf = load_good(text, "");
+	ck_assert_str_eq(conf->replay_password, "from a file");
+	printed = print(conf);
+	ck_assert_ptr_null(strstr(printed, "from a file"));
+	again = load_good(printed, "");
+	assert_same(conf, again);
+	free(printed);
+	bg_conf_free(again);
+	bg_conf_free(conf);
+
+	/* and both are one too many */
+	bg_format(text, sizeof(text), GOOD "replay = \"redis://h\" replay_password = sekrit\n"
+	    "replay_password_file = '%s/password'\n", dir);
+	write_file("f", text);
+	assert_refused(&from, EX_CONFIG, "f:4: replay_password_file beside replay_password, which stands at f:3; "
+	    "one of the two was expected\n");
+}
+END_TEST
+
+/* Optional libraries: what a build lacks is said, and how to do without it. */
+START_TEST(a_build_without_a_store_says_so)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	char want[512];
+
+	if (!bg_replay_has_lmdb()) {
+		write_file("f", GOOD);
+		bg_format(want, sizeof(want), "f: DPoP proofs that were used cannot be remembered, since this program was built "
+		    "without LMDB; %sdpop = \"disabled\" was expected\n", bg_replay_has_redis() ? "replay = \"redis://HOST\" or " : "");
+		assert_refused(&from, EX_CONFIG, want);
+		write_file("f", GOOD "replay = lmdb:/replay\n");
+		assert_refused(&from, EX_CONFIG, "f:3: replay is for LMDB, and this program was built without it; " STORES);
+	}
+	if (!bg_replay_has_redis()) {
+		write_file("f", GOOD "replay = \"redis://h\"\n");
+		assert_refused(&from, EX_CONFIG, "f:3: replay is for Redis, and this program was built without hiredis; " STORES);
+	}
+	bg_conf_free(load_good(GOOD "dpop = disabled\n", ""));
+}
+END_TEST
+
 static int
 is_case(const struct dirent *entry)
 {
@@ -1252,6 +1744,11 @@ main(void)
 
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_set_timeout(tc, 60);	/* for sanitizers on a busy machine */
+	tcase_add_test(tc, a_build_without_a_store_says_so);
+	if (!bg_replay_has_lmdb() || !bg_replay_has_redis()) {	/* no configuration of the others is good then */
+		suite_add_tcase(suite, tc);
+		return bg_test_run(suite);
+	}
 	tcase_add_loop_test(tc, a_bad_configuration_is_refused_with_file_line_and_what_was_expected, 0, n_cases);
 	tcase_add_test(tc, two_variables_are_enough);
 	tcase_add_loop_test(tc, an_env_file_is_read_as_applications_write_it, 0, N(env_files));
@@ -1280,6 +1777,17 @@ main(void)
 	tcase_add_loop_test(tc, compat_changes_what_was_not_said_and_no_more, 0, N(compats));
 	tcase_add_test(tc, preflights_pass_only_where_it_was_said);
 	tcase_add_test(tc, there_are_threads_enough);
+	tcase_add_loop_test(tc, dpop_is_said_in_our_words_or_the_sdks, 0, N(modes));
+	tcase_add_test(tc, a_gate_knows_what_is_asked_of_proofs);
+	tcase_add_loop_test(tc, the_address_of_a_store_is_taken_apart, 0, N(stores));
+	tcase_add_loop_test(tc, a_public_url_has_one_form, 0, N(public_urls));
+	tcase_add_loop_test(tc, what_has_no_effect_is_remarked, 0, N(remarks));
+	tcase_add_test(tc, used_proofs_are_remembered_in_the_directory_of_the_installation_or_by_the_process_alone);
+	tcase_add_loop_test(tc, a_key_for_nonces_is_the_same_however_its_file_ends, 0, N(keys));
+	tcase_add_test(tc, a_key_is_read_again_whenever_the_configuration_is);
+	tcase_add_loop_test(tc, a_file_with_a_secret_is_refused_where_it_is_none, 0, N(secret_files));
+	tcase_add_test(tc, a_file_with_a_secret_has_bounds_and_an_owner);
+	tcase_add_test(tc, a_password_is_never_printed_and_what_stands_for_it_is_no_password);
 	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
 	suite_add_tcase(suite, tc);
 	status = bg_test_run(suite);

@@ -24,7 +24,7 @@ refuses() { # refuses SENTENCE CODE WORDS OPTION...: does not start, with this e
 	run_daemon "$@"
 	said=$(
 		wrong "exit code" "$code" "$wanted"
-		wrong "number of lines" "$(wc -l <"$work/err")" 1
+		wrong "number of lines" "$(grep -vc ": remark: DPoP proofs " "$work/err")" 1
 		wrong "standard output" "$(cat "$work/out")" ''
 		grep -q -F -e "$words" "$work/err" || printf 'it does not say "%s", but: %s\n' "$words" "$(cat "$work/err")"
 	)
