@@ -129,15 +129,18 @@ make_proof(const json_t *recipe, const char *token)
 	const char *key_name = json_string_value(json_object_get(recipe, "key"));
 	const char *alg = json_string_value(json_object_get(recipe, "alg"));
 	char ath[BG_THUMBPRINT_LEN + 1], *header, *claims, *proof, *at;
+	json_t *changes;
 
 	if (recipe == NULL)
 		return NULL;
 	if (compact != NULL)
 		return strdup(compact);
+	changes = json_object();
 	ck_assert_int_eq(bg_issuer_hash(bg_slice_str(token), ath, NULL), 0);
-	header = merged(json_object(), json_object_get(recipe, "header"));
-	claims = json_object_get(json_object_get(recipe, "claims"), "ath") != NULL ? json_dumps(json_object_get(recipe, "claims"), JSON_COMPACT) :
-	    merged(json_pack("{s:s}", "ath", ath), json_object_get(recipe, "claims"));
+	header = json_dumps(json_object_get(recipe, "header"), JSON_COMPACT);	/* NULL where there is none */
+	json_object_set_new(changes, "ath", json_string(ath));
+	json_object_update(changes, json_object_get(recipe, "claims"));
+	claims = json_dumps(changes, JSON_COMPACT);
 	proof = bg_mint_proof(key_named(key_name != NULL ? key_name : "p256"), alg, header, claims);
 	if (json_is_true(json_object_get(recipe, "forged"))) {
 		at = strrchr(proof, '.') + 1;
@@ -145,6 +148,7 @@ make_proof(const json_t *recipe, const char *token)
 	}
 	free(claims);
 	free(header);
+	json_decref(changes);
 	return proof;
 }
 
