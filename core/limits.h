@@ -29,6 +29,12 @@
 /* 2^53: above it a double no longer counts single seconds (SR-25). */
 #define BG_NUMERIC_DATE_MAX	9007199254740992.0
 
+/*
+ * A client certificate as the server hands it in.  Real ones have 1 to 3 KiB as PEM, half as much again when escaped; this
+ * holds one with the certificates of its issuers behind it.
+ */
+#define BG_CERTIFICATE_MAX	(16 * 1024)
+
 /* An issuer's answer: Google's and Microsoft's key sets have under 20 KiB (SR-52). */
 #define BG_FETCH_MAX		(512 * 1024)
 #define BG_JWKS_KEYS_MAX	100

@@ -339,6 +339,68 @@ START_TEST(a_jwk_has_the_public_members_and_no_private_one)	/* RFC 7517 section 
 }
 END_TEST
 
+START_TEST(a_proof_carries_its_key_and_verifies_by_it)	/* RFC 9449 sections 4.2 and 4.3 */
+{
+	enum bg_mint_key which = (enum bg_mint_key)_i;
+	char *proof = bg_mint_proof(which, NULL, NULL, NULL), *dot = strrchr(proof, '.');
+	char head[4096];
+	unsigned char signature[BG_SIGNATURE_MAX];
+	json_t *header, *jwk;
+	EVP_PKEY *pkey;
+	long len;
+
+	len = bg_b64url_decode((unsigned char *)head, (struct bg_slice){ proof, strcspn(proof, ".") });
+	ck_assert_int_gt(len, 0);
+	header = json_loadb(head, (size_t)len, 0, NULL);
+	ck_assert_str_eq(json_string_value(json_object_get(header, "typ")), "dpop+jwt");
+	ck_assert_str_eq(json_string_value(json_object_get(header, "alg")), facts[which].alg);
+	ck_assert_uint_eq(json_object_size(header), 3);
+	ck_assert_ptr_nonnull(jwk = json_object_get(header, "jwk"));
+	ck_assert_uint_eq(json_object_size(jwk), strcmp(facts[which].type, "EC") == 0 ? 4 : 3);	/* and no private member */
+	pkey = public_key(jwk, which);
+	len = bg_b64url_decode(signature, bg_slice_str(dot + 1));
+	ck_assert_int_eq(len, facts[which].signature);
+	if (strcmp(facts[which].type, "EC") == 0)
+		len = to_der(signature, len);
+	ck_assert_int_eq(openssl_verify(pkey, facts[which].digest, false, signature, len, proof, (size_t)(dot - proof)), 1);
+	EVP_PKEY_free(pkey);
+	json_decref(header);
+	free(proof);
+}
+END_TEST
+
+START_TEST(the_members_of_a_proof_can_be_others)
+{
+	char *proof = bg_mint_proof(BG_MINT_KEY_A, "PS256", "{\"typ\":\"jwt\",\"jwk\":null}", "{\"htm\":\"POST\",\"jti\":null,\"nonce\":\"n\"}");
+	char *other = bg_mint_proof(BG_MINT_KEY_A, "PS256", NULL, NULL), *again = bg_mint_proof(BG_MINT_KEY_A, "PS256", NULL, NULL);
+	const char *body = strchr(proof, '.') + 1;
+	unsigned char text[4096];
+	long len;
+
+	len = bg_b64url_decode(text, (struct bg_slice){ proof, (size_t)(body - 1 - proof) });
+	text[len] = '\0';
+	ck_assert_str_eq((char *)text, "{\"typ\":\"jwt\",\"alg\":\"PS256\"}");
+	len = bg_b64url_decode(text, (struct bg_slice){ body, strcspn(body, ".") });
+	text[len] = '\0';
+	ck_assert_str_eq((char *)text, "{\"htm\":\"POST\",\"htu\":\"" BG_MINT_HTU "\",\"iat\":1700000000,\"nonce\":\"n\"}");
+	body = strchr(other, '.') + 1;
+	ck_assert_int_ne(strncmp(body, strchr(again, '.') + 1, strcspn(body, ".")), 0);	/* each has a jti of its own */
+	free(again);
+	free(other);
+	free(proof);
+}
+END_TEST
+
+START_TEST(what_a_proof_says_of_a_token_is_its_hash)	/* RFC 9449 section 7.1: the example's token and ath */
+{
+	char *ath = bg_mint_ath("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+
+	ck_assert_str_eq(ath, "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+	ck_assert_str_eq(bg_mint_jkt(BG_MINT_KEY_P256), bg_mint_kid(BG_MINT_KEY_P256));
+	free(ath);
+}
+END_TEST
+
 START_TEST(a_key_is_named_by_its_thumbprint_unless_told_otherwise)	/* RFC 7638 section 3 */
 {
 	const struct bg_issuer_key *key = bg_mint_key((enum bg_mint_key)_i);
@@ -637,6 +699,9 @@ main(void)
 
 	tc = tcase_create("public half");
 	tcase_add_loop_test(tc, a_jwk_has_the_public_members_and_no_private_one, 0, BG_MINT_KEYS);
+	tcase_add_loop_test(tc, a_proof_carries_its_key_and_verifies_by_it, 0, BG_MINT_KEYS);
+	tcase_add_test(tc, the_members_of_a_proof_can_be_others);
+	tcase_add_test(tc, what_a_proof_says_of_a_token_is_its_hash);
 	tcase_add_loop_test(tc, a_key_is_named_by_its_thumbprint_unless_told_otherwise, 0, BG_MINT_KEYS);
 	tcase_add_test(tc, a_key_set_holds_the_keys_that_may_be_used);
 	suite_add_tcase(suite, tc);

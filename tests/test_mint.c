@@ -585,6 +585,246 @@ START_TEST(a_token_that_cannot_be_made_or_delivered_shows_nowhere)	/* SR-85 */
 }
 END_TEST
 
+/* ---- tokens that are bound --------------------------------------------------------------------------------------- */
+
+static const struct { const char *name, *key, *cert, *want; } bindings[] = {
+	/* thumbprints as "openssl x509 -fingerprint -sha256" has them */
+	{ "RSA certificate",     NULL, "rsa-2048-a-cert.pem", "{\"x5t#S256\":\"NfOCZPTZmtDXH78i9v5W3WGRf5yD0tsZ6WQh_EbwNew\"}" },
+	{ "P-256 certificate",   NULL, "p256-cert.pem",       "{\"x5t#S256\":\"xSoMChCVdQ5ASIIFa0Z9Ws7yUr2Bvn2pqTil0XCd8_w\"}" },
+	{ "Ed25519 certificate", NULL, "ed25519-cert.pem",    "{\"x5t#S256\":\"ymekZShSjxMpvl7YKrixZ4bTn-9ySbAFFF-UgSVL7Xk\"}" },
+	/* thumbprints as node's crypto makes them: RFC 7638 section 3 */
+	{ "RSA key",             "rsa-2048-b.pem", NULL,      "{\"jkt\":\"Aqv9Eyxi0WJ1JlFsW94D047x72dm3d48k6M0AWdANi8\"}" },
+	{ "P-256 key",           "p256.pem", NULL,            "{\"jkt\":\"0UN0STi5MMCGBjsBHBceojpEDLK-33a-s7lEsJNcLiU\"}" },
+	{ "Ed25519 key",         "ed25519.pem", NULL,         "{\"jkt\":\"4t2WlRXqvW0ruJXs6oFqXrXcAIWm9e02m4SncBBeSEg\"}" },
+	{ "both",                "p256.pem", "p256-cert.pem",
+	  "{\"jkt\":\"0UN0STi5MMCGBjsBHBceojpEDLK-33a-s7lEsJNcLiU\",\"x5t#S256\":\"xSoMChCVdQ5ASIIFa0Z9Ws7yUr2Bvn2pqTil0XCd8_w\"}" },
+};
+
+START_TEST(a_token_is_bound_to_what_was_said)	/* RFC 9449 section 6.1, RFC 8705 section 3.1 */
+{
+	const char *args[16] = { "mint", "token", "-k", KEY_A, "--iss", "i", "--aud", "a" };
+	json_t *header, *claims;
+	size_t n = 8;
+
+	if (bindings[_i].key != NULL) {
+		args[n++] = "--dpop-key";
+		args[n++] = in_keys(bindings[_i].key);
+	}
+	if (bindings[_i].cert != NULL) {
+		args[n++] = "--client-cert";
+		args[n++] = in_keys(bindings[_i].cert);
+	}
+	ck_quiet(run_to(-1, args));
+	take_apart(BG_MINT_KEY_A, &header, &claims);
+	ck_member(claims, "cnf", bindings[_i].want);
+	json_decref(header);
+	json_decref(claims);
+}
+END_TEST
+
+START_TEST(the_first_certificate_of_a_file_counts_and_nothing_around_it)
+{
+	json_t *header, *claims;
+	char text[8192];
+
+	bg_format(text, sizeof(text), "subject=CN = client.example\n%s", text_of(in_keys("p256-cert.pem")));
+	bg_format(text + strlen(text), sizeof(text) - strlen(text), "%s", text_of(in_keys("ed25519-cert.pem")));
+	write_text(in_dir("chain.pem"), text);
+	ck_quiet(TOKEN("--client-cert", in_dir("chain.pem"), "--claim", "sub=x"));
+	take_apart(BG_MINT_KEY_A, &header, &claims);
+	ck_member(claims, "cnf", "{\"x5t#S256\":\"xSoMChCVdQ5ASIIFa0Z9Ws7yUr2Bvn2pqTil0XCd8_w\"}");
+	json_decref(header);
+	json_decref(claims);
+
+	ck_quiet(TOKEN("--dpop-key", KEY_P256, "--claim", "cnf={\"jkt\":7}"));	/* what is said outright wins */
+	take_apart(BG_MINT_KEY_A, &header, &claims);
+	ck_member(claims, "cnf", "{\"jkt\":7}");
+	json_decref(header);
+	json_decref(claims);
+}
+END_TEST
+
+START_TEST(a_token_bound_to_nothing_is_not_made)
+{
+	ck_failed(TOKEN("--dpop-key", in_dir("none")), EX_NOINPUT, "/none: No such file");
+	ck_failed(TOKEN("--dpop-key", in_keys("p256-cert.pem")), EX_DATAERR, "p256-cert.pem: no private key in PEM");
+	ck_failed(TOKEN("--client-cert", in_dir("none")), EX_NOINPUT, "/none: No such file");
+	ck_failed(TOKEN("--client-cert", dir), EX_NOINPUT, "Is a directory");
+	ck_failed(TOKEN("--client-cert", KEY_P256), EX_DATAERR, "p256.pem: no certificate in PEM");
+	ck_failed(TOKEN("--client-cert", "/dev/zero"), EX_DATAERR, "/dev/zero: more than 65536 bytes");
+	write_text(in_dir("bad.pem"), "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+	ck_failed(TOKEN("--client-cert", in_dir("bad.pem")), EX_DATAERR, "bad.pem: client certificate: no X.509");
+}
+END_TEST
+
+/* ---- mint proof -------------------------------------------------------------------------------------------------- */
+
+/* Of the algorithm that has but one signature for a key and a text, so that take_apart can check it. */
+#define PROOF(...)											\
+	RUN("mint", "proof", "-k", KEY_B, "--method", "GET", "--url", "https://api.example/a/b?c=d#e",	\
+	    "--now", "1700000000", __VA_ARGS__)
+
+START_TEST(a_proof_says_what_was_asked_and_no_more)	/* RFC 9449 section 4.2 */
+{
+	json_t *header, *claims, *jwk;
+	struct bg_error why = { 0 };
+
+	ck_quiet(PROOF(NULL));
+	take_apart(BG_MINT_KEY_B, &header, &claims);
+	ck_member(header, "typ", "\"dpop+jwt\"");
+	ck_member(header, "alg", "\"RS256\"");
+	ck_assert_uint_eq(json_object_size(header), 3);
+	ck_assert_int_eq(bg_issuer_key_jwk(bg_mint_key(BG_MINT_KEY_B), NULL, &jwk, &why), 0);
+	ck_assert_int_eq(json_object_del(jwk, "use") | json_object_del(jwk, "alg") | json_object_del(jwk, "kid"), 0);
+	ck_assert_uint_eq(json_object_size(jwk), 3);
+	ck_assert(json_equal(json_object_get(header, "jwk"), jwk));
+	ck_member(claims, "htm", "\"GET\"");
+	ck_member(claims, "htu", "\"https://api.example/a/b\"");
+	ck_member(claims, "iat", "1700000000");
+	ck_assert_uint_eq(json_string_length(json_object_get(claims, "jti")), 22);
+	ck_assert_uint_eq(json_object_size(claims), 4);
+	json_decref(jwk);
+	json_decref(header);
+	json_decref(claims);
+}
+END_TEST
+
+static const struct { const char *option[6]; bool in_header; const char *name, *want; } proof_effects[] = {
+	/* the token and ath of RFC 9449 section 7.1 */
+	{ { "--token", "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU" }, false, "ath", "\"fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo\"" },
+	{ { "--nonce", "eyJ7S_zG.eyJH0-Z.HX4w-7v" },     false, "nonce", "\"eyJ7S_zG.eyJH0-Z.HX4w-7v\"" },
+	{ { "--jti", "-BwC3ESc6acc2lTc" },               false, "jti",   "\"-BwC3ESc6acc2lTc\"" },
+	{ { "--iat", "-5m" },                            false, "iat",   "1699999700" },
+	{ { "--iat", "30s" },                            false, "iat",   "1700000030" },
+	{ { "--method", "post" },                        false, "htm",   "\"post\"" },
+	{ { "--url", "HTTP://Api.Example:80/%7ea#" },    false, "htu",   "\"HTTP://Api.Example:80/%7ea\"" },
+	{ { "--url", "https://api.example?x" },          false, "htu",   "\"https://api.example\"" },
+	{ { "--claim", "htu=https://api.example/?a" },   false, "htu",   "\"https://api.example/?a\"" },
+	{ { "--claim", "htu=/a" },                       false, "htu",   "\"/a\"" },
+	{ { "--claim", "ath=x", "--token", "t" },        false, "ath",   "\"x\"" },
+	{ { "--claims", "{\"iat\":null}" },              false, "iat",   NULL },
+	{ { "--claims", "{\"jti\":null}" },              false, "jti",   NULL },
+	{ { "--claim", "iat=\"now\"" },                  false, "iat",   "\"now\"" },
+	{ { "--header", "{\"typ\":\"JWT\"}" },           true,  "typ",   "\"JWT\"" },
+	{ { "--header", "{\"jwk\":null}" },              true,  "jwk",   NULL },
+	{ { "--header", "{\"jwk\":{\"kty\":\"oct\",\"k\":\"AA\"}}" }, true, "jwk", "{\"kty\":\"oct\",\"k\":\"AA\"}" },	/* SR-61 */
+	{ { "--header", "{\"alg\":\"none\"}" },          true,  "alg",   "\"none\"" },
+};
+
+START_TEST(an_option_changes_what_a_proof_says_and_the_signature_follows)
+{
+	const char *const *o = proof_effects[_i].option;
+	json_t *header, *claims;
+
+	ck_quiet(PROOF(o[0], o[1], o[2], o[3]));
+	take_apart(BG_MINT_KEY_B, &header, &claims);
+	ck_member(proof_effects[_i].in_header ? header : claims, proof_effects[_i].name, proof_effects[_i].want);
+	json_decref(header);
+	json_decref(claims);
+}
+END_TEST
+
+START_TEST(a_proof_is_of_this_moment_and_unlike_any_other)
+{
+	const char *const args[] = { "mint", "--dpop", "-k", KEY_B, "--method", "GET", "--url", "https://a.example/", NULL };
+	int64_t before = bg_clock_wall(), iat;
+	json_t *header, *first, *second;
+
+	ck_quiet(run_to(-1, args));
+	take_apart(BG_MINT_KEY_B, &header, &first);
+	ck_member(header, "typ", "\"dpop+jwt\"");	/* also by that name */
+	json_decref(header);
+	ck_quiet(run_to(-1, args));
+	take_apart(BG_MINT_KEY_B, &header, &second);
+	json_decref(header);
+	iat = json_integer_value(json_object_get(first, "iat"));
+	ck_assert_int_ge(iat, before);
+	ck_assert_int_le(iat, bg_clock_wall());
+	ck_assert_str_ne(json_string_value(json_object_get(first, "jti")), json_string_value(json_object_get(second, "jti")));
+	json_decref(first);
+	json_decref(second);
+}
+END_TEST
+
+/* A file with the token, or what is to be none. */
+static const struct { const char *name, *text; int want; const char *words; } token_files[] = {
+	{ "a line",           "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU\n",   EX_OK, NULL },
+	{ "no line end",      "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU",     EX_OK, NULL },
+	{ "CR and LF",        "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU\r\n", EX_OK, NULL },
+	{ "nothing",          "",                  EX_DATAERR, "/token: there is no token" },
+	{ "an empty line",    "\n",                EX_DATAERR, "/token: there is no token" },
+	{ "two lines",        "hunter2\nb\n",      EX_DATAERR, "/token: a token has no white space" },
+	{ "two line ends",    "hunter2\n\n",       EX_DATAERR, "/token: a token has no white space" },
+	{ "with its scheme",  "DPoP hunter2\n",    EX_DATAERR, "/token: a token has no white space" },
+	{ "not ASCII",        "hunter2\xc3\xa9\n", EX_DATAERR, "/token: a token has no white space" },
+};
+
+START_TEST(the_token_of_a_proof_can_stand_in_a_file)
+{
+	json_t *header, *claims;
+
+	write_text(in_dir("token"), token_files[_i].text);
+	if (token_files[_i].want != EX_OK) {
+		ck_failed(PROOF("--token-file", in_dir("token")), token_files[_i].want, token_files[_i].words);
+		ck_assert_ptr_null(strstr(err, "hunter2"));	/* SR-85 */
+		return;
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		if (turn == 1) {	/* and come from standard input */
+			int fd = open(in_dir("token"), O_RDONLY | O_CLOEXEC);
+
+			ck_assert_int_eq(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+			close(fd);
+		}
+		ck_quiet(PROOF("--token-file", turn == 0 ? in_dir("token") : "-"));
+		take_apart(BG_MINT_KEY_B, &header, &claims);
+		ck_member(claims, "ath", "\"fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo\"");
+		json_decref(header);
+		json_decref(claims);
+	}
+}
+END_TEST
+
+START_TEST(a_proof_that_cannot_be_made_shows_nowhere)
+{
+	ck_failed(PROOF("--token-file", in_dir("none")), EX_NOINPUT, "/none: No such file");
+	ck_failed(PROOF("--token-file", "/dev/zero"), EX_DATAERR, "/dev/zero: more than 4194304 bytes");
+	ck_failed(PROOF("-k", in_dir("none")), EX_NOINPUT, "/none: No such file");
+	ck_failed(PROOF("-a", "ES256"), EX_DATAERR, "rsa-2048-b.pem: ES256 is not for a key of kind RSA");
+	ck_assert_int_eq(PROOF("-k", KEY_SHORT), EX_OK);	/* SR-10 */
+	ck_assert_ptr_nonnull(strstr(err, "rsa-1024.pem: remark: bearergate will not accept this key"));
+}
+END_TEST
+
+START_TEST(a_proof_by_each_algorithm_verifies_by_the_key_in_it)	/* RFC 9449 section 4.3 checks 5 and 6 */
+{
+	static const struct { const char *alg, *key; } rows[] = {
+		{ "RS256", "rsa-2048-a.pem" }, { "PS256", "rsa-3072.pem" }, { "RS512", "rsa-2048-a.pem" }, { "ES256", "p256.pem" },
+		{ "ES384", "p384.pem" }, { "ES512", "p521.pem" }, { "EdDSA", "ed25519.pem" },
+	};
+	static char head[sizeof(out)];
+
+	for (int i = 0; i < N(rows); i++) {
+		const struct bg_alg *alg = bg_alg_find(bg_slice_str(rows[i].alg));
+		struct bg_error why = { 0 };
+		struct bg_token *proof;
+		json_t *header;
+		struct bg_jwk *key;
+
+		ck_quiet(RUN("mint", "proof", "-a", rows[i].alg, "-k", in_keys(rows[i].key), "--method", "GET", "--url", "http://a/"));
+		out[strcspn(out, "\n")] = '\0';
+		ck_assert_msg(bg_token_parse(bg_slice_str(out), &proof, &why) == 0, "%s", why.detail);
+		ck_assert(bg_slice_equal(proof->alg, bg_slice_str(rows[i].alg)));
+		header = object_of(decoded(head, out, strchr(out, '.')));
+		ck_reason(bg_jwk_parse(json_object_get(header, "jwk"), &key, &why), why, BG_R_OK, rows[i].alg);
+		ck_reason(alg->verify(alg, key, proof->signing_input, proof->signature, &why), why, BG_R_OK, rows[i].alg);
+		bg_jwk_free(key);
+		json_decref(header);
+		bg_token_free(proof);
+	}
+}
+END_TEST
+
 /* ---- algorithms -------------------------------------------------------------------------------------------------- */
 
 static const struct { const char *alg; const char *made_with; } algs[] = {
@@ -668,16 +908,18 @@ END_TEST
 
 #define T	"mint", "token", "-k", "/nonexistent/k", "--iss", "i", "--aud", "a"
 
-static const struct { const char *args[12]; const char *words; } wrong[] = {
+#define P	"mint", "proof", "-k", "/nonexistent/k", "--method", "GET", "--url", "http://a/"
+
+static const struct { const char *args[14]; const char *words; } wrong[] = {
 	{ { NULL },                                     "a verb is needed" },
 	{ { "" },                                       "unknown verb \"\"" },
 	{ { "chek" },                                   "unknown verb \"chek\"" },
 	{ { "--verison" },                              "unknown option --verison" },
 	{ { "--secret=hunter2" },                       "unknown option --secret (" },
 
-	{ { "mint" },                                   "key, jwks or token" },
+	{ { "mint" },                                   "key, jwks, token or proof" },
 	{ { "mint", "keys" },                           "mint makes no \"keys\"" },
-	{ { "mint", "-o", "x", "key" },                 "unknown option -o; key, jwks or token comes first" },
+	{ { "mint", "-o", "x", "key" },                 "unknown option -o; key, jwks, token or proof comes first" },
 
 	{ { "mint", "key" },                            "needs -o" },
 	{ { "mint", "key", "-o", "" },                  "needs -o" },
@@ -754,6 +996,32 @@ static const struct { const char *args[12]; const char *words; } wrong[] = {
 	{ { T, "--header", "[]" },                      "--header: an object was expected, not an array" },
 	{ { T, "--header", "\"x\"" },                   "--header: JSON: " },
 
+	{ { T, "--dpop-key" },                          "--dpop-key needs a value" },
+	{ { T, "--client-cert" },                       "--client-cert needs a value" },
+	{ { T, "--token", "hunter2" },                  "unknown or ambiguous option --token" },
+
+	{ { "mint", "proof" },                          "mint proof needs -k" },
+	{ { "mint", "--dpop" },                         "mint proof needs -k" },
+	{ { "mint", "proof", "-k", "k", "--url", "http://a/" }, "mint proof needs --method, or --claim htm=null" },
+	{ { "mint", "proof", "-k", "k", "--method", "GET" }, "mint proof needs --url, or --claim htu=null" },
+	{ { P, "more" },                                "mint proof takes no \"more\"" },
+	{ { P, "--iss", "i" },                          "unknown or ambiguous option --iss" },
+	{ { P, "-a", "none" },                          "no algorithm \"none\"" },
+	{ { P, "--url", "api.example/a" },              "--url: an http or https URL was expected; --claim htu=" },
+	{ { P, "--url", "" },                           "--url: an http or https URL" },
+	{ { P, "--url", "wss://api.example/" },         "--url: an http or https URL" },
+	{ { P, "--url", "http://a/\xff" },              "--url: not UTF-8" },
+	{ { P, "--method", "\xff" },                    "--method: not UTF-8" },
+	{ { P, "--nonce", "\xff" },                     "--nonce: not UTF-8" },
+	{ { P, "--jti", "\xff" },                       "--jti: not UTF-8" },
+	{ { P, "--iat", "5" },                          "--iat: \"5\" is no time such as 30s" },
+	{ { P, "--now", "x" },                          "--now: \"x\" is no number" },
+	{ { P, "--token", "hunter2", "--token-file", "-" }, "--token and --token-file: a proof goes with one token" },
+	{ { P, "--token", "" },                         "--token: there is no token" },
+	{ { P, "--token", "Bearer hunter2" },           "--token: a token has no white space" },
+	{ { P, "--claim", "x" },                        "--claim: NAME=VALUE" },
+	{ { P, "--header", "[]" },                      "--header: an object was expected" },
+
 	{ { "check", "-c" },                            "-c needs a value" },
 	{ { "check", "--env-file" },                    "--env-file needs a value" },
 	{ { "check", "--fetch" },                       "unknown or ambiguous option --fetch" },
@@ -790,6 +1058,8 @@ START_TEST(help_is_given_on_standard_output)
 		{ { "mint", "key", "-h" },       "usage: bearergate mint key" },
 		{ { "mint", "jwks", "--help" },  "usage: bearergate mint key" },
 		{ { "mint", "token", "--help" }, "--not-before TIME" },
+		{ { "mint", "proof", "-h" },     "--token-file FILE" },
+		{ { "mint", "--dpop", "-h" },    "bearergate mint proof" },
 	};
 
 	for (int i = 0; i < N(rows); i++) {
@@ -974,6 +1244,19 @@ main(void)
 	tcase_add_test(tc, a_token_without_issuer_or_audience_has_to_be_asked_for);
 	tcase_add_test(tc, a_short_key_signs_with_a_remark);
 	tcase_add_test(tc, a_token_that_cannot_be_made_or_delivered_shows_nowhere);
+
+	tc = add_case(suite, "bound tokens");
+	tcase_add_loop_test(tc, a_token_is_bound_to_what_was_said, 0, N(bindings));
+	tcase_add_test(tc, the_first_certificate_of_a_file_counts_and_nothing_around_it);
+	tcase_add_test(tc, a_token_bound_to_nothing_is_not_made);
+
+	tc = add_case(suite, "proof");
+	tcase_add_test(tc, a_proof_says_what_was_asked_and_no_more);
+	tcase_add_loop_test(tc, an_option_changes_what_a_proof_says_and_the_signature_follows, 0, N(proof_effects));
+	tcase_add_test(tc, a_proof_is_of_this_moment_and_unlike_any_other);
+	tcase_add_loop_test(tc, the_token_of_a_proof_can_stand_in_a_file, 0, N(token_files));
+	tcase_add_test(tc, a_proof_that_cannot_be_made_shows_nowhere);
+	tcase_add_test(tc, a_proof_by_each_algorithm_verifies_by_the_key_in_it);
 
 	tc = add_case(suite, "algorithms");
 	tcase_add_loop_test(tc, a_token_by_each_algorithm_verifies_with_its_key_set, 0, N(algs));

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "core/certificate.h"
 #include "core/discovery.h"
 #include "core/gate.h"
 #include "core/keyrecord.h"
@@ -481,6 +482,22 @@ read_regex(struct bg_error *err)
 	return rc;
 }
 
+/* The one of RFC 8705 appendix A: its thumbprint or none. */
+static int
+read_certificate(struct bg_error *err)
+{
+	static const char certificate[] = ":"
+	    "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwE"
+	    "bXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGG"
+	    "WvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUa"
+	    "KlLR50Q2DmFfQj1L+SY=:";
+	char thumbprint[BG_THUMBPRINT_LEN + 1];
+	int rc = bg_certificate_thumbprint(BG_SLICE(certificate), thumbprint, err);
+
+	expect(strcmp(thumbprint, rc == 0 ? "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" : "") == 0, "another thumbprint");
+	return rc;
+}
+
 /* A store that has had no keys has the whole set after a step, or none and says so; it never has a part of one. */
 static int
 step_first(struct bg_error *err)
@@ -528,6 +545,7 @@ static const struct { const char *name; reading *read; unsigned least; } reading
 	{ "a token", read_token, 50 },
 	{ "a discovery document", read_discovery, 10 },
 	{ "a key in PEM", read_pem, 30 },
+	{ "a client certificate", read_certificate, 30 },
 	{ "a record of keys", read_record, 3 },
 	{ "a pattern", read_regex, 3 },
 	{ "a key store without keys", step_first, 100 },

@@ -15,7 +15,6 @@
 #include <openssl/rsa.h>
 
 #include "core/b64url.h"
-#include "core/jwk.h"
 #include "core/limits.h"
 #include "core/secret.h"
 
@@ -370,9 +369,8 @@ out:
 	return rc;
 }
 
-/* Any kind of file, pipes too, so its size is known at its end.  Returns the bytes read, at most size, or -1. */
-static ssize_t
-read_all(int fd, char *dst, size_t size)
+ssize_t
+bg_issuer_read_all(int fd, char *dst, size_t size)
 {
 	size_t len = 0;
 
@@ -402,7 +400,7 @@ bg_issuer_key_load(const char *path, struct bg_issuer_key **out, struct bg_error
 		return bg_fail(err, BG_R_FETCH_FAILED, "%s", strerror(errno));
 	if ((text = malloc(BG_PEM_MAX + 1)) == NULL)
 		bg_fail(err, BG_R_NO_MEMORY, "key");
-	else if ((len = read_all(fd, text, BG_PEM_MAX + 1)) < 0)
+	else if ((len = bg_issuer_read_all(fd, text, BG_PEM_MAX + 1)) < 0)
 		bg_fail(err, BG_R_FETCH_FAILED, "%s", strerror(errno));
 	else
 		rc = bg_issuer_key_parse((struct bg_slice){ text, (size_t)len }, out, err);
@@ -434,21 +432,18 @@ out:
 	return rc;
 }
 
-int
-bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out, struct bg_error *err)
+/* Put the members of the key's type to those that jwk has, and hand it out; takes jwk over, also when it fails. */
+static int
+finish_jwk(const struct bg_issuer_key *key, json_t *jwk, json_t **out, struct bg_error *err)
 {
-	json_t *jwk = json_pack("{s:s, s:s, s:s, s:s}", "kty", key->alg->kind->jwk_kty, "use", "sig", "alg", key->alg->name.ptr,
-	    "kid", kid != NULL ? kid : key->kid);
+	const struct kind *kind = key->alg->kind;
 	int rc = -1;
 
-	*out = NULL;
-	if (jwk == NULL)
-		return bg_fail(err, BG_R_INTERNAL, "no memory for a JWK, or its kid is not UTF-8");
-	if (key->alg->kind->jwk_crv != NULL && json_object_set_new(jwk, "crv", json_string(key->alg->kind->jwk_crv)) != 0) {
+	if (kind->jwk_crv != NULL && json_object_set_new(jwk, "crv", json_string(kind->jwk_crv)) != 0) {
 		bg_fail(err, BG_R_NO_MEMORY, "JWK");
 		goto out;
 	}
-	if (key->alg->kind->put_public(key->alg->kind, key->pkey, jwk, err) != 0)
+	if (kind->put_public(kind, key->pkey, jwk, err) != 0)
 		goto out;
 	*out = jwk;
 	jwk = NULL;		/* moved to the caller */
@@ -456,6 +451,42 @@ bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out
 out:
 	json_decref(jwk);
 	return rc;
+}
+
+int
+bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out, struct bg_error *err)
+{
+	json_t *jwk = json_pack("{s:s, s:s, s:s, s:s}", "kty", key->alg->kind->jwk_kty, "use", "sig", "alg", key->alg->name.ptr,
+	    "kid", kid != NULL ? kid : key->kid);
+
+	*out = NULL;
+	if (jwk == NULL)
+		return bg_fail(err, BG_R_INTERNAL, "no memory for a JWK, or its kid is not UTF-8");
+	return finish_jwk(key, jwk, out, err);
+}
+
+int
+bg_issuer_key_bare_jwk(const struct bg_issuer_key *key, json_t **out, struct bg_error *err)
+{
+	json_t *jwk = json_pack("{s:s}", "kty", key->alg->kind->jwk_kty);
+
+	*out = NULL;
+	if (jwk == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "JWK");
+	return finish_jwk(key, jwk, out, err);
+}
+
+int
+bg_issuer_hash(struct bg_slice bytes, char out[BG_THUMBPRINT_LEN + 1], struct bg_error *err)
+{
+	unsigned char digest[BG_SHA256_LEN];
+
+	out[0] = '\0';
+	if (bg_sha256(bytes, digest, err) != 0)
+		return -1;
+	bg_b64url_encode(out, digest, sizeof(digest));
+	out[BG_THUMBPRINT_LEN] = '\0';
+	return 0;
 }
 
 int

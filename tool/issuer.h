@@ -1,7 +1,9 @@
 #ifndef BG_TOOL_ISSUER_H
 #define BG_TOOL_ISSUER_H
 
-#include "core/json.h"
+#include <sys/types.h>
+
+#include "core/jwk.h"
 
 /*
  * The issuer's half: keys that sign, and tokens.  Only "bearergate mint" and the tests have it; no program that
@@ -40,6 +42,9 @@ int bg_issuer_key_parse(struct bg_slice pem, struct bg_issuer_key **out, struct 
 /* The same from a file of at most BG_PEM_MAX bytes; -1 with BG_R_FETCH_FAILED when that cannot be read. */
 int bg_issuer_key_load(const char *path, struct bg_issuer_key **out, struct bg_error *err) BG_MUST_CHECK;
 
+/* Read any kind of file, pipes too, to its end.  Returns the bytes read, at most size, or -1 with errno. */
+ssize_t bg_issuer_read_all(int fd, char *dst, size_t size) BG_MUST_CHECK;
+
 /*
  * The same private key, to sign by another of the algorithms of its type: an RSA key fits six.  Both keys live on their
  * own; *out belongs to the caller: bg_issuer_key_free.
@@ -69,6 +74,22 @@ int bg_issuer_key_pem(const struct bg_issuer_key *key, struct bg_buf *pem, struc
  */
 int bg_issuer_key_jwk(const struct bg_issuer_key *key, const char *kid, json_t **out,
     struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The public half as a proof of possession carries it: kty and the members of its type, nothing else.  *out belongs to the
+ * caller: json_decref.  Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
+ *
+ * RFC 9449 section 4.2.
+ */
+int bg_issuer_key_bare_jwk(const struct bg_issuer_key *key, json_t **out, struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The SHA-256 of bytes in base64url, terminated: what a proof says of a token as ath.
+ * Returns -1 with BG_R_INTERNAL or BG_R_NO_MEMORY.
+ *
+ * RFC 9449 section 4.2.
+ */
+int bg_issuer_hash(struct bg_slice bytes, char out[BG_THUMBPRINT_LEN + 1], struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Make a compact JWS of any header and any payload, good or bad: nothing in them is looked at, and the signature is by

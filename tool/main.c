@@ -19,7 +19,7 @@ static const struct {
 } verbs[] = {
 	{ "check", bg_verb_check, "read the configuration as the daemon does and show what comes of it" },
 	{ "keys",  bg_verb_keys,  "show each issuer's keys, their age and next refresh, or fetch them now" },
-	{ "mint",  bg_verb_mint,  "make keys, key sets and tokens, for trying things without an issuer" },
+	{ "mint",  bg_verb_mint,  "make keys, key sets, tokens and proofs, for trying things without an issuer" },
 };
 
 #define REPORT_MAX	(1024 * 1024)	/* bytes of what is said about a configuration */

@@ -45,6 +45,24 @@ char *bg_mint_token_as(enum bg_mint_key which, const char *alg, const char *head
 /* The same with the first character of the signature changed. */
 char *bg_mint_token_forged(enum bg_mint_key which, const char *header, const char *claims);
 
+/* Borrowed: the thumbprint, as a token that is bound to the key has it in cnf. */
+const char *bg_mint_jkt(enum bg_mint_key which);
+
+/* What a proof says unless told otherwise. */
+#define BG_MINT_HTM	"GET"
+#define BG_MINT_HTU	"https://api.example/api/private"
+#define BG_MINT_IAT	1700000000	/* seconds since the epoch */
+
+/*
+ * A DPoP proof by a key, signed by the algorithm of this name; NULL for the key's usual one.  Its header has typ, alg and the
+ * key as jwk; its claims a jti of its own, htm, htu and iat as above.  header_members and claims_members are JSON objects, or
+ * NULL: their members go over these, and null takes one away.  RFC 9449 section 4.2.
+ */
+char *bg_mint_proof(enum bg_mint_key which, const char *alg, const char *header_members, const char *claims_members);
+
+/* The ath of a proof that goes with this token.  RFC 9449 section 4.2. */
+char *bg_mint_ath(const char *token);
+
 /* Three parts in base64url with dots between and nothing signed: for signatures that are empty, cut or of no kind. */
 char *bg_mint_compact(struct bg_slice header, struct bg_slice payload, struct bg_slice signature);
 
