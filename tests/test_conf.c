@@ -933,7 +933,8 @@ START_TEST(a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order)
 {
 	static const char text[] = "policy p{claim c{equals=1}any{scope=s}}location /a{policy=p}site b{domains=b}export c{as=X}\n"
 	    "# c\ndomain = \"a.example\" /* d */\naudience = { 'x', \"y\\\"\" } // e\n"
-	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n";
+	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n"
+	    "replay=\"redis://u@h:1/2\" replay_password=p trusted_proxies={::/0,unix} public_url=\"http://[::1]/a\"\n";
 	static const char bytes[] = "\0\n\"'\\{}=,#/*$ a1\xff";
 	char copy[sizeof(text)];
 
