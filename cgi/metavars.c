@@ -1,18 +1,40 @@
 #include "cgi/metavars.h"
 
-/* What a client request tells, and where it goes.  RFC 3875 section 4.1; the rest is what servers really send. */
+#define MEMBER(name)	offsetof(struct bg_request, name)
+
+/*
+ * What a client request tells, and where it goes.  A name that comes twice counts by its first, as in libfcgi; repeated is the
+ * member that then says so, of headers where the second one matters.  RFC 3875 section 4.1; the rest is what servers really send.
+ *
+ * SR-68: a client's certificate is the server's own variable; a header that looks like it has no row.
+ */
 static const struct variable {
 	struct bg_slice name;
 	size_t          member;
+	size_t          repeated;	/* 0: none */
 } variables[] = {
-	{ BG_SLICE_INIT("REQUEST_METHOD"), offsetof(struct bg_request, method) },
-	{ BG_SLICE_INIT("REQUEST_URI"), offsetof(struct bg_request, uri) },
-	{ BG_SLICE_INIT("REQUEST_SCHEME"), offsetof(struct bg_request, scheme) },
-	{ BG_SLICE_INIT("HTTP_HOST"), offsetof(struct bg_request, host) },
-	{ BG_SLICE_INIT("HTTP_ORIGIN"), offsetof(struct bg_request, origin) },
-	{ BG_SLICE_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct bg_request, preflight_method) },
-	{ BG_SLICE_INIT("REMOTE_ADDR"), offsetof(struct bg_request, remote_addr) },
-	{ BG_SLICE_INIT("UNIQUE_ID"), offsetof(struct bg_request, request_id) },
+	{ BG_SLICE_INIT("REQUEST_METHOD"), MEMBER(method), 0 },
+	{ BG_SLICE_INIT("REQUEST_URI"), MEMBER(uri), 0 },
+	{ BG_SLICE_INIT("REQUEST_SCHEME"), MEMBER(scheme), 0 },
+	{ BG_SLICE_INIT("HTTP_HOST"), MEMBER(host), 0 },
+	{ BG_SLICE_INIT("HTTP_ORIGIN"), MEMBER(origin), 0 },
+	{ BG_SLICE_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), MEMBER(preflight_method), 0 },
+	{ BG_SLICE_INIT("HTTP_DPOP"), MEMBER(dpop), MEMBER(two_dpops) },	/* redirected or not, a header keeps its name */
+	{ BG_SLICE_INIT("SSL_CLIENT_CERT"), MEMBER(client_cert), 0 },
+	{ BG_SLICE_INIT("REMOTE_ADDR"), MEMBER(remote_addr), 0 },
+	{ BG_SLICE_INIT("REMOTE_PORT"), MEMBER(remote_port), 0 },
+	{ BG_SLICE_INIT("UNIQUE_ID"), MEMBER(request_id), 0 },
+	{ BG_SLICE_INIT("HTTP_FORWARDED"), MEMBER(forwarded), MEMBER(repeated_forwarded) },
+	{ BG_SLICE_INIT("HTTP_X_FORWARDED_FOR"), MEMBER(x_forwarded_for), MEMBER(repeated_forwarded) },
+	{ BG_SLICE_INIT("HTTP_X_FORWARDED_PROTO"), MEMBER(x_forwarded_proto), MEMBER(repeated_forwarded) },
+	{ BG_SLICE_INIT("HTTP_X_FORWARDED_HOST"), MEMBER(x_forwarded_host), MEMBER(repeated_forwarded) },
+	{ BG_SLICE_INIT("HTTP_X_FORWARDED_PREFIX"), MEMBER(x_forwarded_prefix), MEMBER(repeated_forwarded) },
+	{ BG_SLICE_INIT("SERVER_PROTOCOL"), MEMBER(call[0]), 0 },
+	{ BG_SLICE_INIT("REDIRECT_STATUS"), MEMBER(call[1]), 0 },
+	{ BG_SLICE_INIT("REDIRECT_URL"), MEMBER(call[2]), 0 },
+	{ BG_SLICE_INIT("FCGI_APACHE_ROLE"), MEMBER(call[3]), 0 },
+	{ BG_SLICE_INIT("SCRIPT_FILENAME"), MEMBER(call[4]), 0 },
+	{ BG_SLICE_INIT("PATH_INFO"), MEMBER(call[5]), 0 },
 };
 
 /* A value that a variable of ours may have. */
@@ -25,24 +47,21 @@ static is_good is_scope_list, is_text, is_text_or_empty;
  * configuration alone, since a client's headers all begin with HTTP_.
  */
 static const struct {
-	struct variable variable;
+	struct bg_slice name;
+	size_t          member;
 	is_good        *good;
 	const char     *wanted;
 	enum bg_reason  bad;	/* whose fault another value is: the server passes on what the client wrote */
 } demands[] = {
-	{ { BG_SLICE_INIT("BEARERGATE_SCOPE"), offsetof(struct bg_request, want_scope) }, is_scope_list, "list of scopes",
-	    BG_R_BAD_VARIABLE },
-	{ { BG_SLICE_INIT("BEARERGATE_ANY_SCOPE"), offsetof(struct bg_request, want_any_scope) }, is_scope_list, "list of scopes",
-	    BG_R_BAD_VARIABLE },
-	{ { BG_SLICE_INIT("BEARERGATE_PERMISSION"), offsetof(struct bg_request, want_permission) }, is_scope_list, "list of permissions",
-	    BG_R_BAD_VARIABLE },
-	{ { BG_SLICE_INIT("BEARERGATE_POLICY"), offsetof(struct bg_request, want_policy) }, is_scope_list, "list of policies",
-	    BG_R_BAD_VARIABLE },
-	{ { BG_SLICE_INIT("BEARERGATE_METHOD"), offsetof(struct bg_request, method) }, is_text, "method", BG_R_BAD_REQUEST },
-	{ { BG_SLICE_INIT("BEARERGATE_SCHEME"), offsetof(struct bg_request, scheme) }, is_text, "scheme", BG_R_BAD_VARIABLE },
-	{ { BG_SLICE_INIT("BEARERGATE_HOST"), offsetof(struct bg_request, host) }, is_text_or_empty, "host", BG_R_BAD_REQUEST },
-	{ { BG_SLICE_INIT("BEARERGATE_URI"), offsetof(struct bg_request, uri) }, is_text, "request target", BG_R_BAD_REQUEST },
-	{ { BG_SLICE_INIT("BEARERGATE_REQUEST_ID"), offsetof(struct bg_request, request_id) }, is_text, "request id", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_SCOPE"), MEMBER(want_scope), is_scope_list, "list of scopes", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_ANY_SCOPE"), MEMBER(want_any_scope), is_scope_list, "list of scopes", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_PERMISSION"), MEMBER(want_permission), is_scope_list, "list of permissions", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_POLICY"), MEMBER(want_policy), is_scope_list, "list of policies", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_METHOD"), MEMBER(method), is_text, "method", BG_R_BAD_REQUEST },
+	{ BG_SLICE_INIT("BEARERGATE_SCHEME"), MEMBER(scheme), is_text, "scheme", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_HOST"), MEMBER(host), is_text_or_empty, "host", BG_R_BAD_REQUEST },
+	{ BG_SLICE_INIT("BEARERGATE_URI"), MEMBER(uri), is_text, "request target", BG_R_BAD_REQUEST },
+	{ BG_SLICE_INIT("BEARERGATE_REQUEST_ID"), MEMBER(request_id), is_text, "request id", BG_R_BAD_VARIABLE },
 };
 
 /* BEARERGATE_AUTH. */
@@ -109,9 +128,9 @@ read_ours(struct bg_request *ours, struct bg_slice name, struct bg_slice value, 
 	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_AUTH")))
 		return read_auth(ours, value, err);
 	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
-		struct bg_slice *at = member(ours, demands[i].variable.member);
+		struct bg_slice *at = member(ours, demands[i].member);
 
-		if (!bg_slice_equal(name, demands[i].variable.name))
+		if (!bg_slice_equal(name, demands[i].name))
 			continue;
 		if (at->ptr != NULL)
 			return bg_fail(err, BG_R_BAD_VARIABLE, "%.*s came twice", BG_SLICE_ARG(name));
@@ -148,17 +167,40 @@ read_authorization(struct bg_request *out, struct bg_slice value, bool redirecte
 		out->authorization = value;
 }
 
+static void
+read_variable(struct bg_request *out, struct bg_slice name, struct bg_slice value)
+{
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+		struct bg_slice *at = member(out, variables[i].member);
+
+		if (!bg_slice_equal(name, variables[i].name))
+			continue;
+		if (at->ptr == NULL)
+			*at = value;
+		else if (variables[i].repeated != 0)
+			*(bool *)(void *)((char *)out + variables[i].repeated) = true;
+		return;
+	}
+}
+
+/* Of servers that say no scheme: what RFC 3875 leaves open, they all write so. */
+static bool
+is_on(struct bg_slice https)
+{
+	return bg_slice_equal_nocase(https, BG_SLICE("on")) || bg_slice_equal(https, BG_SLICE("1"));
+}
+
 int
 bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 {
 	struct bg_request ours = { 0 };		/* what BEARERGATE_ variables say */
+	struct bg_slice https = { NULL, 0 };
 	bool direct = false, redirected;
 
 	*out = (struct bg_request){ 0 };
 	for (; *env != NULL; env++) {
 		const char *eq = strchr(*env, '=');
 		struct bg_slice name, value;
-		size_t i;
 
 		if (eq == NULL)
 			continue;
@@ -175,14 +217,12 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 			read_authorization(out, value, redirected, &direct);
 			continue;
 		}
-		for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
-			if (bg_slice_equal(name, variables[i].name)) {
-				struct bg_slice *at = member(out, variables[i].member);
-
-				if (at->ptr == NULL)	/* the first one counts, as in libfcgi */
-					*at = value;
-				break;
-			}
+		if (bg_slice_equal(name, BG_SLICE("HTTPS"))) {
+			if (https.ptr == NULL)
+				https = value;
+			continue;
+		}
+		read_variable(out, name, value);
 	}
 	out->want_scope = ours.want_scope;
 	out->want_any_scope = ours.want_any_scope;
@@ -194,6 +234,8 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		out->method = ours.method;
 	if (ours.scheme.ptr != NULL)
 		out->scheme = ours.scheme;
+	else if (out->scheme.len == 0 && is_on(https))
+		out->scheme = BG_SLICE("https");
 	if (ours.host.ptr != NULL)
 		out->host = ours.host;
 	if (ours.uri.ptr != NULL)

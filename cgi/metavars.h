@@ -10,6 +10,9 @@
  *
  *  - Authorization is HTTP_AUTHORIZATION or REDIRECT_HTTP_AUTHORIZATION, to any depth of REDIRECT_; two that differ,
  *    or the first of them twice, are two tokens (SR-73).
+ *  - HTTP_DPOP twice, equal or not, is two proofs (SR-67), and what proxies say, twice, is repeated_forwarded.  Of any other
+ *    name the first counts.
+ *  - A scheme that neither REQUEST_SCHEME nor BEARERGATE_SCHEME says is https where HTTPS is "on" or "1".
  *  - A BEARERGATE_ variable that is unknown, repeated or malformed makes the request unanswerable: returns -1 with
  *    BG_R_BAD_VARIABLE, *out cleared; the caller denies with that error.  BG_R_BAD_REQUEST where it passes on what the
  *    client wrote: method, host, request target.

@@ -70,12 +70,21 @@ put_variables(struct bg_buf *out, struct bg_slice variables)
 		put_header(out, "Variable-", name, value);
 }
 
+/* RFC 9449 section 8.1. */
+static void
+put_nonce(struct bg_buf *out, const struct bg_response *response)
+{
+	if (response->nonce[0] != '\0')
+		put_header(out, "", BG_SLICE("DPoP-Nonce"), bg_slice_str(response->nonce));
+}
+
 /* What the client of a denial is to get, beside its body. */
 static void
 put_denial(struct bg_buf *out, const struct bg_response *response)
 {
 	if (response->challenge.len > 0)
 		put_header(out, "", BG_SLICE("WWW-Authenticate"), built(&response->challenge));
+	put_nonce(out, response);
 	if (response->retry_after > 0)
 		bg_buf_put_format(out, "Retry-After: %" PRId64 "\r\n", response->retry_after);
 	bg_buf_put_format(out, "X-Bearergate-Status: %d\r\n", response->status);
@@ -151,6 +160,7 @@ bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struc
 	put_status(out, allow ? 200 : response->status == 400 || response->status == 401 ? 401 : 403);
 	if (allow) {
 		put_claims(out, built(&response->variables));
+		put_nonce(out, response);
 		bg_buf_put_str(out, "Cache-Control: no-store\r\n");
 	} else {
 		put_header(out, "", BG_SLICE("X-Bearergate-Body"), built(&response->body));

@@ -22,7 +22,8 @@ int bg_reply_authorizer(const struct bg_response *response, struct bg_buf *out, 
  *  - an allow has one "X-Auth-Name: value" for each variable, its name in capitalised words: X-Auth-Claim-Org-Id for
  *    CLAIM_ORG_ID, X-Auth-Remote-User, and X-Auth-Type for AUTH_TYPE;
  *  - a denial has X-Bearergate-Status, which is the real status, X-Bearergate-Body, which is the body as it is, and
- *    WWW-Authenticate and Retry-After where they belong.  The body stands behind the head as well.
+ *    WWW-Authenticate, DPoP-Nonce and Retry-After where they belong.  The body stands behind the head as well;
+ *  - an allow too has DPoP-Nonce where the client should use a newer one (RFC 9449 section 8.2).
  *
  * Neither may be stored by a cache.  As bg_reply_authorizer otherwise; but nothing is allowed without all its variables:
  * one that was left out for its length does not fit, nor does a head above BG_RESPONDER_HEAD_MAX.

@@ -68,6 +68,8 @@ bg_decision_log(const struct bg_decision *decision, const struct bg_request *req
 	    bg_reason_name(reason), status);
 	if (allow && decision->anonymous)
 		bg_buf_put_str(&line, " anonymous=yes");
+	if (decision->scheme == BG_SCHEME_DPOP)
+		bg_buf_put_str(&line, " scheme=DPoP");
 	if (decision->token != NULL) {
 		put_text(&line, "iss", bg_json_string(json_object_get(decision->token->payload, "iss")));
 		put_text(&line, "kid", decision->token->kid);

@@ -2,6 +2,8 @@
 #define BG_CORE_DECISION_H
 
 #include "core/claims.h"
+#include "core/credentials.h"
+#include "core/nonce.h"
 #include "core/policy.h"
 #include "core/request.h"
 
@@ -11,12 +13,14 @@ enum bg_verdict { BG_DENY = 0, BG_ALLOW = 1 };	/* denial is the zero value */
 struct bg_decision {
 	enum bg_verdict  verdict;
 	struct bg_error  error;		/* the one reason of a denial */
+	enum bg_scheme   scheme;	/* by which the token came, as far as that is known */
 	struct bg_slice  compact;	/* the token as it was sent, for its fingerprint; borrowed from the request */
 	struct bg_token *token;		/* owned; NULL when none was read.  Of a denial: for the log, not to be believed */
 	struct bg_demand demand;	/* what the request had to meet; borrowed from request and gate */
 	bool             anonymous;	/* of an allow: no token was needed, and there is no identity */
 	struct bg_claims claims;	/* of any other allow: the identity to hand on; borrowed from token */
 	int64_t          retry_after;	/* seconds, for a 503; 0 otherwise */
+	char             nonce[BG_NONCE_LEN + 1];	/* for the client's next proof; empty when it needs none */
 };
 
 /* The only two ways to an allow. */

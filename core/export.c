@@ -184,8 +184,8 @@ put_anonymous(const struct bg_exports *exports, struct bg_buf *out)
 }
 
 int
-bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, bool *left_out,
-    struct bg_error *err)
+bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
+    bool *left_out, struct bg_error *err)
 {
 	struct bg_export user = { .name = (char[]){ "REMOTE_USER" } }, json = { .name = (char[]){ "CLAIMS_JSON" } };
 	const json_t *value;
@@ -200,7 +200,7 @@ bg_export(const struct bg_exports *exports, const struct bg_claims *claims, stru
 	/* only a plain value can name somebody */
 	if ((json_is_string(value) || json_is_number(value)) && put_claim(out, &user, value, left_out, err) != 0)
 		return -1;
-	(void)put_variable(out, "AUTH_TYPE", BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
+	(void)put_variable(out, "AUTH_TYPE", scheme == BG_SCHEME_DPOP ? BG_SLICE("DPoP") : BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++) {
 		value = bg_claims_find(claims, exports->exports[i].claim);
 		if (value != NULL && put_claim(out, &exports->exports[i], value, left_out, err) != 0)

@@ -2,6 +2,7 @@
 #define BG_CORE_EXPORT_H
 
 #include "core/claims.h"
+#include "core/credentials.h"
 
 enum bg_encoding { BG_ENCODING_PERCENT = 0, BG_ENCODING_BASE64URL };
 
@@ -40,12 +41,13 @@ const char *bg_export_name_wrong(const char *name);
  * a space at either end are percent-encoded, or the whole value is base64url, so that no claim can make a variable or
  * header of its own (SR-80 to SR-82).  What is too long for a server's header line is left out, with a line in the log,
  * and *left_out says that there was something.
+ * AUTH_TYPE is the scheme by which the token came.
  * With claims NULL the request is anonymous: every name goes out with an empty value, so that nothing the program
  * behind finds there can have come from elsewhere (SR-84).
  * out has a ceiling of its own; returns -1 with BG_R_INTERNAL when it was reached.
  */
-int bg_export(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, bool *left_out,
-    struct bg_error *err) BG_MUST_CHECK;
+int bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
+    bool *left_out, struct bg_error *err) BG_MUST_CHECK;
 
 /* Take the next pair off what bg_export made; false at the end. */
 bool bg_export_next(struct bg_slice *rest, struct bg_slice *name, struct bg_slice *value);

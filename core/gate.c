@@ -8,13 +8,15 @@
 /* The road of a request that needs a token, or brought one.  *issuer is set as far as it was found. */
 static int
 judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
-    const struct bg_issuer **issuer, struct bg_claims *claims, struct bg_error *err)
+    const struct bg_issuer **issuer, struct bg_claims *claims, struct bg_proof *proof, struct bg_error *err)
 {
 	struct bg_credentials cred;
-	struct bg_proof proof;
+	int rc;
 
 	*issuer = NULL;
-	if (bg_credentials_find(request, gate->dpop.mode, &cred, err) != 0)
+	rc = bg_credentials_find(request, gate->dpop.mode, &cred, err);
+	out->scheme = cred.scheme;
+	if (rc != 0)
 		return -1;
 	out->compact = cred.token;
 	if (bg_token_parse(cred.token, &out->token, err) != 0 ||
@@ -23,10 +25,20 @@ judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_no
 	    bg_claims_read(out->token, claims, err) != 0 ||
 	    bg_claims_check_issuer(claims, *issuer, err) != 0 ||
 	    bg_claims_check_time(claims, now.wall, gate->leeway, err) != 0 ||
-	    bg_proof_check(&gate->dpop, request, &cred, claims, now, &proof, err) != 0 ||
-	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0)
+	    bg_proof_check(&gate->dpop, request, &cred, claims, now, proof, err) != 0 ||
+	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0 ||
+	    bg_proof_spend(&gate->dpop, proof, now, &out->retry_after, err) != 0)
 		return -1;
 	return 0;
+}
+
+/* Does the client need a nonce for its next proof?  RFC 9449 sections 9 and 8.2. */
+static bool
+wants_nonce(const struct bg_decision *decision, const struct bg_proof *proof)
+{
+	if (decision->verdict == BG_ALLOW)
+		return proof->old_nonce;
+	return bg_reason_oauth(decision->error.reason) == BG_OAUTH_USE_DPOP_NONCE;
 }
 
 void
@@ -34,6 +46,7 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
     struct bg_decision *out)
 {
 	const struct bg_issuer *issuer = NULL;
+	struct bg_proof proof = { .spend = false };
 	struct bg_claims claims;
 	struct bg_error err = { 0 };
 
@@ -42,15 +55,19 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
 		bg_decision_deny(out, &err);
 	else if (bg_policy_is_preflight(&gate->policies, request) || out->demand.auth == BG_AUTH_NONE)
 		bg_decision_allow_anonymous(out);
-	else if (judge(gate, request, now, out, &issuer, &claims, &err) == 0)
+	else if (judge(gate, request, now, out, &issuer, &claims, &proof, &err) == 0)
 		bg_decision_allow(out, &claims);
 	else if (err.reason == BG_R_NO_TOKEN && out->demand.auth == BG_AUTH_OPTIONAL)
 		bg_decision_allow_anonymous(out);
 	else {
 		bg_decision_deny(out, &err);
-		if (bg_reason_status(err.reason) == 503 && issuer != NULL)
+		if (bg_reason_status(err.reason) == 503 && out->retry_after == 0 && issuer != NULL)
 			out->retry_after = bg_keystore_retry_after(issuer->keys, now.mono_ms);
 	}
+	/* Without its nonce, the answer that asks for one would be a riddle. */
+	bg_error_clear(&err);
+	if (wants_nonce(out, &proof) && bg_nonce_make(&gate->dpop.nonces, now.wall, out->nonce, &err) != 0)
+		bg_decision_deny(out, &err);
 }
 
 int
@@ -67,6 +84,10 @@ bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct 
 int
 bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err)
 {
+	struct bg_replay *replay = gate->dpop.replay;
+
+	if (replay != NULL && replay->open(replay, bg_clock_now(), err) != 0)
+		return -1;
 	for (size_t i = 0; i < gate->n_issuers; i++) {
 		bg_keystore_restore(gate->issuers[i].keys, bg_clock_now());
 		if (bg_keystore_start(gate->issuers[i].keys, changed, arg, err) != 0)

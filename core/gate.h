@@ -42,8 +42,8 @@ int  bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, st
     struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Take up what keys there are on disk, and start the threads of the key stores, see bg_keystore_start.  A denial of
- * BG_R_KEYS_PENDING is then worth deciding again when changed was called.
+ * Open the replay store, take up what keys there are on disk, and start the threads of the key stores, see
+ * bg_keystore_start.  A denial of BG_R_KEYS_PENDING is then worth deciding again when changed was called.
  */
 int  bg_gate_start(const struct bg_gate *gate, void (*changed)(void *arg), void *arg, struct bg_error *err) BG_MUST_CHECK;
 void bg_gate_stop(const struct bg_gate *gate);	/* has the threads of the key stores end, and does not wait for them */

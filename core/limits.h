@@ -14,6 +14,9 @@
 /* An identifier chosen by the issuer; thumbprints have 43 characters, certificate names fit (SR-13). */
 #define BG_KID_MAX		256
 
+/* An identifier chosen by a client for its proof: real ones are UUIDs or random bytes (RFC 9449 section 4.2). */
+#define BG_JTI_MAX		512
+
 /* RSA 8192 makes 1024 bytes; no algorithm here makes more. */
 #define BG_SIGNATURE_MAX	1024
 

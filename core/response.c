@@ -37,19 +37,15 @@ bg_response_clear(struct bg_response *response)
 	bg_buf_clear(&response->variables);
 }
 
-/* RFC 6750 section 3; RFC 9110 section 11.2. */
+/* What is wrong, and what is missing: the parameters of the scheme that was used.  RFC 6750 section 3. */
 static void
-put_challenge(struct bg_buf *out, const struct bg_gate *gate, const struct bg_decision *decision, enum bg_oauth oauth,
-    enum bg_reason reason)
+put_error(struct bg_buf *out, const struct bg_gate *gate, const struct bg_decision *decision, enum bg_oauth oauth,
+    enum bg_reason reason, const char *separator)
 {
 	struct bg_slice scope;
 	struct bg_buf scopes;
 
-	bg_buf_put_str(out, "Bearer realm=");
-	bg_buf_put_quoted(out, bg_slice_str(gate->answers.realm));
-	if (!errors[oauth].in_challenge)
-		return;
-	bg_buf_put_str(out, ", error=");
+	bg_buf_put_format(out, "%serror=", separator);
 	bg_buf_put_quoted(out, bg_slice_str(errors[oauth].code));
 	bg_buf_put_str(out, ", error_description=");
 	bg_buf_put_quoted(out, bg_slice_str(bg_reason_text(reason)));
@@ -65,6 +61,38 @@ put_challenge(struct bg_buf *out, const struct bg_gate *gate, const struct bg_de
 	bg_buf_clear(&scopes);
 }
 
+/*
+ * A challenge for each scheme that is on, as the SDK has them; the one that was used says what is wrong, and where none was,
+ * the first.  RFC 6750 section 3, RFC 9449 section 7.1, RFC 9110 sections 11.2 and 11.6.1.
+ */
+static void
+put_challenge(struct bg_buf *out, const struct bg_gate *gate, const struct bg_decision *decision, enum bg_oauth oauth,
+    enum bg_reason reason)
+{
+	bool bearer = gate->dpop.mode != BG_DPOP_REQUIRED, dpop = gate->dpop.mode != BG_DPOP_DISABLED;
+	bool by_dpop = dpop && (!bearer || decision->scheme == BG_SCHEME_DPOP);
+
+	if (bearer) {
+		bg_buf_put_str(out, "Bearer realm=");
+		bg_buf_put_quoted(out, bg_slice_str(gate->answers.realm));
+		if (errors[oauth].in_challenge && !by_dpop)
+			put_error(out, gate, decision, oauth, reason, ", ");
+	}
+	if (!dpop)
+		return;
+	bg_buf_put_str(out, bearer ? ", DPoP " : "DPoP ");
+	if (errors[oauth].in_challenge && by_dpop) {
+		put_error(out, gate, decision, oauth, reason, "");
+		bg_buf_put_str(out, ", ");
+	}
+	bg_buf_put_str(out, "algs=\"");	/* names of algorithms need no escapes */
+	for (size_t i = 0; i < gate->dpop.n_algs; i++) {
+		bg_buf_put_str(out, i > 0 ? " " : "");
+		bg_buf_put(out, gate->dpop.algs[i]->name);
+	}
+	bg_buf_put_char(out, '"');
+}
+
 /* The body that users of the SDK know; holds nothing that came from the request (SR-83, SR-86). */
 static void
 put_body(struct bg_buf *out, enum bg_oauth oauth, enum bg_reason reason)
@@ -74,6 +102,13 @@ put_body(struct bg_buf *out, enum bg_oauth oauth, enum bg_reason reason)
 	bg_buf_put_str(out, ",\"error_description\":");
 	bg_json_put_string(out, bg_slice_str(bg_reason_text(reason)));
 	bg_buf_put_str(out, "}}");
+}
+
+/* The SDK has no replay store: a proof that nobody can judge does not make the token invalid. */
+static bool
+is_store(enum bg_reason reason)
+{
+	return reason == BG_R_STORE_DOWN || reason == BG_R_STORE_FULL || reason == BG_R_STORE_YOUNG;
 }
 
 /*
@@ -90,11 +125,13 @@ status_of(const struct bg_answers *answers, enum bg_reason reason, enum bg_oauth
 	*challenge = status < 500;
 	if (reason == BG_R_NO_TOKEN && answers->missing_status == 400)
 		return 400;
+	if (*oauth == BG_OAUTH_INVALID_DPOP_PROOF && answers->dpop_error_status == 401)
+		return 401;
 	if (!answers->auth0)
 		return status;
 	if (reason == BG_R_OTHER_SCHEME)
 		return 400;
-	if (*oauth == BG_OAUTH_UNAVAILABLE) {
+	if (*oauth == BG_OAUTH_UNAVAILABLE && !is_store(reason)) {
 		*oauth = BG_OAUTH_INVALID_TOKEN;
 		*challenge = true;
 		return 401;
@@ -111,6 +148,7 @@ reset(struct bg_response *out)
 	bg_buf_reset(&out->variables);
 	out->left_out = false;
 	out->retry_after = 0;
+	out->nonce[0] = '\0';
 }
 
 static void
@@ -125,6 +163,7 @@ deny(const struct bg_gate *gate, const struct bg_decision *decision, enum bg_rea
 		put_challenge(&out->challenge, gate, decision, oauth, reason);
 	if (out->status == 503)
 		out->retry_after = decision->retry_after;
+	bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
 	put_body(&out->body, oauth, reason);
 }
 
@@ -143,8 +182,9 @@ bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision,
 	if (decision->verdict == BG_ALLOW) {
 		reset(out);
 		out->status = 200;
-		if (bg_export(&gate->exports, decision->anonymous ? NULL : &decision->claims, &out->variables, &out->left_out, NULL) == 0 &&
-		    complete(out))
+		bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
+		if (bg_export(&gate->exports, decision->scheme, decision->anonymous ? NULL : &decision->claims, &out->variables,
+		    &out->left_out, NULL) == 0 && complete(out))
 			return;
 		deny(gate, decision, BG_R_INTERNAL, out);
 	} else

@@ -8,6 +8,7 @@ struct bg_response {
 	int           status;		/* HTTP status: 200 for an allow, 4xx or 5xx for a denial, never 0 */
 	struct bg_buf challenge;	/* WWW-Authenticate; empty when there is none */
 	int64_t       retry_after;	/* seconds; 0 when there is none */
+	char          nonce[BG_NONCE_LEN + 1];	/* DPoP-Nonce, for an allow too; empty when there is none */
 	struct bg_buf body;		/* JSON; empty for an allow */
 	struct bg_buf variables;	/* of an allow: pairs for bg_export_next; empty for a denial */
 	bool          left_out;		/* some variable is not among them, for its length */

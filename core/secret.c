@@ -69,6 +69,17 @@ bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_err
 	return 0;
 }
 
+int
+bg_hmac_sha256(struct bg_slice key, struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err)
+{
+	size_t len = 0;
+
+	if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key.ptr, key.len, (const unsigned char *)bytes.ptr, bytes.len, out,
+	    BG_SHA256_LEN, &len) == NULL || len != BG_SHA256_LEN)
+		return bg_fail_openssl(err, BG_R_INTERNAL, "HMAC-SHA-256");
+	return 0;
+}
+
 void
 bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1])
 {

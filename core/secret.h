@@ -18,6 +18,10 @@ const char *bg_secret_openssl_version(void);
 /* Returns -1 when OpenSSL cannot (BG_R_INTERNAL, BG_R_NO_MEMORY). */
 int bg_sha256(struct bg_slice bytes, unsigned char out[BG_SHA256_LEN], struct bg_error *err) BG_MUST_CHECK;
 
+/* HMAC, RFC 2104.  Returns -1 as above. */
+int bg_hmac_sha256(struct bg_slice key, struct bg_slice bytes, unsigned char out[BG_SHA256_LEN],
+    struct bg_error *err) BG_MUST_CHECK;
+
 /*
  * How a log names a token without giving it away: the first digits of its SHA-256, terminated.  "-" when there is
  * nothing to name or the digest fails.

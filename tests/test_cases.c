@@ -95,16 +95,21 @@ make_token(const json_t *recipe)
 	const char *raw_claims = json_string_value(json_object_get(recipe, "raw_claims"));
 	const char *signature = json_string_value(json_object_get(recipe, "signature"));
 	const char *alg = json_string_value(json_object_get(recipe, "alg"));
+	const char *bound = json_string_value(json_object_get(recipe, "bound"));
 	enum bg_mint_key key = key_named(key_name != NULL ? key_name : "a");
 	char *header, *claims, *token;
+	json_t *usual = NULL;
 
 	if (compact != NULL)
 		return strdup(compact);
 	header = raw_header != NULL ? strdup(raw_header) : merged(json_pack("{s:s,s:s,s:s}", "alg", alg != NULL ? alg : "RS256", "typ", "at+jwt",
 	    "kid", bg_mint_kid(key)), json_object_get(recipe, "header"));
-	claims = raw_claims != NULL ? strdup(raw_claims) : merged(json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "iss", ISSUER, "sub", "user-1",
-	    "aud", AUDIENCE, "iat", (json_int_t)NOW - 60, "exp", (json_int_t)NOW + 3600, "scope", "read:messages"),
-	    json_object_get(recipe, "claims"));
+	if (bound != NULL)	/* RFC 7800: the claims may say it otherwise */
+		usual = json_pack("{s:{s:s}}", "cnf", "jkt", bg_mint_jkt(key_named(bound)));
+	claims = raw_claims != NULL ? strdup(raw_claims) : merged(json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:O*}", "iss", ISSUER, "sub", "user-1",
+	    "aud", AUDIENCE, "iat", (json_int_t)NOW - 60, "exp", (json_int_t)NOW + 3600, "scope", "read:messages",
+	    "cnf", json_object_get(usual, "cnf")), json_object_get(recipe, "claims"));
+	json_decref(usual);
 	if (signature != NULL)
 		token = bg_mint_compact(bg_slice_str(header), bg_slice_str(claims), bg_slice_str(signature));
 	else if (json_is_true(json_object_get(recipe, "forged")))
@@ -116,19 +121,55 @@ make_token(const json_t *recipe)
 	return token;
 }
 
-/* authorization with {token} in it replaced; the caller's to free. */
+/* A proof for that token; NULL where the case has none. */
 static char *
-make_variable(const char *text, const char *token)
+make_proof(const json_t *recipe, const char *token)
 {
-	const char *at = strstr(text, "{token}");
+	const char *compact = json_string_value(json_object_get(recipe, "compact"));
+	const char *key_name = json_string_value(json_object_get(recipe, "key"));
+	const char *alg = json_string_value(json_object_get(recipe, "alg"));
+	char ath[BG_THUMBPRINT_LEN + 1], *header, *claims, *proof, *at;
+	json_t *changes;
+
+	if (recipe == NULL)
+		return NULL;
+	if (compact != NULL)
+		return strdup(compact);
+	changes = json_object();
+	ck_assert_int_eq(bg_issuer_hash(bg_slice_str(token), ath, NULL), 0);
+	header = json_dumps(json_object_get(recipe, "header"), JSON_COMPACT);	/* NULL where there is none */
+	json_object_set_new(changes, "ath", json_string(ath));
+	json_object_update(changes, json_object_get(recipe, "claims"));
+	claims = json_dumps(changes, JSON_COMPACT);
+	proof = bg_mint_proof(key_named(key_name != NULL ? key_name : "p256"), alg, header, claims);
+	if (json_is_true(json_object_get(recipe, "forged"))) {
+		at = strrchr(proof, '.') + 1;
+		*at = *at == 'A' ? 'B' : 'A';
+	}
+	free(claims);
+	free(header);
+	json_decref(changes);
+	return proof;
+}
+
+/* text with {token} and {proof} in it replaced; the caller's to free. */
+static char *
+make_variable(const char *text, const char *token, const char *proof)
+{
 	struct bg_slice out;
 	struct bg_buf buf;
 
 	bg_buf_init(&buf, 1 << 20);
-	bg_buf_put(&buf, (struct bg_slice){ text, at != NULL ? (size_t)(at - text) : strlen(text) });
-	if (at != NULL) {
-		bg_buf_put_str(&buf, token);
-		bg_buf_put_str(&buf, at + strlen("{token}"));
+	while (*text != '\0') {
+		if (strncmp(text, "{token}", strlen("{token}")) == 0) {
+			bg_buf_put_str(&buf, token);
+			text += strlen("{token}");
+		} else if (strncmp(text, "{proof}", strlen("{proof}")) == 0) {
+			ck_assert_ptr_nonnull(proof);
+			bg_buf_put_str(&buf, proof);
+			text += strlen("{proof}");
+		} else
+			bg_buf_put_char(&buf, *text++);
 	}
 	ck_assert_int_eq(bg_buf_finish(&buf, &out, NULL), 0);
 	return buf.data;
@@ -147,29 +188,66 @@ is_named(const json_t *own, const char *variable)
 	return false;
 }
 
-/* The variables of the request: the base ones, the Authorization header, and those of the case. */
+/* The variables of the request: the base ones, those of a proof, the Authorization header, and those of the case. */
 static void
-make_env(const json_t *root, const char *token, char *env[MAX_ENV + 1])
+make_env(const json_t *root, const char *token, const char *proof, char *env[MAX_ENV + 1])
 {
 	const json_t *authorization = json_object_get(root, "authorization"), *own = json_object_get(root, "env"), *one;
 	static const char *const base[] = { "REQUEST_METHOD=GET", "REQUEST_URI=/api/private", "REMOTE_ADDR=192.0.2.1" };
+	static const char *const bound[] = { "REQUEST_SCHEME=https", "HTTP_HOST=api.example", "REMOTE_PORT=4711", "HTTP_DPOP={proof}" };
 	size_t n = 0, i;
 	char *header;
 
 	for (i = 0; i < sizeof(base) / sizeof(base[0]); i++)
 		if (!is_named(own, base[i]))
 			env[n++] = strdup(base[i]);
+	for (i = 0; proof != NULL && i < sizeof(bound) / sizeof(bound[0]); i++)
+		if (!is_named(own, bound[i]))
+			env[n++] = make_variable(bound[i], token, proof);
 	if (authorization == NULL || json_is_string(authorization)) {
-		header = make_variable(authorization != NULL ? json_string_value(authorization) : "Bearer {token}", token);
+		header = make_variable(authorization != NULL ? json_string_value(authorization) :
+		    proof != NULL ? "DPoP {token}" : "Bearer {token}", token, proof);
 		env[n] = malloc(strlen(header) + sizeof("HTTP_AUTHORIZATION="));
 		sprintf(env[n++], "HTTP_AUTHORIZATION=%s", header);
 		free(header);
 	}
 	json_array_foreach(own, i, one) {
 		ck_assert_uint_lt(n, MAX_ENV);
-		env[n++] = make_variable(json_string_value(one), token);
+		if (strchr(json_string_value(one), '=') != NULL)
+			env[n++] = make_variable(json_string_value(one), token, proof);
 	}
 	env[n] = NULL;
+}
+
+/* A store that says what the case says: it stands in for one that others see, and is asked for each role anew. */
+static struct { struct bg_replay replay; enum bg_reason says; } store;
+
+static int
+store_spend(struct bg_replay *replay, const struct bg_spending *spending, struct bg_now now, int64_t *retry_after,
+    struct bg_error *err)
+{
+	(void)replay, (void)spending, (void)now;
+	*retry_after = bg_reason_status(store.says) == 503 ? 9 : 0;
+	return store.says == BG_R_OK ? 0 : bg_fail(err, store.says, "the store of the test");
+}
+
+static void
+store_free(struct bg_replay *replay)
+{
+	(void)replay;
+}
+
+static void
+use_store(struct bg_gate *gate, const char *says)
+{
+	store.replay = (struct bg_replay){ .spend = store_spend, .free = store_free };
+	store.says = BG_R_OK;
+	for (int i = 1; says != NULL && i < BG_R_COUNT; i++)
+		if (strcmp(bg_reason_name((enum bg_reason)i), says) == 0)
+			store.says = (enum bg_reason)i;
+	ck_assert_msg(says == NULL || store.says != BG_R_OK, "no reason \"%s\"", says);
+	bg_replay_free(gate->dpop.replay);
+	gate->dpop.replay = &store.replay;
 }
 
 static struct bg_gate *
@@ -323,12 +401,13 @@ check_members(const char *name, const json_t *object, const char *const *known)
 
 START_TEST(a_case_ends_as_it_says)
 {
-	static const char *const members[] = { "why", "env", "authorization", "token", "keys", "conf", "now", "expect", NULL };
+	static const char *const members[] = { "why", "env", "authorization", "token", "proof", "store", "keys", "conf", "now", "expect", NULL };
 	static const char *const token_members[] = { "key", "header", "claims", "raw_header", "raw_claims", "signature", "forged",
-		"compact", "alg", NULL };
+		"compact", "alg", "bound", NULL };
+	static const char *const proof_members[] = { "key", "header", "claims", "forged", "compact", "alg", NULL };
 	static const char *const expect_members[] = { "reason", "status", "responder", "answer", "absent", "detail", NULL };
 	const char *tmp = getenv("TMPDIR");
-	char path[1400], dir[1024], *env[MAX_ENV + 1], *token;
+	char path[1400], dir[1024], *env[MAX_ENV + 1], *token, *proof;
 	struct bg_now now = { .wall = NOW };
 	struct bg_decision decision;
 	struct bg_conf *conf = NULL;
@@ -344,6 +423,7 @@ START_TEST(a_case_ends_as_it_says)
 	ck_assert_msg(root != NULL, "%s:%d: %s", path, parse.line, parse.text);
 	check_members(names[_i], root, members);
 	check_members(names[_i], json_object_get(root, "token"), token_members);
+	check_members(names[_i], json_object_get(root, "proof"), proof_members);
 	check_members(names[_i], json_object_get(root, "expect"), expect_members);
 	ck_assert(json_is_string(json_object_get(root, "why")));
 	if (json_object_get(root, "now") != NULL)
@@ -354,7 +434,9 @@ START_TEST(a_case_ends_as_it_says)
 	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
 	gate = make_gate(root, dir, &conf);
 	token = make_token(json_object_get(root, "token"));
-	make_env(root, token, env);
+	proof = make_proof(json_object_get(root, "proof"), token);
+	make_env(root, token, proof, env);
+	use_store(gate, json_string_value(json_object_get(root, "store")));
 
 	/* the decision for its reason, then the same once more as the daemon does it, for its answer */
 	if (bg_metavars_read(env, &request, &err) == 0)
@@ -376,6 +458,7 @@ START_TEST(a_case_ends_as_it_says)
 	bg_buf_clear(&responder);
 	for (char **e = env; *e != NULL; e++)
 		free(*e);
+	free(proof);
 	free(token);
 	bg_gate_free(gate);
 	bg_conf_free(conf);

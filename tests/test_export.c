@@ -44,7 +44,7 @@ export_of(const char *payload, struct bg_buf *lines, int want)
 	ck_assert_msg(bg_claims_read(&token, &claims, NULL) == 0, "%s", payload);
 	bg_buf_init(&out, BG_ANSWER_MAX);
 	bg_buf_init(lines, 2 * BG_ANSWER_MAX);
-	ck_assert_int_eq(bg_export(&exports, &claims, &out, &left_out, NULL), want);
+	ck_assert_int_eq(bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &left_out, NULL), want);
 	rest = (struct bg_slice){ out.data, want == 0 ? out.len : 0 };
 	while (bg_export_next(&rest, &name, &value)) {
 		bg_buf_put(lines, name);
@@ -85,6 +85,24 @@ static const struct { const char *name, *payload, *lines; } cases[] = {
 	    "AUTH_TYPE=Bearer\n" TIMES_OUT "CLAIM_JTI=null\nCLAIM_AZP=true\nCLAIM_CLIENT_ID=1.5\n"
 	    "CLAIM_ORG_ID={\"a\":\"\\u00D6\\n\"}\n" },
 };
+
+START_TEST(auth_type_is_the_scheme_that_was_used)
+{
+	struct bg_exports none = { .user_claim = NULL };
+	json_t *all = json_object();
+	struct bg_claims claims = { .all = all };
+	struct bg_slice rest, name, value;
+	struct bg_buf out;
+
+	bg_buf_init(&out, 100);
+	ck_assert_int_eq(bg_export(&none, _i == 0 ? BG_SCHEME_BEARER : BG_SCHEME_DPOP, &claims, &out, &(bool){ false }, NULL), 0);
+	rest = (struct bg_slice){ out.data, out.len };
+	ck_assert(bg_export_next(&rest, &name, &value) && bg_slice_equal(name, BG_SLICE("AUTH_TYPE")));
+	ck_assert(bg_slice_equal(value, _i == 0 ? BG_SLICE("Bearer") : BG_SLICE("DPoP")));
+	bg_buf_clear(&out);
+	json_decref(all);
+}
+END_TEST
 
 START_TEST(claims_become_variables_of_printable_ascii)
 {
@@ -230,7 +248,7 @@ START_TEST(a_claim_goes_out_the_way_the_export_says)
 	ck_assert_msg(claims.all != NULL, "%s", ways[_i].payload);
 	bg_buf_init(&out, BG_ANSWER_MAX);
 	bg_buf_init(&lines, BG_ANSWER_MAX);
-	ck_assert_int_eq(bg_export(&ways[_i].exports, &claims, &out, &(bool){ false }, NULL), 0);
+	ck_assert_int_eq(bg_export(&ways[_i].exports, BG_SCHEME_BEARER, &claims, &out, &(bool){ false }, NULL), 0);
 	rest = (struct bg_slice){ out.data, out.len };
 	while (bg_export_next(&rest, &name, &value)) {
 		bg_buf_put(&lines, name);
@@ -257,7 +275,7 @@ START_TEST(nobody_is_known_by_any_name)	/* SR-84 */
 	all = exports;
 	all.json = true;
 	bg_buf_init(&out, BG_ANSWER_MAX);
-	ck_assert_int_eq(bg_export(&all, NULL, &out, &(bool){ false }, NULL), 0);
+	ck_assert_int_eq(bg_export(&all, BG_SCHEME_BEARER, NULL, &out, &(bool){ false }, NULL), 0);
 	ck_assert_uint_gt(out.len, sizeof(lines) + sizeof(end));
 	ck_assert_int_eq(memcmp(out.data, lines, sizeof(lines) - 1), 0);
 	ck_assert_int_eq(memcmp(out.data + out.len - sizeof(end), end, sizeof(end)), 0);
@@ -275,7 +293,7 @@ START_TEST(an_answer_that_is_full_is_a_failure)
 	for (size_t max = 0; max < 80; max++) {
 		bg_buf_init(&out, max);
 		bg_error_clear(&err);
-		if (bg_export(&exports, &claims, &out, &(bool){ false }, &err) == 0)
+		if (bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &(bool){ false }, &err) == 0)
 			ck_assert_uint_ge(max, 70);
 		else
 			ck_assert_int_eq(err.reason, BG_R_INTERNAL);
@@ -291,6 +309,7 @@ main(void)
 	Suite *suite = suite_create("export");
 	TCase *tc = tcase_create("export");
 
+	tcase_add_loop_test(tc, auth_type_is_the_scheme_that_was_used, 0, 2);
 	tcase_add_loop_test(tc, claims_become_variables_of_printable_ascii, 0, N(cases));
 	tcase_add_test(tc, every_control_character_is_encoded);
 	tcase_add_test(tc, what_no_server_takes_is_left_out);

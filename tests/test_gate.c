@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/b64url.h"
 #include "core/log.h"
 #include "core/response.h"
 #include "core/signature.h"
@@ -313,6 +314,96 @@ START_TEST(where_all_issuers_have_sites_other_hosts_have_none)
 }
 END_TEST
 
+/* A store that counts, and says what it is told to. */
+static struct counting { struct bg_replay replay; enum bg_reason says; int asked; } counting;
+
+static int
+count_spending(struct bg_replay *replay, const struct bg_spending *spending, struct bg_now now, int64_t *retry_after,
+    struct bg_error *err)
+{
+	(void)replay, (void)spending, (void)now;
+	counting.asked++;
+	*retry_after = bg_reason_status(counting.says) == 503 ? 9 : 0;
+	return counting.says == BG_R_OK ? 0 : bg_fail(err, counting.says, "as told");
+}
+
+/* Only a request that would be let in otherwise costs its proof.  SR-63, SR-65; RFC 9449 section 11.1. */
+static const struct {
+	const char    *name, *uri, *token_more, *proof;
+	enum bg_reason says, want;
+	int            asked;
+	bool           nonces, nonce;
+} spent[] = {
+	{ "good", "/api", "", "{}", BG_R_OK, BG_R_OK, 1, false, false },
+	{ "used before", "/api", "", "{}", BG_R_PROOF_SPENT, BG_R_PROOF_SPENT, 1, false, false },
+	{ "no store", "/api", "", "{}", BG_R_STORE_DOWN, BG_R_STORE_DOWN, 1, false, false },
+	{ "refused by policy", "/api/read", "", "{\"htu\":\"http://h.example/api/read\"}", BG_R_OK, BG_R_NO_SCOPE, 0, false, false },
+	{ "a proof for another method", "/api", "", "{\"htm\":\"PUT\"}", BG_R_OK, BG_R_PROOF_METHOD, 0, false, false },
+	{ "public", "/api/public", "", "{}", BG_R_OK, BG_R_OK, 0, false, false },
+	{ "optional", "/api/maybe", "", "{\"htu\":\"http://h.example/api/maybe\"}", BG_R_OK, BG_R_OK, 1, false, false },
+	{ "optional, and wrong", "/api/maybe", "", "{}", BG_R_OK, BG_R_PROOF_URL, 0, false, false },
+	{ "without the nonce that is wanted", "/api", "", "{}", BG_R_OK, BG_R_NO_NONCE, 0, true, true },
+	{ "with one that is none", "/api", "", "{\"nonce\":\"x\"}", BG_R_OK, BG_R_OLD_NONCE, 0, true, true },
+	{ "with the one of now", "/api", "", "{\"nonce\":\"NOW\"}", BG_R_OK, BG_R_OK, 1, true, false },
+	{ "with the one before", "/api", "", "{\"nonce\":\"OLD\"}", BG_R_OK, BG_R_OK, 1, true, true },
+	{ "with the one before, refused", "/api", "", "{\"nonce\":\"OLD\"}", BG_R_PROOF_SPENT, BG_R_PROOF_SPENT, 1, true, false },
+};
+
+START_TEST(a_proof_is_spent_last)
+{
+	static unsigned char key[BG_NONCE_KEY_MIN] = "key";
+	const struct bg_alg *es256[] = { bg_alg_find(BG_SLICE("ES256")) };
+	char claims[400], cnf[100], nonce[BG_NONCE_LEN + 1], ath[64] = "", *header, *proof, *at;
+	unsigned char hash[BG_SHA256_LEN];
+	struct bg_gate own = gate;
+	struct bg_decision decision;
+	struct bg_request request = { .method = S("GET"), .uri = bg_slice_str(spent[_i].uri), .host = S("h.example") };
+	json_t *base, *more;
+
+	own.dpop = (struct bg_dpop){ .mode = BG_DPOP_ALLOWED, .algs = es256, .n_algs = 1, .iat_offset = 300, .iat_leeway = 30,
+		.replay = &counting.replay };
+	counting = (struct counting){ .replay = { .spend = count_spending }, .says = spent[_i].says };
+	if (spent[_i].nonces)
+		own.dpop.nonces = (struct bg_nonces){ .key = key, .key_len = sizeof(key), .window = 100 };
+	bg_format(cnf, sizeof(cnf), ",\"cnf\":{\"jkt\":\"%s\"}%s", bg_mint_jkt(BG_MINT_KEY_P256), spent[_i].token_more);
+	header = header_of(BG_MINT_KEY_A, "https://a.example/", NOW + 60, cnf);
+	memcpy(header, "DPoP   ", 7);
+	ck_assert_int_eq(bg_sha256(bg_slice_str(header + 7), hash, NULL), 0);
+	bg_b64url_encode(ath, hash, sizeof(hash));
+	bg_format(claims, sizeof(claims), "{\"jti\":\"j\",\"htm\":\"GET\",\"htu\":\"http://h.example/api\",\"iat\":%d,\"ath\":\"%s\"}", NOW, ath);
+	base = json_loads(claims, 0, NULL);
+	bg_format(claims, sizeof(claims), "%s", spent[_i].proof);
+	if ((at = strstr(claims, "NOW")) != NULL || (at = strstr(claims, "OLD")) != NULL) {
+		ck_assert_int_eq(bg_nonce_make(&own.dpop.nonces, *at == 'N' ? NOW : NOW - 100, nonce, NULL), 0);
+		bg_format(claims, sizeof(claims), "{\"nonce\":\"%s\"}", nonce);
+	}
+	more = json_loads(claims, 0, NULL);
+	json_object_update(base, more);
+	at = json_dumps(base, 0);
+	proof = bg_mint_proof(BG_MINT_KEY_P256, NULL, NULL, at);
+	request.authorization = bg_slice_str(header);
+	request.dpop = bg_slice_str(proof);
+
+	bg_gate_decide(&own, &request, (struct bg_now){ .wall = NOW }, &decision);
+	ck_assert_msg(decision.error.reason == spent[_i].want && (decision.verdict == BG_ALLOW) == (spent[_i].want == BG_R_OK), "%s: %s (%s)",
+	    spent[_i].name, bg_reason_name(decision.error.reason), decision.error.detail);
+	ck_assert_msg(counting.asked == spent[_i].asked, "%s: asked %d times", spent[_i].name, counting.asked);
+	ck_assert_int_eq(decision.retry_after, bg_reason_status(spent[_i].want) == 503 ? 9 : 0);
+	ck_assert_msg((decision.nonce[0] != '\0') == spent[_i].nonce, "%s: nonce \"%s\"", spent[_i].name, decision.nonce);
+	if (spent[_i].nonce) {
+		ck_assert_int_eq(bg_nonce_make(&own.dpop.nonces, NOW, nonce, NULL), 0);
+		ck_assert_str_eq(decision.nonce, nonce);
+	}
+	ck_assert_int_eq(decision.scheme, strcmp(spent[_i].name, "public") == 0 ? BG_SCHEME_NONE : BG_SCHEME_DPOP);
+	bg_decision_clear(&decision);
+	free(proof);
+	free(at);
+	json_decref(more);
+	json_decref(base);
+	free(header);
+}
+END_TEST
+
 START_TEST(a_gate_that_was_only_cleared_denies)
 {
 	char *header = header_sent(GOOD);
@@ -350,6 +441,7 @@ main(void)
 	tcase_add_loop_test(tc, a_site_believes_its_own_issuers, 0, N(sites));
 	tcase_add_test(tc, an_issuer_that_differs_by_a_slash_hides_no_other);
 	tcase_add_test(tc, where_all_issuers_have_sites_other_hosts_have_none);
+	tcase_add_loop_test(tc, a_proof_is_spent_last, 0, N(spent));
 	tcase_add_test(tc, a_gate_that_was_only_cleared_denies);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

@@ -58,7 +58,11 @@ END_TEST
 
 START_TEST(each_variable_goes_to_its_member)
 {
-	const char *env[] = { "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "HTTP_HOST=h:1", "REMOTE_ADDR=::1", "UNIQUE_ID=u",
+	static const char *const calls[BG_CALL_VARIABLES] = { "INCLUDED", "200", "/i", "AUTHORIZER", "/s", "/p" };
+	const char *env[] = { "SERVER_PROTOCOL=INCLUDED", "REDIRECT_STATUS=200", "REDIRECT_URL=/i", "FCGI_APACHE_ROLE=AUTHORIZER",
+		"SCRIPT_FILENAME=/s", "PATH_INFO=/p", "HTTP_DPOP=d", "REMOTE_PORT=4711", "SSL_CLIENT_CERT=c", "HTTP_FORWARDED=for=1.2.3.4",
+		"HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=x", "HTTP_X_FORWARDED_PREFIX=/x",
+		"REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "HTTP_HOST=h:1", "REMOTE_ADDR=::1", "UNIQUE_ID=u",
 		"REQUEST_SCHEME=https", "HTTP_ORIGIN=https://o", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PUT", "BEARERGATE_SCOPE=s",
 		"BEARERGATE_ANY_SCOPE=t u", "BEARERGATE_PERMISSION=p", "BEARERGATE_POLICY=n m", "BEARERGATE_AUTH=optional", NULL };
 	struct bg_request request;
@@ -76,6 +80,17 @@ START_TEST(each_variable_goes_to_its_member)
 	ck_assert(bg_slice_equal(request.scheme, BG_SLICE("https")));
 	ck_assert(bg_slice_equal(request.origin, BG_SLICE("https://o")));
 	ck_assert(bg_slice_equal(request.preflight_method, BG_SLICE("PUT")));
+	ck_assert(bg_slice_equal(request.dpop, BG_SLICE("d")));
+	ck_assert(bg_slice_equal(request.remote_port, BG_SLICE("4711")));
+	ck_assert(bg_slice_equal(request.client_cert, BG_SLICE("c")));
+	ck_assert(bg_slice_equal(request.forwarded, BG_SLICE("for=1.2.3.4")));
+	ck_assert(bg_slice_equal(request.x_forwarded_for, BG_SLICE("1.2.3.4")));
+	ck_assert(bg_slice_equal(request.x_forwarded_proto, BG_SLICE("https")));
+	ck_assert(bg_slice_equal(request.x_forwarded_host, BG_SLICE("x")));
+	ck_assert(bg_slice_equal(request.x_forwarded_prefix, BG_SLICE("/x")));
+	for (int i = 0; i < BG_CALL_VARIABLES; i++)
+		ck_assert(bg_slice_equal(request.call[i], bg_slice_str(calls[i])));
+	ck_assert(!request.two_dpops && !request.repeated_forwarded && !request.two_authorizations);
 	ck_assert(request.says_auth);
 	ck_assert_int_eq(request.auth, BG_AUTH_OPTIONAL);
 }
@@ -97,6 +112,137 @@ START_TEST(what_our_variables_say_counts)	/* design section 2 */
 	ck_assert(bg_slice_equal(request.request_id, BG_SLICE("2")));
 	ck_assert(!request.says_auth);
 	ck_assert_int_eq(request.auth, BG_AUTH_REQUIRED);
+}
+END_TEST
+
+static const struct { const char *name, *env[MAX_ENV + 1], *dpop; bool two; } dpops[] = {
+	{ "no proof", { "HTTP_X_DPOP=p", "DPOP=p" }, NULL, false },
+	{ "one", { "HTTP_DPOP=p" }, "p", false },
+	{ "an empty one", { "HTTP_DPOP=" }, "", false },
+	/* SR-67; nginx sends both, the others join them: interop.md section 2.3 */
+	{ "two", { "HTTP_DPOP=p", "HTTP_DPOP=q" }, "p", true },
+	{ "two that are equal", { "HTTP_DPOP=p", "HTTP_DPOP=p" }, "p", true },
+	{ "two, the first empty", { "HTTP_DPOP=", "HTTP_DPOP=p" }, "", true },
+	{ "two, the second empty", { "HTTP_DPOP=p", "HTTP_DPOP=" }, "p", true },
+	{ "two that are empty", { "HTTP_DPOP=", "HTTP_DPOP=" }, "", true },
+	{ "three", { "HTTP_DPOP=p", "A=b", "HTTP_DPOP=p", "HTTP_DPOP=p" }, "p", true },
+	{ "joined by the server", { "HTTP_DPOP=p, q" }, "p, q", false },	/* core/credentials.c refuses it */
+	/* a header keeps its name when the server redirects; only what SetEnvIf made is renamed */
+	{ "a redirected variable", { "REDIRECT_HTTP_DPOP=p" }, NULL, false },
+	{ "a redirected variable and the header", { "REDIRECT_HTTP_DPOP=q", "HTTP_DPOP=p" }, "p", false },
+};
+
+START_TEST(a_proof_that_came_twice_is_two_proofs)	/* SR-67 */
+{
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)dpops[_i].env, &request, NULL), 0);
+	ck_assert_msg(bg_slice_equal(request.dpop, bg_slice_str(dpops[_i].dpop)) &&
+	    (request.dpop.ptr == NULL) == (dpops[_i].dpop == NULL), "%s", dpops[_i].name);
+	ck_assert_msg(request.two_dpops == dpops[_i].two, "%s", dpops[_i].name);
+}
+END_TEST
+
+static const struct { const char *name, *env[MAX_ENV + 1]; bool repeated; } proxies[] = {
+	{ "each once", { "HTTP_FORWARDED=a", "HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_PROTO=a", "HTTP_X_FORWARDED_HOST=a",
+	    "HTTP_X_FORWARDED_PREFIX=a" }, false },
+	{ "Forwarded", { "HTTP_FORWARDED=a", "HTTP_FORWARDED=a" }, true },
+	{ "For", { "HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b" }, true },
+	{ "Proto", { "HTTP_X_FORWARDED_PROTO=", "HTTP_X_FORWARDED_PROTO=" }, true },
+	{ "Host, spelt X-Forwarded_Host", { "HTTP_X_FORWARDED_HOST=a", "HTTP_X_FORWARDED_HOST=b" }, true },	/* interop.md section 2.2, lighttpd */
+	{ "Prefix", { "HTTP_X_FORWARDED_PREFIX=a", "REQUEST_URI=/", "HTTP_X_FORWARDED_PREFIX=" }, true },
+	{ "others", { "HTTP_HOST=a", "HTTP_HOST=b", "HTTP_X_FORWARDED_SERVER=a", "HTTP_X_FORWARDED_SERVER=b" }, false },
+};
+
+START_TEST(what_proxies_say_twice_is_noticed)	/* SR-68 */
+{
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)proxies[_i].env, &request, NULL), 0);
+	ck_assert_msg(request.repeated_forwarded == proxies[_i].repeated, "%s", proxies[_i].name);
+	ck_assert_msg(!request.two_dpops, "%s", proxies[_i].name);
+}
+END_TEST
+
+START_TEST(a_header_is_no_certificate)	/* SR-68; RFC 8705 section 6.5 */
+{
+	const char *env[] = { "HTTP_CLIENT_CERT=c", "HTTP_SSL_CLIENT_CERT=c", "HTTP_X_SSL_CLIENT_CERT=c", "HTTP_X_CLIENT_CERT=c",
+		"HTTP_X_FORWARDED_CLIENT_CERT=c", "REDIRECT_SSL_CLIENT_CERT=c", "SSL_CLIENT_CERT_CHAIN_0=c", "SSL_CLIENT_CER=c", NULL };
+	const char *own[] = { "HTTP_SSL_CLIENT_CERT=c", "SSL_CLIENT_CERT=s", "SSL_CLIENT_CERT=t", NULL };
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
+	ck_assert_ptr_null(request.client_cert.ptr);
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)own, &request, NULL), 0);
+	ck_assert(bg_slice_equal(request.client_cert, BG_SLICE("s")));
+}
+END_TEST
+
+static const struct { const char *name; size_t member; } own[] = {
+	{ "REQUEST_METHOD", offsetof(struct bg_request, method) }, { "REQUEST_URI", offsetof(struct bg_request, uri) },
+	{ "REQUEST_SCHEME", offsetof(struct bg_request, scheme) }, { "HTTP_HOST", offsetof(struct bg_request, host) },
+	{ "REMOTE_ADDR", offsetof(struct bg_request, remote_addr) }, { "REMOTE_PORT", offsetof(struct bg_request, remote_port) },
+	{ "UNIQUE_ID", offsetof(struct bg_request, request_id) }, { "SSL_CLIENT_CERT", offsetof(struct bg_request, client_cert) },
+	{ "SERVER_PROTOCOL", offsetof(struct bg_request, call[0]) }, { "REDIRECT_STATUS", offsetof(struct bg_request, call[1]) },
+	{ "REDIRECT_URL", offsetof(struct bg_request, call[2]) }, { "FCGI_APACHE_ROLE", offsetof(struct bg_request, call[3]) },
+	{ "SCRIPT_FILENAME", offsetof(struct bg_request, call[4]) }, { "PATH_INFO", offsetof(struct bg_request, call[5]) },
+};
+
+static struct bg_slice
+slice_at(const struct bg_request *request, size_t member)
+{
+	struct bg_slice slice;
+
+	memcpy(&slice, (const char *)request + member, sizeof(slice));
+	return slice;
+}
+
+START_TEST(a_header_is_no_variable_of_the_server)	/* SR-68 */
+{
+	const char *env[] = { "HTTP_REMOTE_ADDR=10.0.0.1", "HTTP_REMOTE_PORT=1", "HTTP_HTTPS=on", "HTTP_REQUEST_SCHEME=https",
+		"HTTP_X_REAL_IP=10.0.0.1", "HTTP_X_ORIGINAL_URL=/x", "HTTP_X_REWRITE_URL=/x", "HTTP_X_FORWARDED_URI=/x",
+		"HTTP_X_FORWARDED_METHOD=GET", "HTTP_X_HTTP_METHOD_OVERRIDE=GET", "HTTP_UNIQUE_ID=u", "HTTP_SERVER_PROTOCOL=INCLUDED",
+		"HTTP_PATH_INFO=/", "HTTP_REDIRECT_STATUS=200", NULL };
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
+	for (int n = 0; n < N(own); n++)
+		ck_assert_msg(slice_at(&request, own[n].member).ptr == NULL, "%s", own[n].name);
+}
+END_TEST
+
+static const struct { const char *env[MAX_ENV + 1], *scheme; } schemes[] = {
+	{ { "HTTPS=on" }, "https" }, { { "HTTPS=ON" }, "https" }, { { "HTTPS=1" }, "https" }, { { "HTTPS=off" }, NULL }, { { "HTTPS=" }, NULL },
+	{ { "HTTPS=0" }, NULL }, { { "HTTPS=yes" }, NULL }, { { "HTTPS=on " }, NULL }, { { "HTTPS=on", "HTTPS=off" }, "https" },
+	{ { "HTTPS=off", "HTTPS=on" }, NULL }, { { "HTTPS=on", "REQUEST_SCHEME=http" }, "http" }, { { "REQUEST_SCHEME=http", "HTTPS=on" }, "http" },
+	{ { "HTTPS=on", "BEARERGATE_SCHEME=http" }, "http" }, { { "BEARERGATE_SCHEME=http", "HTTPS=on" }, "http" },
+	{ { "HTTPS=on", "REQUEST_SCHEME=" }, "https" }, { { "REQUEST_SCHEME=https", "HTTPS=off" }, "https" },
+	{ { "HTTPS=off", "REQUEST_SCHEME=" }, "" }, { { "https=on" }, NULL }, { { NULL }, NULL },
+	{ { "HTTP_HTTPS=on", "HTTP_X_FORWARDED_PROTO=https", "HTTP_FRONT_END_HTTPS=on", "REDIRECT_HTTPS=on" }, NULL },	/* SR-68 */
+};
+
+START_TEST(a_scheme_that_nobody_says_is_what_https_says)	/* interop.md section 2.2: Apache says REQUEST_SCHEME alone */
+{
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)schemes[_i].env, &request, NULL), 0);
+	ck_assert_msg(bg_slice_equal(request.scheme, bg_slice_str(schemes[_i].scheme)), "row %d: %.*s", _i, BG_SLICE_ARG(request.scheme));
+}
+END_TEST
+
+START_TEST(the_first_of_a_servers_own_variables_counts)	/* SR-23: as in libfcgi */
+{
+	for (int n = 0; n < N(own); n++) {
+		char one[64], two[64], *env[] = { one, two, NULL };
+		struct bg_request request;
+
+		bg_format(one, sizeof(one), "%s=1", own[n].name);
+		bg_format(two, sizeof(two), "%s=2", own[n].name);
+		ck_assert_int_eq(bg_metavars_read(env, &request, NULL), 0);
+		ck_assert_msg(bg_slice_equal(slice_at(&request, own[n].member), BG_SLICE("1")), "%s", own[n].name);
+		ck_assert_int_eq(bg_metavars_read(&env[1], &request, NULL), 0);
+		ck_assert_msg(bg_slice_equal(slice_at(&request, own[n].member), BG_SLICE("2")), "%s", own[n].name);
+	}
 }
 END_TEST
 
@@ -179,7 +325,9 @@ START_TEST(no_value_of_a_variable_upsets_us)
 {
 	static const char *const names[] = { "REQUEST_METHOD", "REQUEST_URI", "HTTP_HOST", "REMOTE_ADDR", "UNIQUE_ID",
 		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "REQUEST_SCHEME", "HTTP_ORIGIN",
-		"HTTP_ACCESS_CONTROL_REQUEST_METHOD" };
+		"HTTP_ACCESS_CONTROL_REQUEST_METHOD", "HTTP_DPOP", "HTTPS", "SSL_CLIENT_CERT", "REMOTE_PORT", "HTTP_FORWARDED",
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX", "SERVER_PROTOCOL",
+		"REDIRECT_STATUS", "REDIRECT_URL", "FCGI_APACHE_ROLE", "SCRIPT_FILENAME", "PATH_INFO" };
 	static const char *const values[] = { "", "\r\nX: y", "\x01\x7f\xff", "%00", "=", "a=b=c", "\xc3\x28" };
 
 	for (int n = 0; n < N(names); n++)
@@ -219,6 +367,12 @@ main(void)
 	tcase_add_loop_test(tc, meta_variables_become_a_request, 0, N(cases));
 	tcase_add_test(tc, each_variable_goes_to_its_member);
 	tcase_add_test(tc, what_our_variables_say_counts);
+	tcase_add_loop_test(tc, a_proof_that_came_twice_is_two_proofs, 0, N(dpops));
+	tcase_add_loop_test(tc, what_proxies_say_twice_is_noticed, 0, N(proxies));
+	tcase_add_test(tc, a_header_is_no_certificate);
+	tcase_add_test(tc, a_header_is_no_variable_of_the_server);
+	tcase_add_loop_test(tc, a_scheme_that_nobody_says_is_what_https_says, 0, N(schemes));
+	tcase_add_test(tc, the_first_of_a_servers_own_variables_counts);
 	tcase_add_loop_test(tc, auth_is_one_of_three_words, 0, N(auths));
 	tcase_add_test(tc, auth_said_twice_is_refused);
 	tcase_add_test(tc, a_variable_of_ours_with_an_odd_value_is_refused);

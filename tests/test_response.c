@@ -3,10 +3,11 @@
 #include <stdint.h>
 
 #include "cgi/reply.h"
+#include "core/alg.h"
 #include "core/limits.h"
 #include "tests/support/run.h"
 
-static const struct bg_gate gate = { .answers = { .realm = (char[]){ "api" }, .missing_status = 401 } };
+static const struct bg_gate gate = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = (char[]){ "api" }, .missing_status = 401 } };
 
 START_TEST(a_decision_nobody_made_is_a_500)	/* zero denies */
 {
@@ -142,7 +143,7 @@ START_TEST(a_profile_changes_what_it_says_and_nothing_else)
 {
 	struct bg_request request = { .want_scope = BG_SLICE("read:messages") };
 	struct bg_decision decision = { .error = { .reason = profiles[_i].reason }, .retry_after = 7, .demand = { .request = &request } };
-	struct bg_gate own = { .answers = { .realm = (char[]){ "api" }, .missing_status = profiles[_i].missing_status,
+	struct bg_gate own = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = (char[]){ "api" }, .missing_status = profiles[_i].missing_status,
 		.auth0 = profiles[_i].auth0 } };
 	struct bg_response response;
 	char error[64];
@@ -160,7 +161,7 @@ END_TEST
 
 START_TEST(no_profile_makes_a_denial_less_than_one)
 {
-	struct bg_gate own = { .answers = { .realm = (char[]){ "api" }, .missing_status = 400, .auth0 = true } };
+	struct bg_gate own = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = (char[]){ "api" }, .missing_status = 400, .auth0 = true } };
 
 	for (int i = 0; i < BG_R_COUNT; i++) {
 		struct bg_decision decision = { .error = { .reason = (enum bg_reason)i } };
@@ -216,7 +217,7 @@ END_TEST
 START_TEST(an_allow_hands_on_nobody_where_nobody_is_known)	/* SR-84 */
 {
 	struct bg_export list[] = { { .claim = (char[]){ "sub" }, .name = (char[]){ "CLAIM_SUB" } } };
-	struct bg_gate own = { .answers = { .realm = (char[]){ "api" } }, .exports = { .exports = list, .n_exports = 1,
+	struct bg_gate own = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = (char[]){ "api" } }, .exports = { .exports = list, .n_exports = 1,
 		.user_claim = (char[]){ "sub" }, .json = true } };
 	struct bg_decision decision = { .verdict = BG_ALLOW, .anonymous = true, .claims = { .all = json_pack("{s:s}", "sub", "forged") } };
 	static const char lines[] = "Status: 200 OK\r\nVariable-REMOTE_USER: \r\nVariable-AUTH_TYPE: \r\nVariable-CLAIM_SUB: \r\n"
@@ -237,10 +238,114 @@ START_TEST(an_allow_hands_on_nobody_where_nobody_is_known)	/* SR-84 */
 }
 END_TEST
 
+/* RFC 9449 section 7.1, figures 14 to 16; the SDK's challenges by mode, with the error on the scheme that was used. */
+static const struct {
+	enum bg_dpop_mode mode;
+	enum bg_scheme    scheme;
+	enum bg_reason    reason;
+	const char       *challenge;
+} challenges[] = {
+#define EXPIRED	"error=\"invalid_token\", error_description=\"the token has expired\""
+	{ BG_DPOP_DISABLED, BG_SCHEME_NONE,   BG_R_NO_TOKEN, "Bearer realm=\"api\"" },
+	{ BG_DPOP_DISABLED, BG_SCHEME_BEARER, BG_R_EXPIRED,  "Bearer realm=\"api\", " EXPIRED },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_NONE,   BG_R_NO_TOKEN, "Bearer realm=\"api\", DPoP algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_BEARER, BG_R_EXPIRED,  "Bearer realm=\"api\", " EXPIRED ", DPoP algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_DPOP,   BG_R_EXPIRED,  "Bearer realm=\"api\", DPoP " EXPIRED ", algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_NONE,   BG_R_TWO_TOKENS, "Bearer realm=\"api\", error=\"invalid_request\", "
+	    "error_description=\"more than one token was sent\", DPoP algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_DPOP,   BG_R_NO_NONCE, "Bearer realm=\"api\", DPoP error=\"use_dpop_nonce\", "
+	    "error_description=\"the DPoP proof must have the nonce given with this answer\", algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_DPOP,   BG_R_PROOF_TIME, "Bearer realm=\"api\", DPoP error=\"invalid_dpop_proof\", "
+	    "error_description=\"the DPoP proof is too old, or from the future\", algs=\"ES256 RS256\"" },
+	{ BG_DPOP_REQUIRED, BG_SCHEME_NONE,   BG_R_NO_TOKEN, "DPoP algs=\"ES256 RS256\"" },
+	{ BG_DPOP_REQUIRED, BG_SCHEME_NONE,   BG_R_OTHER_SCHEME, "DPoP algs=\"ES256 RS256\"" },
+	{ BG_DPOP_REQUIRED, BG_SCHEME_DPOP,   BG_R_EXPIRED,  "DPoP " EXPIRED ", algs=\"ES256 RS256\"" },
+	{ BG_DPOP_REQUIRED, BG_SCHEME_NONE,   BG_R_TWO_TOKENS, "DPoP error=\"invalid_request\", "
+	    "error_description=\"more than one token was sent\", algs=\"ES256 RS256\"" },
+	{ BG_DPOP_ALLOWED,  BG_SCHEME_DPOP,   BG_R_NO_SCOPE, "Bearer realm=\"api\", DPoP error=\"insufficient_scope\", "
+	    "error_description=\"a required scope is missing\", scope=\"read:messages\", algs=\"ES256 RS256\"" },
+#undef EXPIRED
+};
+
+START_TEST(each_scheme_that_is_on_has_its_challenge)
+{
+	const struct bg_alg *algs[] = { bg_alg_find(BG_SLICE("ES256")), bg_alg_find(BG_SLICE("RS256")) };
+	struct bg_gate own = { .dpop = { .mode = challenges[_i].mode, .algs = algs, .n_algs = N(algs) },
+		.answers = { .realm = (char[]){ "api" }, .missing_status = 401 } };
+	struct bg_request request = { .want_scope = BG_SLICE("read:messages") };
+	struct bg_decision decision = { .error = { .reason = challenges[_i].reason }, .scheme = challenges[_i].scheme,
+		.demand = { .request = &request } };
+	struct bg_response response;
+
+	bg_response_init(&response);
+	bg_response_make(&own, &decision, &response);
+	ck_assert_str_eq(response.challenge.data, challenges[_i].challenge);
+	bg_response_clear(&response);
+}
+END_TEST
+
+/* RFC 9449 section 7.1 wants 401; the SDK gives 400. */
+static const struct {
+	enum bg_reason reason;
+	int            said, status;
+	bool           auth0;
+} proof_statuses[] = {
+	{ BG_R_BAD_PROOF,   400, 400, false }, { BG_R_BAD_PROOF,   401, 401, false }, { BG_R_BAD_PROOF, 0, 400, false },
+	{ BG_R_PROOF_SPENT, 401, 401, false }, { BG_R_PROOF_SPENT, 400, 400, true },  { BG_R_NO_NONCE, 400, 401, false },
+	{ BG_R_NO_NONCE,    400, 401, true },  { BG_R_MISSING_PROOF, 401, 400, false }, { BG_R_TWO_TOKENS, 401, 400, false },
+	{ BG_R_STORE_DOWN,  400, 503, true },  { BG_R_STORE_FULL,  400, 503, true },  { BG_R_STORE_YOUNG, 400, 503, true },
+	{ BG_R_NO_KEYS,     400, 401, true },
+};
+
+START_TEST(a_wrong_proof_has_the_status_that_was_configured)
+{
+	struct bg_gate own = { .dpop = { .mode = BG_DPOP_ALLOWED }, .answers = { .realm = (char[]){ "api" }, .missing_status = 401,
+		.dpop_error_status = proof_statuses[_i].said, .auth0 = proof_statuses[_i].auth0 } };
+	struct bg_decision decision = { .error = { .reason = proof_statuses[_i].reason }, .scheme = BG_SCHEME_DPOP, .retry_after = 3 };
+	struct bg_response response;
+
+	bg_response_init(&response);
+	bg_response_make(&own, &decision, &response);
+	ck_assert_msg(response.status == proof_statuses[_i].status, "%s: %d", bg_reason_name(decision.error.reason), response.status);
+	ck_assert_int_eq(response.retry_after, response.status == 503 ? 3 : 0);
+	bg_response_clear(&response);
+}
+END_TEST
+
+START_TEST(a_nonce_goes_out_with_denials_and_allows)	/* RFC 9449 sections 8.1, 8.2 and 9 */
+{
+	struct bg_gate own = { .dpop = { .mode = BG_DPOP_ALLOWED }, .answers = { .realm = (char[]){ "api" }, .missing_status = 401 } };
+	json_t *all = json_object();
+	struct bg_decision decision = { .verdict = _i == 0 ? BG_DENY : BG_ALLOW, .error = { .reason = _i == 0 ? BG_R_NO_NONCE : BG_R_OK },
+		.scheme = BG_SCHEME_DPOP, .claims = { .all = all } };
+	struct bg_response response;
+	struct bg_slice text;
+	struct bg_buf reply;
+
+	for (int given = 0; given < 2; given++) {
+		bg_format(decision.nonce, sizeof(decision.nonce), "%s", given ? "the-nonce" : "");
+		bg_response_init(&response);
+		bg_buf_init(&reply, BG_ANSWER_MAX);
+		bg_response_make(&own, &decision, &response);
+		ck_assert_int_eq(bg_reply_responder(&response, &reply, NULL), 0);
+		ck_assert_int_eq(bg_buf_finish(&reply, &text, NULL), 0);
+		ck_assert_int_eq(strstr(text.ptr, "\r\nDPoP-Nonce: the-nonce\r\n") != NULL, given);
+		ck_assert_int_eq(strstr(text.ptr, "DPoP-Nonce") != NULL, given);
+		ck_assert_int_eq(bg_reply_authorizer(&response, &reply, NULL), 0);
+		ck_assert_int_eq(bg_buf_finish(&reply, &text, NULL), 0);
+		/* a server hands on nothing but variables when it lets in */
+		ck_assert_int_eq(strstr(text.ptr, "\r\nDPoP-Nonce: the-nonce\r\n") != NULL, given && _i == 0);
+		bg_buf_clear(&reply);
+		bg_response_clear(&response);
+	}
+	json_decref(all);
+}
+END_TEST
+
 START_TEST(an_answer_that_does_not_fit_is_still_a_denial)
 {
 	char realm[3000];
-	struct bg_gate long_gate = { .answers = { .realm = realm } };
+	struct bg_gate long_gate = { .dpop = { .mode = BG_DPOP_DISABLED }, .answers = { .realm = realm } };
 	struct bg_decision decision = { .error = { .reason = BG_R_EXPIRED } };
 	struct bg_response response;
 
@@ -270,6 +375,9 @@ main(void)
 	tcase_add_loop_test(tc, a_403_names_the_scopes_that_are_wanted, 0, N(wanted));
 	tcase_add_test(tc, scopes_that_do_not_fit_cost_no_denial);
 	tcase_add_test(tc, an_allow_hands_on_nobody_where_nobody_is_known);
+	tcase_add_loop_test(tc, each_scheme_that_is_on_has_its_challenge, 0, N(challenges));
+	tcase_add_loop_test(tc, a_wrong_proof_has_the_status_that_was_configured, 0, N(proof_statuses));
+	tcase_add_loop_test(tc, a_nonce_goes_out_with_denials_and_allows, 0, 2);
 	tcase_add_test(tc, an_answer_that_does_not_fit_is_still_a_denial);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

@@ -8,6 +8,31 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* By whatever mode: a proof goes with the scheme DPoP and with nothing else, and holds no list.  RFC 9449 section 7.1, SR-67. */
+static void
+try_modes(const char *text, size_t size)
+{
+	static const enum bg_dpop_mode modes[] = { BG_DPOP_REQUIRED, BG_DPOP_ALLOWED, BG_DPOP_DISABLED };
+	const char *nul = memchr(text, '\0', size);
+	struct bg_request request = { .authorization = { text, nul != NULL ? (size_t)(nul - text) : size } };
+
+	if (nul != NULL)
+		request.dpop = (struct bg_slice){ nul + 1, size - (size_t)(nul + 1 - text) };
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		struct bg_credentials found;
+		struct bg_error err = { 0 };
+
+		if (bg_credentials_find(&request, modes[i], &found, &err) != 0) {
+			MUST(err.reason != BG_R_OK && found.proof.ptr == NULL);
+			continue;
+		}
+		MUST(found.token.len > 0 && (found.scheme == BG_SCHEME_BEARER || found.scheme == BG_SCHEME_DPOP));
+		MUST(found.scheme == BG_SCHEME_BEARER ? modes[i] != BG_DPOP_REQUIRED : modes[i] != BG_DPOP_DISABLED);
+		MUST((found.proof.len > 0) == (found.scheme == BG_SCHEME_DPOP));
+		MUST(found.proof.ptr == NULL || memchr(found.proof.ptr, ',', found.proof.len) == NULL);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -17,6 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bg_error err = { 0 };
 	size_t end;
 
+	try_modes(text, size);
 	if (bg_credentials_find(&request, BG_DPOP_DISABLED, &found, &err) == 0) {
 		MUST(err.reason == BG_R_OK && found.token.len > 0);
 		MUST(found.token.ptr > text + 6 && found.token.ptr + found.token.len <= text + size);
