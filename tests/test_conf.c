@@ -114,6 +114,13 @@ drop_store_remark(char *text)
 	memmove(begin, at + strlen(STORE_REMARK), strlen(at + strlen(STORE_REMARK)) + 1);
 }
 
+/* A build without hiredis refuses every configuration with Redis in it, see a_build_without_a_store_says_so. */
+static bool
+is_for_another_build(const char *text)
+{
+	return !bg_replay_has_redis() && strstr(text, "redis") != NULL;
+}
+
 /* Load, and give the report as text, the caller's own. */
 static int
 load(struct bg_conf **out, const struct bg_conf_sources *from, char **text)
@@ -187,6 +194,12 @@ START_TEST(a_bad_configuration_is_refused_with_file_line_and_what_was_expected)
 	ck_assert_int_eq(chdir(name), 0);
 	want = read_file("expected");
 	ck_assert_msg(want != NULL, "%s: no file \"expected\"", cases[_i]);
+	if ((text = read_file("bearergate.conf")) != NULL && is_for_another_build(text)) {
+		free(text);
+		free(want);
+		return;
+	}
+	free(text);
 	text = read_file("environ");
 	set_environ(text, list);
 	if (access("bearergate.conf", F_OK) == 0)
@@ -756,9 +769,13 @@ static const char *const round_trips[] = {
 
 START_TEST(what_is_printed_reads_back_as_the_same_configuration)
 {
-	struct bg_conf *conf = load_good(round_trips[_i], ""), *again;
-	char *text = print(conf);
+	struct bg_conf *conf, *again;
+	char *text;
 
+	if (is_for_another_build(round_trips[_i]))
+		return;
+	conf = load_good(round_trips[_i], "");
+	text = print(conf);
 	again = load_good(text, "");
 	assert_same(conf, again);
 	free(text);
@@ -933,17 +950,19 @@ START_TEST(a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order)
 {
 	static const char text[] = "policy p{claim c{equals=1}any{scope=s}}location /a{policy=p}site b{domains=b}export c{as=X}\n"
 	    "# c\ndomain = \"a.example\" /* d */\naudience = { 'x', \"y\\\"\" } // e\n"
-	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n";
+	    "issuer \"https://i.example/\" { audience = \"${X:-z}\" }\nleeway=1m\n"
+	    "replay=\"redis://u@h:1/2\" replay_password=p trusted_proxies={::/0,unix} public_url=\"http://[::1]/a\"\n";
 	static const char bytes[] = "\0\n\"'\\{}=,#/*$ a1\xff";
+	size_t len = bg_replay_has_redis() ? strlen(text) : (size_t)(strstr(text, "replay=") - text);
 	char copy[sizeof(text)];
 
-	for (size_t i = 0; i <= strlen(text); i++)
+	for (size_t i = 0; i <= len; i++)
 		assert_orderly(text, i);
-	for (size_t i = 0; i < strlen(text); i++)
+	for (size_t i = 0; i < len; i++)
 		for (size_t j = 0; j < sizeof(bytes) - 1; j++) {
 			memcpy(copy, text, sizeof(text));
 			copy[i] = bytes[j];
-			assert_orderly(copy, strlen(text));
+			assert_orderly(copy, len);
 		}
 }
 END_TEST
@@ -1410,6 +1429,8 @@ START_TEST(a_gate_knows_what_is_asked_of_proofs)
 	bg_gate_free(gate);
 	bg_conf_free(conf);
 
+	if (!bg_replay_has_redis())
+		return;
 	conf = load_good(GOOD "trust_proxy = true replay_on_error = allow replay = \"redis://127.0.0.1:1\"\n",
 	    "f:3: remark: trust_proxy lets every client that reaches the server itself choose the URL its DPoP proof is held to; "
 	    "trusted_proxies names those that may say it\n"
@@ -1503,6 +1524,8 @@ START_TEST(what_has_no_effect_is_remarked)
 {
 	char text[1024];
 
+	if (is_for_another_build(remarks[_i].text))
+		return;
 	bg_format(text, sizeof(text), GOOD "%s", remarks[_i].text);
 	bg_conf_free(load_good(text, remarks[_i].report));
 }
@@ -1605,6 +1628,8 @@ START_TEST(a_file_with_a_secret_is_refused_where_it_is_none)	/* SR-85 */
 	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
 	char text[9000], want[9000];
 
+	if (!bg_replay_has_redis())
+		return;
 	write_file("secret", secret_files[_i].bytes);
 	ck_assert_int_eq(chmod("secret", secret_files[_i].mode), 0);
 	bg_format(text, sizeof(text), GOOD "replay = \"redis://h\"\n%s = '%s/secret'\n", secret_files[_i].option, dir);
@@ -1648,9 +1673,13 @@ END_TEST
 START_TEST(a_password_is_never_printed_and_what_stands_for_it_is_no_password)
 {
 	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
-	struct bg_conf *conf = load_good(GOOD "replay = \"redis://user@h\" replay_password = 'se kr\\'it'\n", ""), *again;
-	char *printed = print(conf), text[9000];
+	struct bg_conf *conf, *again;
+	char *printed, text[9000];
 
+	if (!bg_replay_has_redis())
+		return;
+	conf = load_good(GOOD "replay = \"redis://user@h\" replay_password = 'se kr\\'it'\n", "");
+	printed = print(conf);
 	ck_assert_str_eq(conf->replay_password, "se kr'it");
 	ck_assert_ptr_null(strstr(printed, "se kr"));
 	ck_assert_ptr_nonnull(strstr(printed, "\nreplay_password = \"********\"\n"));
@@ -1745,7 +1774,7 @@ main(void)
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_set_timeout(tc, 60);	/* for sanitizers on a busy machine */
 	tcase_add_test(tc, a_build_without_a_store_says_so);
-	if (!bg_replay_has_lmdb() || !bg_replay_has_redis()) {	/* no configuration of the others is good then */
+	if (!bg_replay_has_lmdb()) {	/* hardly a configuration of the others is good then */
 		suite_add_tcase(suite, tc);
 		return bg_test_run(suite);
 	}
