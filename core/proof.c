@@ -138,7 +138,7 @@ check_target(const struct bg_dpop *dpop, const struct bg_request *request, const
 	if (bg_public_url(&dpop->public, request, url, err) != 0 || bg_buf_finish(url, &ours, err) != 0)
 		goto out;
 	if ((wrong = bg_htu_normalise(claims->htu, &htu)) != NULL)
-		bg_fail(err, BG_R_PROOF_URL, "proof: htu \"%.*s\": %s", BG_SLICE_ARG(claims->htu), wrong);
+		bg_fail(err, htu.no_memory ? BG_R_NO_MEMORY : BG_R_PROOF_URL, "proof: htu \"%.*s\": %s", BG_SLICE_ARG(claims->htu), wrong);
 	else if (bg_buf_finish(&htu, &theirs, err) != 0)
 		goto out;
 	else if (!bg_slice_equal(ours, theirs))

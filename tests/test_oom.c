@@ -30,7 +30,13 @@
 
 static const struct bg_now now = { .wall = 1700000060, .mono_ms = 1000 };
 static char *jwks;			/* what the issuer hands out */
-static char *tokens[16];
+static char *tokens[16], *proofs[4];
+
+static const char certificate[] = ":"
+    "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwE"
+    "bXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGG"
+    "WvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUa"
+    "KlLR50Q2DmFfQj1L+SY=:";
 
 /* ---- the gate -------------------------------------------------------------------------------------------------- */
 
@@ -85,11 +91,24 @@ static char heard[] = ISSUER, silent[] = "https://silent.example/";
 static char *audience = TEXT("https://api.example");
 static struct bg_issuer issuers[2];
 static const struct bg_alg *algs[3];
+static const struct bg_alg *proof_algs[3];
+static unsigned char nonce_key[BG_NONCE_KEY_MIN] = "nonces";
+
+/* The stores have tests of their own. */
+static int
+spend(struct bg_replay *self, const struct bg_spending *spending, struct bg_now when, int64_t *retry_after, struct bg_error *err)
+{
+	(void)self, (void)spending, (void)when, (void)retry_after, (void)err;
+	return 0;
+}
+
+static struct bg_replay replay = { .spend = spend };
 static struct bg_gate gate = {
 	.issuers = issuers, .n_issuers = N(issuers), .leeway = 30,
 	.policies = { policies, N(policies), locations, N(locations), .preflight = true },
 	.exports = { exports, N(exports), .user_claim = TEXT("sub"), .json = true },
-	.dpop = { .mode = BG_DPOP_DISABLED },
+	.dpop = { .mode = BG_DPOP_ALLOWED, .algs = proof_algs, .n_algs = 3, .iat_offset = 300, .iat_leeway = 30,
+		.nonces = { .key = nonce_key, .key_len = sizeof(nonce_key), .window = 300 }, .replay = &replay },
 	.answers = { .realm = TEXT("api"), .missing_status = 401 },
 };
 
@@ -125,7 +144,7 @@ regex(const char *pattern)
 	"second and a third block of memory: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"	\
 	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"]}"
 
-enum { GOOD, FORGED, STRANGER, OTHER_API, OLD, NO_EXP, HEADER, PAYLOAD, NOBODY, ELSEWHERE, EC, EC_FORGED, ED, ED_FORGED };
+enum { GOOD, FORGED, STRANGER, OTHER_API, OLD, NO_EXP, HEADER, PAYLOAD, NOBODY, ELSEWHERE, EC, EC_FORGED, ED, ED_FORGED, BOUND, BOUND_CERT };
 
 static char *
 forged(const char *token)
@@ -134,6 +153,33 @@ forged(const char *token)
 
 	*at = *at == 'A' ? 'B' : 'A';
 	return copy;
+}
+
+/* Tokens bound to a key and to a certificate, and proofs for the first. */
+static void
+bound_tokens(void)
+{
+	char cnf[200], nonce[BG_NONCE_LEN + 1], thumbprint[BG_THUMBPRINT_LEN + 1], claims[400], *ath;
+	struct { enum bg_mint_key key; const char *path, *nonce; } rows[] = {
+		{ BG_MINT_KEY_P256, "mine/1", nonce }, { BG_MINT_KEY_A, "plain", nonce }, { BG_MINT_KEY_P256, "plain", NULL },
+		{ BG_MINT_KEY_P256, "plain", "x" },
+	};
+
+	bg_format(cnf, sizeof(cnf), ",\"cnf\":{\"jkt\":\"%s\"}", bg_mint_jkt(BG_MINT_KEY_P256));
+	bg_format(claims, sizeof(claims), CLAIMS("https://api.example", "1700086400", "%s"), cnf);
+	tokens[BOUND] = bg_mint_token(BG_MINT_KEY_A, NULL, claims);
+	ck_assert_int_eq(bg_certificate_thumbprint(bg_slice_str(certificate), thumbprint, NULL), 0);
+	bg_format(cnf, sizeof(cnf), ",\"cnf\":{\"x5t#S256\":\"%s\"}", thumbprint);
+	bg_format(claims, sizeof(claims), CLAIMS("https://api.example", "1700086400", "%s"), cnf);
+	tokens[BOUND_CERT] = bg_mint_token(BG_MINT_KEY_A, NULL, claims);
+	ck_assert_int_eq(bg_nonce_make(&gate.dpop.nonces, now.wall, nonce, NULL), 0);
+	ath = bg_mint_ath(tokens[BOUND]);
+	for (int i = 0; i < N(rows); i++) {
+		bg_format(claims, sizeof(claims), "{\"htu\":\"https://api.example/%s\",\"ath\":\"%s\"%s%s%s}", rows[i].path, ath,
+		    rows[i].nonce != NULL ? ",\"nonce\":\"" : "", rows[i].nonce != NULL ? rows[i].nonce : "", rows[i].nonce != NULL ? "\"" : "");
+		proofs[i] = bg_mint_proof(rows[i].key, NULL, NULL, claims);
+	}
+	free(ath);
 }
 
 static void
@@ -162,6 +208,11 @@ setup(void)
 	tokens[ED] = strdup(BG_FIXED_ED_TOKEN);
 	tokens[ED_FORGED] = forged(BG_FIXED_ED_TOKEN);
 
+	proof_algs[0] = bg_alg_find(BG_SLICE("ES256"));
+	proof_algs[1] = bg_alg_find(BG_SLICE("RS256"));
+	proof_algs[2] = bg_alg_find(BG_SLICE("EdDSA"));
+	bound_tokens();
+
 	conditions[2].regex = regex("org_[a-z]+");
 	alternatives[1].regex = regex("(staff|crew)-[0-9]{1,4}");
 	impossible[0].regex = regex("com_.*");
@@ -186,6 +237,10 @@ teardown(void)
 	bg_regex_free(conditions[2].regex);
 	bg_regex_free(alternatives[1].regex);
 	bg_regex_free(impossible[0].regex);
+	for (int i = 0; i < N(proofs); i++) {
+		free(proofs[i]);
+		proofs[i] = NULL;
+	}
 	for (int i = 0; i < N(tokens); i++) {
 		free(tokens[i]);
 		tokens[i] = NULL;
@@ -230,24 +285,34 @@ static const struct {
 	{ "permission missing", GOOD, "/plain", "BEARERGATE_POLICY=owners", 403, 50 },
 	{ "claim rules not met", GOOD, "/plain", "BEARERGATE_POLICY=neither", 403, 50 },
 	{ "a policy that does not exist", GOOD, "/plain", "BEARERGATE_POLICY=nope", 500, 3 },
+	{ "DPoP, ES256", BOUND, "/mine/1", "HTTP_DPOP={0}", 200, 100 },
+	{ "DPoP, by another key", BOUND, "/plain", "HTTP_DPOP={1}", 401, 100 },
+	{ "DPoP, without a nonce", BOUND, "/plain", "HTTP_DPOP={2}", 401, 100 },
+	{ "DPoP, for another URL", BOUND, "/public/../other", "HTTP_DPOP={0}", 400, 100 },
+	{ "DPoP, with an old nonce", BOUND, "/plain", "HTTP_DPOP={3}", 401, 100 },
+	{ "bound, as Bearer", BOUND, "/plain", NULL, 401, 50 },
+	{ "a client certificate", BOUND_CERT, "/plain", "SSL_CLIENT_CERT={cert}", 200, 100 },
 	{ "a variable that does not exist", GOOD, "/plain", "BEARERGATE_SCOPES=x", 500, 3 },
 };
 
 static void
 ask(int i, enum bg_role role, struct bg_buf *out, int *rc)
 {
-	static char authorization[BG_TOKEN_MAX], uri[256], variable[256];
-	char *env[] = { TEXT("REQUEST_METHOD=GET"), TEXT("HTTP_HOST=api.example"), TEXT("REMOTE_ADDR=192.0.2.1"), uri, NULL, NULL,
-		NULL };
-	size_t n = 4;
+	static char authorization[BG_TOKEN_MAX], uri[256], variable[BG_TOKEN_MAX];
+	char *env[] = { TEXT("REQUEST_METHOD=GET"), TEXT("HTTP_HOST=api.example"), TEXT("REMOTE_ADDR=192.0.2.1"),
+		TEXT("REQUEST_SCHEME=https"), uri, NULL, NULL, NULL };
+	const char *in = requests[i].variable != NULL ? strchr(requests[i].variable, '{') : NULL;
+	size_t n = 5;
 
 	bg_format(uri, sizeof(uri), "REQUEST_URI=%s", requests[i].uri);
 	if (requests[i].token >= 0) {
-		bg_format(authorization, sizeof(authorization), "HTTP_AUTHORIZATION=Bearer %s", tokens[requests[i].token]);
+		bg_format(authorization, sizeof(authorization), "HTTP_AUTHORIZATION=%s %s",
+		    in != NULL && strncmp(requests[i].variable, "HTTP_DPOP", 9) == 0 ? "DPoP" : "Bearer", tokens[requests[i].token]);
 		env[n++] = authorization;
 	}
 	if (requests[i].variable != NULL) {
-		bg_format(variable, sizeof(variable), "%s", requests[i].variable);
+		bg_format(variable, sizeof(variable), "%.*s%s", in != NULL ? (int)(in - requests[i].variable) : 256, requests[i].variable,
+		    in == NULL ? "" : in[1] == 'c' ? certificate : proofs[in[1] - '0']);
 		env[n++] = variable;
 	}
 	*rc = bg_authorizer_answer(&gate, now, role, env, true, out);
@@ -486,13 +551,8 @@ read_regex(struct bg_error *err)
 static int
 read_certificate(struct bg_error *err)
 {
-	static const char certificate[] = ":"
-	    "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwE"
-	    "bXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGG"
-	    "WvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUa"
-	    "KlLR50Q2DmFfQj1L+SY=:";
 	char thumbprint[BG_THUMBPRINT_LEN + 1];
-	int rc = bg_certificate_thumbprint(BG_SLICE(certificate), thumbprint, err);
+	int rc = bg_certificate_thumbprint(bg_slice_str(certificate), thumbprint, err);
 
 	expect(strcmp(thumbprint, rc == 0 ? "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0" : "") == 0, "another thumbprint");
 	return rc;
