@@ -55,7 +55,8 @@ static const struct {
 } demands[] = {
 	{ BG_SLICE_INIT("BEARERGATE_SCOPE"), MEMBER(want_scope), is_scope_list, "list of scopes", BG_R_BAD_VARIABLE },
 	{ BG_SLICE_INIT("BEARERGATE_ANY_SCOPE"), MEMBER(want_any_scope), is_scope_list, "list of scopes", BG_R_BAD_VARIABLE },
-	{ BG_SLICE_INIT("BEARERGATE_PERMISSION"), MEMBER(want_permission), is_scope_list, "list of permissions", BG_R_BAD_VARIABLE },
+	{ BG_SLICE_INIT("BEARERGATE_PERMISSION"), MEMBER(want_permission), is_scope_list, "list of permissions",
+	    BG_R_BAD_VARIABLE },
 	{ BG_SLICE_INIT("BEARERGATE_POLICY"), MEMBER(want_policy), is_scope_list, "list of policies", BG_R_BAD_VARIABLE },
 	{ BG_SLICE_INIT("BEARERGATE_METHOD"), MEMBER(method), is_text, "method", BG_R_BAD_REQUEST },
 	{ BG_SLICE_INIT("BEARERGATE_SCHEME"), MEMBER(scheme), is_text, "scheme", BG_R_BAD_VARIABLE },

@@ -80,7 +80,8 @@ bg_network_parse(struct bg_slice text, struct bg_network *out)
 	before = memchr(address.ptr, ':', address.len) == NULL ? V4_BITS : 0;
 	if (slash != NULL) {
 		if (!parse_bits(bg_slice_skip(text, address.len + 1), 128 - before, &bits))
-			return before > 0 ? "has no number from 0 to 32 behind its slash" : "has no number from 0 to 128 behind its slash";
+			return before > 0 ? "has no number from 0 to 32 behind its slash" :
+			    "has no number from 0 to 128 behind its slash";
 		out->bits = before + bits;
 	}
 	for (unsigned i = out->bits; i < 128; i++)
@@ -422,8 +423,8 @@ static int
 merge(struct bg_slice *mine, struct bg_slice other, const char *what, struct bg_error *err)
 {
 	if (mine->len > 0 && other.len > 0 && !bg_slice_equal_nocase(*mine, other))
-		return bg_fail(err, BG_R_BAD_FORWARDED, "X-Forwarded- says %s \"%.*s\", Forwarded \"%.*s\"", what, BG_SLICE_ARG(*mine),
-		    BG_SLICE_ARG(other));
+		return bg_fail(err, BG_R_BAD_FORWARDED, "X-Forwarded- says %s \"%.*s\", Forwarded \"%.*s\"", what,
+		    BG_SLICE_ARG(*mine), BG_SLICE_ARG(other));
 	if (mine->len == 0)
 		*mine = other.len > 0 ? other : (struct bg_slice){ NULL, 0 };
 	return 0;
@@ -445,7 +446,8 @@ bg_forwarded_find(const struct bg_proxies *proxies, const struct bg_request *req
 		return -1;
 	if (found.proto.len > 0 && !bg_slice_equal_nocase(found.proto, BG_SLICE("http")) &&
 	    !bg_slice_equal_nocase(found.proto, BG_SLICE("https")))
-		return bg_fail(err, BG_R_BAD_FORWARDED, "the scheme \"%.*s\" of a proxy is neither http nor https", BG_SLICE_ARG(found.proto));
+		return bg_fail(err, BG_R_BAD_FORWARDED, "the scheme \"%.*s\" of a proxy is neither http nor https",
+		    BG_SLICE_ARG(found.proto));
 	*out = found;
 	return 0;
 }

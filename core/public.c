@@ -61,8 +61,8 @@ bg_public_url(const struct bg_public *public, const struct bg_request *request, 
 		return -1;
 	/* a proxy's was looked at, and conf/ looks at public_url: this is the server's own */
 	if (!bg_slice_equal_nocase(parts.scheme, BG_SLICE("http")) && !bg_slice_equal_nocase(parts.scheme, BG_SLICE("https")))
-		return bg_fail(err, public->url != NULL ? BG_R_INTERNAL : BG_R_BAD_VARIABLE, "the scheme \"%.*s\" is neither http nor https",
-		    BG_SLICE_ARG(parts.scheme));
+		return bg_fail(err, public->url != NULL ? BG_R_INTERNAL : BG_R_BAD_VARIABLE,
+		    "the scheme \"%.*s\" is neither http nor https", BG_SLICE_ARG(parts.scheme));
 	if ((wrong = bg_htu_build(parts.scheme, parts.host, parts.prefix, request->uri, out, &host_wrong)) == NULL)
 		return 0;
 	if (out->no_memory)

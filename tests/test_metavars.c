@@ -60,8 +60,10 @@ START_TEST(each_variable_goes_to_its_member)
 {
 	static const char *const calls[BG_CALL_VARIABLES] = { "INCLUDED", "200", "/i", "AUTHORIZER", "/s", "/p" };
 	const char *env[] = { "SERVER_PROTOCOL=INCLUDED", "REDIRECT_STATUS=200", "REDIRECT_URL=/i", "FCGI_APACHE_ROLE=AUTHORIZER",
-		"SCRIPT_FILENAME=/s", "PATH_INFO=/p", "HTTP_DPOP=d", "REMOTE_PORT=4711", "SSL_CLIENT_CERT=c", "HTTP_FORWARDED=for=1.2.3.4",
-		"HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=x", "HTTP_X_FORWARDED_PREFIX=/x",
+		"SCRIPT_FILENAME=/s", "PATH_INFO=/p", "HTTP_DPOP=d", "REMOTE_PORT=4711", "SSL_CLIENT_CERT=c",
+		"HTTP_FORWARDED=for=1.2.3.4",
+		"HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=x",
+		"HTTP_X_FORWARDED_PREFIX=/x",
 		"REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "HTTP_HOST=h:1", "REMOTE_ADDR=::1", "UNIQUE_ID=u",
 		"REQUEST_SCHEME=https", "HTTP_ORIGIN=https://o", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PUT", "BEARERGATE_SCOPE=s",
 		"BEARERGATE_ANY_SCOPE=t u", "BEARERGATE_PERMISSION=p", "BEARERGATE_POLICY=n m", "BEARERGATE_AUTH=optional", NULL };
@@ -149,7 +151,7 @@ static const struct { const char *name, *env[MAX_ENV + 1]; bool repeated; } prox
 	{ "Forwarded", { "HTTP_FORWARDED=a", "HTTP_FORWARDED=a" }, true },
 	{ "For", { "HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b" }, true },
 	{ "Proto", { "HTTP_X_FORWARDED_PROTO=", "HTTP_X_FORWARDED_PROTO=" }, true },
-	{ "Host, spelt X-Forwarded_Host", { "HTTP_X_FORWARDED_HOST=a", "HTTP_X_FORWARDED_HOST=b" }, true },	/* interop.md section 2.2, lighttpd */
+	{ "Host, once spelt X_Forwarded_Host", { "HTTP_X_FORWARDED_HOST=a", "HTTP_X_FORWARDED_HOST=b" }, true },	/* interop.md section 2.2 */
 	{ "Prefix", { "HTTP_X_FORWARDED_PREFIX=a", "REQUEST_URI=/", "HTTP_X_FORWARDED_PREFIX=" }, true },
 	{ "others", { "HTTP_HOST=a", "HTTP_HOST=b", "HTTP_X_FORWARDED_SERVER=a", "HTTP_X_FORWARDED_SERVER=b" }, false },
 };
@@ -167,7 +169,8 @@ END_TEST
 START_TEST(a_header_is_no_certificate)	/* SR-68; RFC 8705 section 6.5 */
 {
 	const char *env[] = { "HTTP_CLIENT_CERT=c", "HTTP_SSL_CLIENT_CERT=c", "HTTP_X_SSL_CLIENT_CERT=c", "HTTP_X_CLIENT_CERT=c",
-		"HTTP_X_FORWARDED_CLIENT_CERT=c", "REDIRECT_SSL_CLIENT_CERT=c", "SSL_CLIENT_CERT_CHAIN_0=c", "SSL_CLIENT_CER=c", NULL };
+		"HTTP_X_FORWARDED_CLIENT_CERT=c", "REDIRECT_SSL_CLIENT_CERT=c", "SSL_CLIENT_CERT_CHAIN_0=c",
+		"SSL_CLIENT_CER=c", NULL };
 	const char *own[] = { "HTTP_SSL_CLIENT_CERT=c", "SSL_CLIENT_CERT=s", "SSL_CLIENT_CERT=t", NULL };
 	struct bg_request request;
 
@@ -201,7 +204,8 @@ START_TEST(a_header_is_no_variable_of_the_server)	/* SR-68 */
 {
 	const char *env[] = { "HTTP_REMOTE_ADDR=10.0.0.1", "HTTP_REMOTE_PORT=1", "HTTP_HTTPS=on", "HTTP_REQUEST_SCHEME=https",
 		"HTTP_X_REAL_IP=10.0.0.1", "HTTP_X_ORIGINAL_URL=/x", "HTTP_X_REWRITE_URL=/x", "HTTP_X_FORWARDED_URI=/x",
-		"HTTP_X_FORWARDED_METHOD=GET", "HTTP_X_HTTP_METHOD_OVERRIDE=GET", "HTTP_UNIQUE_ID=u", "HTTP_SERVER_PROTOCOL=INCLUDED",
+		"HTTP_X_FORWARDED_METHOD=GET", "HTTP_X_HTTP_METHOD_OVERRIDE=GET", "HTTP_UNIQUE_ID=u",
+		"HTTP_SERVER_PROTOCOL=INCLUDED",
 		"HTTP_PATH_INFO=/", "HTTP_REDIRECT_STATUS=200", NULL };
 	struct bg_request request;
 
@@ -212,9 +216,11 @@ START_TEST(a_header_is_no_variable_of_the_server)	/* SR-68 */
 END_TEST
 
 static const struct { const char *env[MAX_ENV + 1], *scheme; } schemes[] = {
-	{ { "HTTPS=on" }, "https" }, { { "HTTPS=ON" }, "https" }, { { "HTTPS=1" }, "https" }, { { "HTTPS=off" }, NULL }, { { "HTTPS=" }, NULL },
+	{ { "HTTPS=on" }, "https" }, { { "HTTPS=ON" }, "https" }, { { "HTTPS=1" }, "https" }, { { "HTTPS=off" }, NULL },
+	{ { "HTTPS=" }, NULL },
 	{ { "HTTPS=0" }, NULL }, { { "HTTPS=yes" }, NULL }, { { "HTTPS=on " }, NULL }, { { "HTTPS=on", "HTTPS=off" }, "https" },
-	{ { "HTTPS=off", "HTTPS=on" }, NULL }, { { "HTTPS=on", "REQUEST_SCHEME=http" }, "http" }, { { "REQUEST_SCHEME=http", "HTTPS=on" }, "http" },
+	{ { "HTTPS=off", "HTTPS=on" }, NULL }, { { "HTTPS=on", "REQUEST_SCHEME=http" }, "http" },
+	{ { "REQUEST_SCHEME=http", "HTTPS=on" }, "http" },
 	{ { "HTTPS=on", "BEARERGATE_SCHEME=http" }, "http" }, { { "BEARERGATE_SCHEME=http", "HTTPS=on" }, "http" },
 	{ { "HTTPS=on", "REQUEST_SCHEME=" }, "https" }, { { "REQUEST_SCHEME=https", "HTTPS=off" }, "https" },
 	{ { "HTTPS=off", "REQUEST_SCHEME=" }, "" }, { { "https=on" }, NULL }, { { NULL }, NULL },
@@ -226,7 +232,8 @@ START_TEST(a_scheme_that_nobody_says_is_what_https_says)	/* interop.md section 2
 	struct bg_request request;
 
 	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)schemes[_i].env, &request, NULL), 0);
-	ck_assert_msg(bg_slice_equal(request.scheme, bg_slice_str(schemes[_i].scheme)), "row %d: %.*s", _i, BG_SLICE_ARG(request.scheme));
+	ck_assert_msg(bg_slice_equal(request.scheme, bg_slice_str(schemes[_i].scheme)), "row %d: %.*s", _i,
+	    BG_SLICE_ARG(request.scheme));
 }
 END_TEST
 
@@ -248,7 +255,8 @@ END_TEST
 
 static const struct { const char *value; enum bg_reason want; enum bg_auth auth; } auths[] = {
 	{ "required", BG_R_OK, BG_AUTH_REQUIRED }, { "optional", BG_R_OK, BG_AUTH_OPTIONAL }, { "none", BG_R_OK, BG_AUTH_NONE },
-	{ "", BG_R_BAD_VARIABLE, 0 }, { "None", BG_R_BAD_VARIABLE, 0 }, { "none ", BG_R_BAD_VARIABLE, 0 }, { "off", BG_R_BAD_VARIABLE, 0 },
+	{ "", BG_R_BAD_VARIABLE, 0 }, { "None", BG_R_BAD_VARIABLE, 0 }, { "none ", BG_R_BAD_VARIABLE, 0 },
+	{ "off", BG_R_BAD_VARIABLE, 0 },
 	{ "optiona", BG_R_BAD_VARIABLE, 0 }, { "none\n", BG_R_BAD_VARIABLE, 0 }, { "required,none", BG_R_BAD_VARIABLE, 0 },
 };
 
@@ -326,7 +334,8 @@ START_TEST(no_value_of_a_variable_upsets_us)
 	static const char *const names[] = { "REQUEST_METHOD", "REQUEST_URI", "HTTP_HOST", "REMOTE_ADDR", "UNIQUE_ID",
 		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "REQUEST_SCHEME", "HTTP_ORIGIN",
 		"HTTP_ACCESS_CONTROL_REQUEST_METHOD", "HTTP_DPOP", "HTTPS", "SSL_CLIENT_CERT", "REMOTE_PORT", "HTTP_FORWARDED",
-		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX", "SERVER_PROTOCOL",
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX",
+		"SERVER_PROTOCOL",
 		"REDIRECT_STATUS", "REDIRECT_URL", "FCGI_APACHE_ROLE", "SCRIPT_FILENAME", "PATH_INFO" };
 	static const char *const values[] = { "", "\r\nX: y", "\x01\x7f\xff", "%00", "=", "a=b=c", "\xc3\x28" };
 
@@ -346,7 +355,8 @@ END_TEST
 static const struct { const char *uri, *path; } paths[] = {
 	{ "/a/b?c", "/a/b" }, { "/a#b", "/a" }, { "/", "/" }, { "", "" }, { "*", "*" },
 	{ "http://other.example/a?b", "/a" }, { "http://other.example", "" }, { "http://other.example?x", "" },
-	{ "/a?http://b/c", "/a" }, { "/a%3Fb", "/a%3Fb" }, { "://", "://" }, { "x?a=http://h/b", "x" }, { "1http://h/b", "1http://h/b" },
+	{ "/a?http://b/c", "/a" }, { "/a%3Fb", "/a%3Fb" }, { "://", "://" }, { "x?a=http://h/b", "x" },
+	{ "1http://h/b", "1http://h/b" },
 	{ "HTTP://h/b", "/b" },
 };
 

@@ -69,9 +69,11 @@ append(struct bg_buf *buf, struct bg_slice header, const char *more)
 static void
 check_last_word(const struct bg_proxies *proxies, const struct bg_request *client)
 {
+	static const char *const elements[] = { "for=192.0.2.1;proto=https;host=good.example",
+		"for=\"192.0.2.1:80\";host=\"good.example\";proto=https", "host=\"good.example\";proto=\"https\"" };
 	struct bg_request request = *client;
 	struct bg_forwarded said;
-	struct bg_buf bufs[5];
+	struct bg_buf bufs[4], buf;
 
 	request.remote_addr = BG_SLICE("10.0.0.1");
 	request.x_forwarded_for = append(&bufs[0], client->x_forwarded_for, "192.0.2.1");
@@ -83,11 +85,15 @@ check_last_word(const struct bg_proxies *proxies, const struct bg_request *clien
 		MUST(bg_slice_equal(said.proto, BG_SLICE("https")) && bg_slice_equal(said.host, BG_SLICE("good.example")));
 		MUST(bg_slice_equal(said.prefix, BG_SLICE("/p")));
 	}
-	request.x_forwarded_for = request.x_forwarded_proto = request.x_forwarded_host = request.x_forwarded_prefix = request.forwarded;
-	request.forwarded = append(&bufs[4], client->forwarded, "for=192.0.2.1;proto=https;host=good.example");
-	if (bg_forwarded_find(proxies, &request, &said, NULL) == 0)
-		MUST(bg_slice_equal(said.proto, BG_SLICE("https")) && bg_slice_equal(said.host, BG_SLICE("good.example")));
-	for (int i = 0; i < 5; i++)
+	request.x_forwarded_for = request.x_forwarded_proto = request.forwarded;
+	request.x_forwarded_host = request.x_forwarded_prefix = request.forwarded;
+	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+		request.forwarded = append(&buf, client->forwarded, elements[i]);
+		if (bg_forwarded_find(proxies, &request, &said, NULL) == 0)
+			MUST(bg_slice_equal(said.proto, BG_SLICE("https")) && bg_slice_equal(said.host, BG_SLICE("good.example")));
+		bg_buf_clear(&buf);
+	}
+	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		bg_buf_clear(&bufs[i]);
 }
 
