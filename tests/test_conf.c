@@ -1299,13 +1299,14 @@ START_TEST(as_many_exports_as_an_answer_can_hold_are_taken)
 END_TEST
 
 /* requirements/sdk-parity.md section 7.2 */
-static const struct { const char *text; bool auth0; int missing; int64_t leeway; } compats[] = {
-	{ "",                                                    false, 401, 30 },
-	{ "compat = none\n",                                     false, 401, 30 },
-	{ "missing_status = 400\n",                              false, 400, 30 },
-	{ "compat = auth0\n",                                    true,  400, 0 },
-	{ "compat = auth0\nmissing_status = 401\n",              true,  401, 0 },
-	{ "leeway = 30s\ncompat = \"auth0\"\n",                  true,  400, 30 },
+static const struct { const char *text; bool auth0; int missing; int64_t leeway; int proof; } compats[] = {
+	{ "",                                                    false, 401, 30, 400 },
+	{ "compat = none\n",                                     false, 401, 30, 400 },
+	{ "missing_status = 400\n",                              false, 400, 30, 400 },
+	{ "compat = auth0\n",                                    true,  400, 0, 400 },
+	{ "compat = auth0\nmissing_status = 401\n",              true,  401, 0, 400 },
+	{ "leeway = 30s\ncompat = \"auth0\"\n",                  true,  400, 30, 400 },
+	{ "compat = auth0\ndpop_error_status = 401\n",           true,  400, 0, 401 },
 };
 
 START_TEST(compat_changes_what_was_not_said_and_no_more)
@@ -1320,6 +1321,7 @@ START_TEST(compat_changes_what_was_not_said_and_no_more)
 	ck_assert_msg(gate->answers.auth0 == compats[_i].auth0, "%s", compats[_i].text);
 	ck_assert_int_eq(gate->answers.missing_status, compats[_i].missing);
 	ck_assert_int_eq(gate->leeway, compats[_i].leeway);
+	ck_assert_int_eq(gate->answers.dpop_error_status, compats[_i].proof);
 	ck_assert(!gate->policies.preflight);
 	bg_gate_free(gate);
 	bg_conf_free(conf);
