@@ -73,6 +73,10 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
 int
 bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
 {
+	struct bg_replay *replay = gate->dpop.replay;
+
+	if (replay != NULL && replay->take_over != NULL && old->dpop.replay != NULL)
+		replay->take_over(replay, old->dpop.replay);
 	/* No store takes anything from one of another issuer, and no gate has two of one. */
 	for (size_t i = 0; i < gate->n_issuers; i++)
 		for (size_t j = 0; j < old->n_issuers; j++)

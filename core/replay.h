@@ -24,6 +24,12 @@ struct bg_spending {
  */
 struct bg_replay {
 	/*
+	 * Go on with what old knows, where it would be forgotten otherwise: in a private store, for a reload.  old may be of any
+	 * kind, and at work.  To be called before open; NULL where there is nothing to be done.
+	 */
+	void (*take_over)(struct bg_replay *replay, const struct bg_replay *old);
+
+	/*
 	 * Make the store ready: LMDB opens its file, Redis need not be up.  Nothing was created or asked before this.  To be
 	 * called once, before spend.  Returns -1 with BG_R_STORE_DOWN and what an operator must know, or BG_R_NO_MEMORY.
 	 */

@@ -80,7 +80,7 @@ struct store {
 	char            *path;		/* NULL: private */
 	size_t           max_proofs;
 	int64_t          leeway;
-	struct shared   *shared;	/* set by open, then never again */
+	struct shared   *shared;	/* set by take_over or open, then never again */
 };
 
 /* What stands in the databases.  Bytes of one machine for itself; all integers are its own. */
@@ -886,18 +886,35 @@ store_spend(struct bg_replay *base, const struct bg_spending *spending, struct b
 	return rc;
 }
 
+/* An environment that has a name is found by it; one that has none would be gone with the old gate. */
+static void
+store_take_over(struct bg_replay *base, const struct bg_replay *old)
+{
+	struct store *store = (struct store *)base;
+	const struct store *from = (const struct store *)old;
+
+	if (old->spend != store_spend || store->path != NULL || from->path != NULL || from->shared == NULL || store->shared != NULL)
+		return;
+	pthread_mutex_lock(&registry_lock);
+	store->shared = from->shared;
+	store->shared->users++;
+	pthread_mutex_unlock(&registry_lock);
+}
+
 static int
 store_open(struct bg_replay *base, struct bg_now now, struct bg_error *err)
 {
 	struct store *store = (struct store *)base;
 	size_t room = (SIZE_MAX / 2 - MAP_BASE) / MAP_PER_PROOF;
 	size_t map_size = MAP_BASE + (store->max_proofs < room ? store->max_proofs : room) * MAP_PER_PROOF;
-	struct shared *shared;
+	struct shared *shared = store->shared;
 	int rc = 0;
 
-	shared = store->path != NULL ? shared_get(store->path, map_size, now, err) : shared_private(map_size, err);
+	if (shared == NULL)
+		shared = store->path != NULL ? shared_get(store->path, map_size, now, err) : shared_private(map_size, err);
 	if (shared == NULL)
 		return -1;
+	store->shared = NULL;
 	pthread_mutex_lock(&shared->lock);
 	if (map_size > shared->map_size) {	/* another store of ours made it, and wanted less */
 		shared->map_size = map_size;
@@ -934,7 +951,7 @@ bg_replay_lmdb_new(const char *path, size_t max_proofs, int64_t leeway, struct b
 		free(store);
 		return bg_fail(err, BG_R_NO_MEMORY, "replay store");
 	}
-	store->base = (struct bg_replay){ .open = store_open, .spend = store_spend, .free = store_free };
+	store->base = (struct bg_replay){ .take_over = store_take_over, .open = store_open, .spend = store_spend, .free = store_free };
 	store->max_proofs = max_proofs;
 	store->leeway = leeway;
 	*out = &store->base;

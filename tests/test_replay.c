@@ -150,6 +150,32 @@ START_TEST(a_private_store_is_nobody_elses)
 }
 END_TEST
 
+START_TEST(a_reload_forgets_nothing_that_is_private)	/* SR-63 */
+{
+	struct bg_replay *old = open_store(NULL, at(0)), *unopened = new_store(NULL, 1000), *now_in_force = new_store(NULL, 2000), *named;
+	struct bg_error err = { 0 };
+
+	ck_spend(old, &once, 0, 1, BG_R_OK, "before");
+	now_in_force->take_over(now_in_force, unopened);	/* has nothing yet */
+	now_in_force->take_over(now_in_force, old);
+	ck_reason(now_in_force->open(now_in_force, at(1), &err), err, BG_R_OK, "open");
+	ck_spend(now_in_force, &other, 1, 1, BG_R_PROOF_SPENT, "after");
+	ck_spend(now_in_force, &once, 2, 2, BG_R_OK, "another, after");
+	ck_spend(old, &other, 3, 2, BG_R_PROOF_SPENT, "a request that began before");
+	bg_replay_free(old);
+	ck_spend(now_in_force, &other, 4, 1, BG_R_PROOF_SPENT, "when the old one is gone");
+	begin();
+	named = new_store(path, 1000);
+	named->take_over(named, now_in_force);		/* what others share is what others share */
+	ck_reason(named->open(named, at(5), &err), err, BG_R_OK, "open");
+	ck_spend(named, &other, 5, 1, BG_R_OK, "another store");
+	bg_replay_free(named);
+	end();
+	bg_replay_free(unopened);
+	bg_replay_free(now_in_force);
+}
+END_TEST
+
 START_TEST(a_proof_is_forgotten_when_its_life_is_over)
 {
 	struct bg_replay *replay;
@@ -781,6 +807,7 @@ main(int argc, char *argv[])
 	}
 	tcase_add_loop_test(tcase, a_proof_is_spent_once_for_one_request, 0, 2);
 	tcase_add_test(tcase, a_private_store_is_nobody_elses);
+	tcase_add_test(tcase, a_reload_forgets_nothing_that_is_private);
 	tcase_add_test(tcase, a_proof_is_forgotten_when_its_life_is_over);
 	tcase_add_test(tcase, a_life_that_is_none_is_refused);
 	tcase_add_test(tcase, a_request_passes_with_so_many_calls_at_most);
