@@ -166,6 +166,26 @@ reason_logged() { # reason_logged REASON: since the mark
 	tail -n "+$((marked + 1))" "$work/daemon.log" | grep -q -F -e " reason=$1 "
 }
 
+dpop_mode=allowed	# as the daemon of the test has it: which schemes a challenge names
+
+# challenge STATUS ERROR TEXT CURL-OPTION...: what an answer to such a request has to have in WWW-Authenticate, without the
+# realm's name.  The scheme that was used says what is wrong, else the first.  RFC 6750 section 3, RFC 9449 section 7.1.
+challenge() {
+	local code=$1 error=$2 text=$3 said='' dpop='' bearer=''
+
+	shift 3
+	[ "$code" -lt 500 ] || return 0
+	[ "$error" = - ] || said="error=\"$error\", error_description=\"$text\""	# section 3.1: no error without a token
+	[ "$code" -ne 403 ] || said+=', scope="read:messages"'
+	if [ "$dpop_mode" = required ] || { [ "$dpop_mode" = allowed ] && [[ " $* " = *' Authorization: DPoP '* ]]; }; then
+		dpop=${said:+$said, }
+		said=
+	fi
+	[ "$dpop_mode" = required ] || bearer="Bearer realm${said:+, $said}"
+	[ "$dpop_mode" = disabled ] || bearer+="${bearer:+, }DPoP ${dpop}algs=\"ES256\""
+	printf '%s\n' "$bearer"
+}
+
 # denied SENTENCE STATUS ERROR REASON PATH [CURL-OPTION...]: the request is refused for this reason, and every header,
 # the body and the log say so.  ERROR is what the challenge names, "-" for a challenge that names none.
 denied() {
@@ -180,18 +200,9 @@ denied() {
 		wrong status "$status" "$code"
 		wrong Content-Type "$(header Content-Type)" application/json
 		wrong Cache-Control "$(header Cache-Control)" no-store
-		challenge=$(header WWW-Authenticate | sed 's/realm="[^"]*"/realm/')
-		if [ "$code" -ge 500 ]; then
-			wrong WWW-Authenticate "$challenge" ''
-		elif [ "$error" = - ]; then
-			wrong WWW-Authenticate "$challenge" 'Bearer realm'	# RFC 6750 section 3.1: no error
-			error=invalid_request
-		elif [ "$code" -eq 403 ]; then
-			wrong WWW-Authenticate "$challenge" \
-			    "Bearer realm, error=\"$error\", error_description=\"$text\", scope=\"read:messages\""
-		else
-			wrong WWW-Authenticate "$challenge" "Bearer realm, error=\"$error\", error_description=\"$text\""
-		fi
+		wrong WWW-Authenticate "$(header WWW-Authenticate | sed 's/realm="[^"]*"/realm/')" \
+		    "$(challenge "$code" "$error" "$text" "$@")"
+		[ "$error" != - ] || error=invalid_request
 		# With --head curl writes the head where the body would go, and does not look for one.
 		[[ " $* " = *' --head '* ]] || wrong body "$(cat "$work/body")" \
 		    "{\"detail\":{\"error\":\"$error\",\"error_description\":\"$text\"}}"
