@@ -236,6 +236,7 @@ libpcre2-dev          pkg libpcre2-8
 libconfuse-dev        pkg libconfuse
 libseccomp-dev        pkg libseccomp
 liblmdb-dev           pkg lmdb
+libhiredis-dev        pkg hiredis
 '
 bg_lighttpd_packages='
 lighttpd              command lighttpd
