@@ -363,7 +363,7 @@ fake_end(pthread_t thread)
 
 START_TEST(a_server_that_hangs_holds_nobody_up_for_longer_than_the_timeout)
 {
-	struct bg_redis redis = { .host = "127.0.0.1", .tls = _i == 1, .timeout_ms = 300 };
+	struct bg_redis redis = { .host = "127.0.0.1", .tls = _i == 1, .timeout_ms = 1000 };
 	unsigned counts[BG_R_COUNT];
 	struct bg_replay *replay;
 	int64_t begun;
@@ -373,13 +373,13 @@ START_TEST(a_server_that_hangs_holds_nobody_up_for_longer_than_the_timeout)
 	replay = open_store(&redis);
 	begun = bg_clock_mono_ms();
 	ck_down(replay, 0, "no answer in time", "the first");
-	ck_assert_int_ge(bg_clock_mono_ms() - begun, 299);
+	ck_assert_int_ge(bg_clock_mono_ms() - begun, 999);
 	ck_assert_int_lt(bg_clock_mono_ms() - begun, 10000);
 	/* now one tries again, at most, and the others do not wait */
 	begun = bg_clock_mono_ms();
 	run_threads(replay, 32, counts);
 	ck_assert_uint_eq(counts[BG_R_STORE_DOWN], 32);
-	ck_assert_int_lt(bg_clock_mono_ms() - begun, 299);
+	ck_assert_int_lt(bg_clock_mono_ms() - begun, 999);
 	fake_end(0);
 	bg_replay_free(replay);
 }

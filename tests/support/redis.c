@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -184,11 +185,13 @@ void
 bg_test_redis_tell(const struct bg_test_redis *redis, const char *lines, const char *wanted)
 {
 	int fd = dial(redis);
+	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
 	char answer[4096] = "";
 	size_t len = 0;
 	ssize_t n = 1;
 
 	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	ck_assert_int_eq(write(fd, lines, strlen(lines)), (ssize_t)strlen(lines));
 	while (strstr(answer, wanted) == NULL && n > 0) {
 		if ((n = read(fd, answer + len, sizeof(answer) - 1 - len)) > 0)
