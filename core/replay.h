@@ -30,7 +30,8 @@ struct bg_replay {
 	void (*take_over)(struct bg_replay *replay, const struct bg_replay *old);
 
 	/*
-	 * Make the store ready: LMDB opens its file, Redis need not be up.  Nothing was created or asked before this.  To be
+	 * Make the store ready: LMDB opens its file; Redis is greeted, for as long as one spending may take, and need not be up.
+	 * Nothing was created or asked before this.  To be
 	 * called once, before spend.  Returns -1 with BG_R_STORE_DOWN and what an operator must know, or BG_R_NO_MEMORY.
 	 */
 	int  (*open)(struct bg_replay *replay, struct bg_now now, struct bg_error *err);

@@ -9,6 +9,7 @@
 
 #include "core/buf.h"
 #include "core/limits.h"
+#include "core/log.h"
 
 /*
  * Keys, all of fixed form (SR-55):
@@ -393,15 +394,35 @@ store_spend(struct bg_replay *base, const struct bg_spending *spending, struct b
 	return bg_fail(err, why.reason, "%s", why.detail);
 }
 
+/*
+ * Meet the server before the first proof comes: a server that is new to us, or started anew, is young from now on and not from
+ * then, and an operator reads at once what is wrong.  Nothing depends on it.
+ */
+static void
+greet(struct store *store, struct bg_now now)
+{
+	int64_t begun = bg_clock_mono_ms(), deadline = begun + bg_redis_server_timeout(store->server), since;
+	struct bg_error why = { 0 };
+	struct link *link = NULL;
+
+	if (link_new(store, deadline, &link, &why) == 0 &&
+	    first_seen(link, bg_redis_server_name(store->server), now, deadline, &since, &why) == 0) {
+		settle(store, link, false, false, now.mono_ms, "");
+		return;
+	}
+	link_free(link);
+	bg_log(BG_LOG_WARNING, "replay store: not there yet: %s", why.detail);
+}
+
 static int
 store_open(struct bg_replay *base, struct bg_now now, struct bg_error *err)
 {
 	struct store *store = (struct store *)base;
 
-	(void)now;
 	if (bg_redis_server_start(store->server, err) != 0)
 		return -1;
 	store->opened = true;
+	greet(store, now);
 	return 0;
 }
 

@@ -238,6 +238,16 @@ START_TEST(a_server_first_seen_is_young)
 }
 END_TEST
 
+START_TEST(a_server_is_met_at_the_start)
+{
+	struct bg_replay *replay = begin(NULL);
+
+	/* had it been met only now, this would be too early */
+	ck_assert_int_eq(spend_iat(replay, &once, at((SPEND_LEEWAY + 2) * 1000), T0 + SPEND_LEEWAY + 2, 1, NULL, NULL), BG_R_OK);
+	end(replay);
+}
+END_TEST
+
 /* The connection is there, the server behind it is another: SR-64. */
 START_TEST(a_server_started_anew_is_young_and_noticed_at_once)
 {
@@ -623,6 +633,7 @@ main(void)
 	tcase_add_test(tcase, a_proof_is_forgotten_when_its_life_is_over);
 	tcase_add_test(tcase, keys_are_of_fixed_form_and_expire);
 	tcase_add_test(tcase, a_server_first_seen_is_young);
+	tcase_add_test(tcase, a_server_is_met_at_the_start);
 	tcase_add_test(tcase, a_server_started_anew_is_young_and_noticed_at_once);
 	tcase_add_test(tcase, a_server_whose_keys_were_deleted_is_young);
 	tcase_add_loop_test(tcase, a_connection_closed_while_idle_is_replaced, 0, 2);
