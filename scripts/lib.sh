@@ -145,9 +145,11 @@ daemon_is_up() { # daemon_is_up LISTENERS LOG
 	gone "$daemon" || lines_at_least "$1" 'listening on' "$2"
 }
 
+bg_edit=()	# further edits, options of sed, of tests that want an example without one of its lines
+
 fill() { # fill TEMPLATE NAME=VALUE...: the template with each @NAME@ replaced, on standard output
 	local template=$1 pair
-	local edit=()
+	local edit=("${bg_edit[@]}")
 
 	shift
 	for pair; do

@@ -352,7 +352,7 @@ END_TEST
 static const struct {
 	const char       *name;
 	const char       *claims;
-	struct bg_request request;	/* what differs from the usual one, by method, uri, remote_port, request_id, call[0] */
+	struct bg_request request;	/* what differs from the usual one, by method, uri, remote_port, request_id, call */
 	bool              proof, from, call;	/* the same as of the usual one? */
 	bool              by_call;
 } spendings[] = {
@@ -367,8 +367,12 @@ static const struct {
 	{ "another connection", NULL, { .method = BG_SLICE_INIT("GET"), .remote_port = BG_SLICE_INIT("4712") }, true, false, true, true },
 	{ "a request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("r1") }, true, false, true, false },
 	{ "an empty request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("") }, true, false, true, true },
-	{ "a sub-request", NULL, { .method = BG_SLICE_INIT("GET"), .call = { BG_SLICE_INIT("INCLUDED") } }, true, true, false, true },
-	{ "an internal redirect", NULL, { .method = BG_SLICE_INIT("GET"), .call = { { NULL, 0 }, BG_SLICE_INIT("200") } }, true, true, false, true },
+	{ "a sub-request", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_INCLUDED] = BG_SLICE_INIT("INCLUDED") } },
+	    true, true, false, true },
+	{ "an internal redirect", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_REDIRECT_URL] = BG_SLICE_INIT("/a") } },
+	    true, true, false, true },
+	{ "another provider", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_ROLE] = BG_SLICE_INIT("AUTHORIZER") } },
+	    true, true, false, true },
 };
 
 START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
