@@ -23,7 +23,7 @@ static const struct bg_request request = {
 static void
 setup(void)
 {
-	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA" };
+	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519" };
 	unsigned char hash[BG_SHA256_LEN];
 
 	bg_log_open(-1, BG_LOG_ERROR);
@@ -89,6 +89,7 @@ static const struct {
 	{ "by RS256", BG_MINT_KEY_A, NULL, NULL, NULL, BG_R_OK, NULL },		/* jkt of RSA: RFC 7638 section 3.2 */
 	{ "by PS256", BG_MINT_KEY_A, "PS256", NULL, NULL, BG_R_OK, NULL },
 	{ "by EdDSA", BG_MINT_KEY_ED25519, NULL, NULL, NULL, BG_R_OK, NULL },	/* jkt of OKP: RFC 8037 section 2 */
+	{ "by Ed25519", BG_MINT_KEY_ED25519, "Ed25519", NULL, NULL, BG_R_OK, NULL },	/* RFC 9864 section 2.2 */
 
 	/* check 2: well-formed */
 	{ "payload that is no object", BG_MINT_KEY_P256, NULL, NULL, "[]", BG_R_BAD_PROOF, NULL },
