@@ -225,6 +225,9 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		}
 		read_variable(out, name, value);
 	}
+	/* Any other protocol is the client's own word: by another version one connection could spend a proof again (SR-63). */
+	if (!bg_slice_equal(out->call[0], BG_SLICE("INCLUDED")))
+		out->call[0] = (struct bg_slice){ NULL, 0 };
 	out->want_scope = ours.want_scope;
 	out->want_any_scope = ours.want_any_scope;
 	out->want_permission = ours.want_permission;

@@ -9,7 +9,7 @@ enum bg_auth { BG_AUTH_REQUIRED = 0, BG_AUTH_OPTIONAL, BG_AUTH_NONE };
 /*
  * A server may ask several times for one client request: for sub-requests, internal redirects, several providers.  Where
  * it gives the request no id, those calls differ in one of these variables at least, while the same client's next request
- * begins with a call that was there before: SERVER_PROTOCOL (Apache: INCLUDED), REDIRECT_STATUS, REDIRECT_URL,
+ * begins with a call that was there before: SERVER_PROTOCOL (Apache's INCLUDED alone), REDIRECT_STATUS, REDIRECT_URL,
  * FCGI_APACHE_ROLE, SCRIPT_FILENAME, PATH_INFO.
  */
 #define BG_CALL_VARIABLES	6

@@ -145,6 +145,26 @@ START_TEST(a_proof_that_came_twice_is_two_proofs)	/* SR-67 */
 }
 END_TEST
 
+static const struct { const char *name, *env[MAX_ENV + 1], *call; } protocols[] = {
+	{ "none", { "A=b" }, NULL },
+	{ "a sub-request", { "SERVER_PROTOCOL=INCLUDED" }, "INCLUDED" },	/* interop.md section 2.9 */
+	{ "HTTP/1.0", { "SERVER_PROTOCOL=HTTP/1.0" }, NULL },
+	{ "HTTP/1.1", { "SERVER_PROTOCOL=HTTP/1.1" }, NULL },
+	{ "HTTP/1.9", { "SERVER_PROTOCOL=HTTP/1.9" }, NULL },
+	{ "a client that says what Apache would", { "SERVER_PROTOCOL=included" }, NULL },
+};
+
+/* Else the same proof would pass again on the same connection. */
+START_TEST(the_version_of_http_makes_no_other_call)	/* SR-63 */
+{
+	struct bg_request request;
+
+	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)protocols[_i].env, &request, NULL), 0);
+	ck_assert_msg(bg_slice_equal(request.call[0], bg_slice_str(protocols[_i].call)), "%s", protocols[_i].name);
+	ck_assert_msg((request.call[0].ptr == NULL) == (protocols[_i].call == NULL), "%s", protocols[_i].name);
+}
+END_TEST
+
 static const struct { const char *name, *env[MAX_ENV + 1]; bool repeated; } proxies[] = {
 	{ "each once", { "HTTP_FORWARDED=a", "HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_PROTO=a", "HTTP_X_FORWARDED_HOST=a",
 	    "HTTP_X_FORWARDED_PREFIX=a" }, false },
@@ -186,9 +206,9 @@ static const struct { const char *name; size_t member; } own[] = {
 	{ "REQUEST_SCHEME", offsetof(struct bg_request, scheme) }, { "HTTP_HOST", offsetof(struct bg_request, host) },
 	{ "REMOTE_ADDR", offsetof(struct bg_request, remote_addr) }, { "REMOTE_PORT", offsetof(struct bg_request, remote_port) },
 	{ "UNIQUE_ID", offsetof(struct bg_request, request_id) }, { "SSL_CLIENT_CERT", offsetof(struct bg_request, client_cert) },
-	{ "SERVER_PROTOCOL", offsetof(struct bg_request, call[0]) }, { "REDIRECT_STATUS", offsetof(struct bg_request, call[1]) },
-	{ "REDIRECT_URL", offsetof(struct bg_request, call[2]) }, { "FCGI_APACHE_ROLE", offsetof(struct bg_request, call[3]) },
-	{ "SCRIPT_FILENAME", offsetof(struct bg_request, call[4]) }, { "PATH_INFO", offsetof(struct bg_request, call[5]) },
+	{ "REDIRECT_STATUS", offsetof(struct bg_request, call[1]) }, { "REDIRECT_URL", offsetof(struct bg_request, call[2]) },
+	{ "FCGI_APACHE_ROLE", offsetof(struct bg_request, call[3]) }, { "SCRIPT_FILENAME", offsetof(struct bg_request, call[4]) },
+	{ "PATH_INFO", offsetof(struct bg_request, call[5]) },
 };
 
 static struct bg_slice
@@ -377,6 +397,7 @@ main(void)
 	tcase_add_loop_test(tc, meta_variables_become_a_request, 0, N(cases));
 	tcase_add_test(tc, each_variable_goes_to_its_member);
 	tcase_add_test(tc, what_our_variables_say_counts);
+	tcase_add_loop_test(tc, the_version_of_http_makes_no_other_call, 0, N(protocols));
 	tcase_add_loop_test(tc, a_proof_that_came_twice_is_two_proofs, 0, N(dpops));
 	tcase_add_loop_test(tc, what_proxies_say_twice_is_noticed, 0, N(proxies));
 	tcase_add_test(tc, a_header_is_no_certificate);
