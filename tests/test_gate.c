@@ -404,6 +404,36 @@ START_TEST(a_proof_is_spent_last)
 }
 END_TEST
 
+static const struct bg_replay *took, *took_from;
+
+static void
+note_take_over(struct bg_replay *replay, const struct bg_replay *old)
+{
+	took = replay;
+	took_from = old;
+}
+
+/* Else a reload would forget what a private store knows, and a proof would pass twice.  SR-63. */
+START_TEST(a_reload_hands_the_replay_store_on)
+{
+	struct bg_replay stores[3] = { { .take_over = note_take_over }, { .take_over = note_take_over }, { .take_over = NULL } };
+	struct bg_gate old = { .dpop = { .replay = &stores[0] } }, new = { .dpop = { .replay = &stores[1] } };
+	struct bg_now now = { 0 };
+
+	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
+	ck_assert(took == &stores[1] && took_from == &stores[0]);
+	took = NULL;
+	new.dpop.replay = &stores[2];	/* one that has nothing to take over */
+	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
+	new.dpop.replay = &stores[1];
+	old.dpop.replay = NULL;		/* DPoP was disabled */
+	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
+	new.dpop.replay = NULL;
+	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
+	ck_assert_ptr_null(took);
+}
+END_TEST
+
 START_TEST(a_gate_that_was_only_cleared_denies)
 {
 	char *header = header_sent(GOOD);
@@ -442,6 +472,7 @@ main(void)
 	tcase_add_test(tc, an_issuer_that_differs_by_a_slash_hides_no_other);
 	tcase_add_test(tc, where_all_issuers_have_sites_other_hosts_have_none);
 	tcase_add_loop_test(tc, a_proof_is_spent_last, 0, N(spent));
+	tcase_add_test(tc, a_reload_hands_the_replay_store_on);
 	tcase_add_test(tc, a_gate_that_was_only_cleared_denies);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

@@ -4,6 +4,7 @@
 
 #include "core/b64url.h"
 #include "core/jwk.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
@@ -429,6 +430,45 @@ START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 }
 END_TEST
 
+START_TEST(each_variable_of_a_call_tells_it_from_others)	/* SR-63; interop.md section 2.9 */
+{
+	char *proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, NULL);
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof a, b;
+
+	ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &a, &err), err, BG_R_OK, "usual");
+	for (int i = 0; i < BG_CALL_VARIABLES; i++) {
+		struct bg_request changed = request;
+
+		changed.call[i] = BG_SLICE("x");
+		ck_reason(check(&changed, BG_SCHEME_DPOP, proof, all, &b, &err), err, BG_R_OK, "changed");
+		ck_assert_msg(memcmp(a.spending.call, b.spending.call, BG_SHA256_LEN) != 0, "variable %d", i);
+		ck_assert(memcmp(a.spending.request, b.spending.request, BG_SHA256_LEN) == 0);
+	}
+	json_decref(all);
+	free(proof);
+}
+END_TEST
+
+START_TEST(a_jti_has_so_many_bytes_at_most)
+{
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof out;
+
+	for (int more = 0; more < 2; more++) {
+		char claims[BG_JTI_MAX + 20], *proof;
+
+		bg_format(claims, sizeof(claims), "{\"jti\":\"%0*d\"}", BG_JTI_MAX + more, 0);
+		proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, claims);
+		ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &out, &err), err, more == 0 ? BG_R_OK : BG_R_BAD_PROOF, claims);
+		free(proof);
+	}
+	json_decref(all);
+}
+END_TEST
+
 START_TEST(a_proof_is_remembered_as_long_as_it_could_pass)	/* SR-63: life = offset + leeway + margin */
 {
 	static const struct { const char *claims; int64_t iat, life; } rows[] = {
@@ -522,6 +562,8 @@ main(void)
 	tcase_add_test(tc, a_nonce_is_asked_for_last_and_must_be_ours);
 	tcase_add_test(tc, one_jti_by_two_keys_is_two_proofs);
 	tcase_add_loop_test(tc, a_proof_is_remembered_with_the_request_that_brings_it, 0, N(spendings));
+	tcase_add_test(tc, each_variable_of_a_call_tells_it_from_others);
+	tcase_add_test(tc, a_jti_has_so_many_bytes_at_most);
 	tcase_add_test(tc, a_proof_is_remembered_as_long_as_it_could_pass);
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);
 	tcase_add_test(tc, what_is_no_proof_is_not_spent_and_no_store_is_no_allow);

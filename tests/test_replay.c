@@ -600,6 +600,33 @@ START_TEST(a_store_removed_under_its_users_is_young)
 }
 END_TEST
 
+/* By somebody who takes it for a leftover.  Under two locks, one process would undo what the other noted.  SR-63 */
+START_TEST(a_process_whose_lock_was_removed_takes_the_new_one)
+{
+	struct bg_replay *replay;
+	int status;
+	pid_t pid;
+
+	begin();
+	replay = open_store(path, at(0));
+	ck_spend(replay, &once, 0, 1, BG_R_OK, "before");
+	ck_assert_int_eq(unlink(file_ending(".mdb-lock")), 0);
+	if ((pid = fork()) == 0) {
+		execl("/proc/self/exe", "test_replay", "spend", path, (char *)NULL);
+		_exit(2);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == BG_R_OK);
+	ck_spend(replay, &once, 1000, 2, BG_R_PROOF_SPENT, "by the other process");
+	ck_spend(replay, &once, 1000, 3, BG_R_OK, "after it");
+	ck_assert_int_eq(unlink(file_ending(".mdb-lock")), 0);
+	ck_spend(replay, &other, 1000, 3, BG_R_PROOF_SPENT, "removed again, and nothing is lost");
+	ck_assert_ptr_nonnull(file_ending(".mdb-lock"));
+	bg_replay_free(replay);
+	end();
+}
+END_TEST
+
 /* In another program, since this one has the store open; see main.  Check's assertions are for tests alone. */
 static int
 spend_once(const char *where)
@@ -858,6 +885,7 @@ main(int argc, char *argv[])
 	tcase_add_test(tcase, what_expires_makes_room_and_the_file_does_not_grow);
 	tcase_add_loop_test(tcase, a_store_that_is_none_any_more_is_thrown_away_and_then_young, 0, N(broken));
 	tcase_add_loop_test(tcase, a_store_removed_under_its_users_is_young, 0, 4);
+	tcase_add_test(tcase, a_process_whose_lock_was_removed_takes_the_new_one);
 	tcase_add_test(tcase, the_store_of_another_boot_is_thrown_away_unopened);
 	tcase_add_test(tcase, a_file_that_is_not_of_a_store_is_left_alone);
 	tcase_add_loop_test(tcase, a_directory_that_others_can_write_to_is_refused, 0, N(modes));
