@@ -598,12 +598,13 @@ shared_get(const char *path, size_t map_size, struct bg_now now, struct bg_error
 	return shared;
 }
 
+/* lost: as for set_up. */
 static struct shared *
-shared_private(size_t map_size, struct bg_error *err)
+shared_private(size_t map_size, int64_t lost, struct bg_error *err)
 {
 	struct shared *shared;
 
-	if (shared_new(NULL, map_size, &shared, err) == 0 && open_private(shared, 0, err) == 0)
+	if (shared_new(NULL, map_size, &shared, err) == 0 && open_private(shared, lost, err) == 0)
 		return shared;
 	shared_free(shared);
 	return NULL;
@@ -909,18 +910,23 @@ store_spend(struct bg_replay *base, const struct bg_spending *spending, struct b
 }
 
 /* An environment that has a name is found by it; one that has none would be gone with the old gate. */
-static void
+static bool
 store_take_over(struct bg_replay *base, const struct bg_replay *old)
 {
 	struct store *store = (struct store *)base;
 	const struct store *from = (const struct store *)old;
 
-	if (old->spend != store_spend || store->path != NULL || from->path != NULL || from->shared == NULL || store->shared != NULL)
-		return;
+	if (old->spend != store_spend)
+		return false;
+	if (store->path != NULL || from->path != NULL)
+		return store->path != NULL && from->path != NULL && strcmp(store->path, from->path) == 0;
+	if (from->shared == NULL || store->shared != NULL)
+		return false;
 	pthread_mutex_lock(&registry_lock);
 	store->shared = from->shared;
 	store->shared->users++;
 	pthread_mutex_unlock(&registry_lock);
+	return true;
 }
 
 static int
@@ -932,8 +938,13 @@ store_open(struct bg_replay *base, struct bg_now now, struct bg_error *err)
 	struct shared *shared = store->shared;
 	int rc = 0;
 
+	/*
+	 * Whoever used a private one before is gone, and what was spent with it.  Without the leeway, which would cost every start
+	 * as many seconds: only clocks that are ahead are not covered.
+	 */
 	if (shared == NULL)
-		shared = store->path != NULL ? shared_get(store->path, map_size, now, err) : shared_private(map_size, err);
+		shared = store->path != NULL ? shared_get(store->path, map_size, now, err) :
+		    shared_private(map_size, now.wall - store->leeway, err);
 	if (shared == NULL)
 		return -1;
 	store->shared = NULL;

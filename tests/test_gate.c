@@ -406,31 +406,53 @@ END_TEST
 
 static const struct bg_replay *took, *took_from;
 
-static void
-note_take_over(struct bg_replay *replay, const struct bg_replay *old)
+static bool
+take_all(struct bg_replay *replay, const struct bg_replay *old)
 {
 	took = replay;
 	took_from = old;
+	return true;
 }
 
-/* Else a reload would forget what a private store knows, and a proof would pass twice.  SR-63. */
+static bool
+take_nothing(struct bg_replay *replay, const struct bg_replay *old)
+{
+	(void)replay, (void)old;
+	return false;
+}
+
+/* Else a reload would forget what was spent, and a proof would pass twice.  SR-63. */
 START_TEST(a_reload_hands_the_replay_store_on)
 {
-	struct bg_replay stores[3] = { { .take_over = note_take_over }, { .take_over = note_take_over }, { .take_over = NULL } };
-	struct bg_gate old = { .dpop = { .replay = &stores[0] } }, new = { .dpop = { .replay = &stores[1] } };
-	struct bg_now now = { 0 };
+	struct bg_replay before = { .take_over = take_all }, same = { .take_over = take_all }, other = { .take_over = take_nothing };
+	const struct { const char *name; struct bg_dpop old, new; int64_t not_before; } rows[] = {
+		{ "the same store", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, 0 },
+		{ "the same, after another one", { .replay = &before, .iat_offset = 300, .iat_leeway = 30, .not_before = 777 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, 777 },
+		{ "another store", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &other, .iat_offset = 300, .iat_leeway = 30 }, NOW + 30 },
+		{ "another, less leeway", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &other, .iat_offset = 300, .iat_leeway = 5 }, NOW + 30 },
+		{ "shorter lives", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 10, .iat_leeway = 0 }, 0 },
+		{ "a longer offset", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 301, .iat_leeway = 30 }, NOW + 30 },
+		{ "a longer leeway", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 31 }, NOW + 31 },
+		{ "DPoP was off", { .mode = BG_DPOP_DISABLED }, { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, NOW + 30 },
+		{ "DPoP is off now", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 }, { .mode = BG_DPOP_DISABLED }, 0 },
+	};
 
-	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
-	ck_assert(took == &stores[1] && took_from == &stores[0]);
-	took = NULL;
-	new.dpop.replay = &stores[2];	/* one that has nothing to take over */
-	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
-	new.dpop.replay = &stores[1];
-	old.dpop.replay = NULL;		/* DPoP was disabled */
-	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
-	new.dpop.replay = NULL;
-	ck_assert_int_eq(bg_gate_take_over(&new, &old, now, NULL), 0);
-	ck_assert_ptr_null(took);
+	for (int i = 0; i < N(rows); i++) {
+		struct bg_gate old = { .dpop = rows[i].old }, new = { .dpop = rows[i].new };
+		bool asked = rows[i].new.replay == &same && rows[i].old.replay != NULL;
+
+		took = took_from = NULL;
+		ck_assert_int_eq(bg_gate_take_over(&new, &old, (struct bg_now){ .wall = NOW }, NULL), 0);
+		ck_assert_msg(new.dpop.not_before == rows[i].not_before, "%s: %d", rows[i].name, (int)new.dpop.not_before);
+		ck_assert_msg(took == (asked ? &same : NULL) && took_from == (asked ? &before : NULL), "%s", rows[i].name);
+	}
 }
 END_TEST
 

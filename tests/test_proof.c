@@ -519,7 +519,7 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 		{ BG_R_STORE_YOUNG, BG_R_STORE_YOUNG, BG_R_OK },
 		{ BG_R_NO_MEMORY, BG_R_NO_MEMORY, BG_R_NO_MEMORY },
 	};
-	struct bg_proof proof = { .spend = true };
+	struct bg_proof proof = { .spend = true, .spending = { .iat = NOW } };
 
 	for (int i = 0; i < N(rows) * 2; i++) {
 		struct store store = { .replay = { .spend = store_spend }, .reason = rows[i / 2].says };
@@ -535,9 +535,30 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 }
 END_TEST
 
+START_TEST(a_proof_from_before_the_store_changed_is_not_let_in)	/* SR-63 */
+{
+	static const struct { int64_t iat, not_before; enum bg_reason want; int64_t wait; } rows[] = {
+		{ NOW, 0, BG_R_OK, 0 }, { NOW, NOW - 1, BG_R_OK, 0 }, { NOW, NOW, BG_R_STORE_YOUNG, 1 },
+		{ NOW - 100, NOW - 50, BG_R_STORE_YOUNG, 1 }, { NOW, NOW + 30, BG_R_STORE_YOUNG, 31 }, { NOW + 31, NOW + 30, BG_R_OK, 0 },
+	};
+
+	for (int i = 0; i < N(rows); i++) {
+		struct store store = { .replay = { .spend = store_spend }, .reason = BG_R_OK };
+		struct bg_dpop with = { .replay = &store.replay, .not_before = rows[i].not_before };
+		struct bg_proof proof = { .spend = true, .spending = { .iat = rows[i].iat } };
+		struct bg_error err = { 0 };
+		int64_t retry_after = -1;
+
+		ck_reason(bg_proof_spend(&with, &proof, (struct bg_now){ .wall = NOW }, &retry_after, &err), err, rows[i].want, "");
+		ck_assert_int_eq(retry_after, rows[i].wait);
+		ck_assert_int_eq(store.spent, rows[i].want == BG_R_OK);
+	}
+}
+END_TEST
+
 START_TEST(what_is_no_proof_is_not_spent_and_no_store_is_no_allow)
 {
-	struct bg_proof none = { .spend = false }, one = { .spend = true };
+	struct bg_proof none = { .spend = false }, one = { .spend = true, .spending = { .iat = NOW } };
 	struct bg_dpop without = { .mode = BG_DPOP_ALLOWED };
 	struct bg_error err = { 0 };
 	int64_t retry_after;
@@ -566,6 +587,7 @@ main(void)
 	tcase_add_test(tc, a_jti_has_so_many_bytes_at_most);
 	tcase_add_test(tc, a_proof_is_remembered_as_long_as_it_could_pass);
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);
+	tcase_add_test(tc, a_proof_from_before_the_store_changed_is_not_let_in);
 	tcase_add_test(tc, what_is_no_proof_is_not_spent_and_no_store_is_no_allow);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
