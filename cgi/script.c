@@ -193,21 +193,27 @@ check_file(const struct bg_script *script, const struct stat *st, const struct s
 	return wrong == NULL ? 0 : bg_fail(err, BG_R_INTERNAL, "%s %s", script->path, wrong);
 }
 
-/* The first line of a script, as the kernel reads it; false when it has none that begins with "#!". */
+/*
+ * The first line of a script, as the kernel reads it; false when it has none that begins with "#!".  Such a file is open for
+ * reading from then on, at its beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
+ */
 static bool
-read_line(int fd, char line[LINE_MAX_LEN + 1])
+read_line(int *fd, char line[LINE_MAX_LEN + 1])
 {
 	char path[FD_PATH_SIZE];
 	ssize_t n;
 	int file;
 
-	bg_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
 	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
 		return false;		/* what can only be executed is no text */
-	n = read(file, line, LINE_MAX_LEN);
-	close(file);
-	if (n < 2 || line[0] != '#' || line[1] != '!')
+	n = pread(file, line, LINE_MAX_LEN, 0);
+	if (n < 2 || line[0] != '#' || line[1] != '!') {
+		close(file);
 		return false;
+	}
+	close(*fd);
+	*fd = file;
 	line[n] = '\0';
 	line[strcspn(line, "\n")] = '\0';
 	return true;
@@ -231,7 +237,7 @@ look_at_line(struct bg_script *out, const struct stat *self, struct bg_error *er
 {
 	char line[LINE_MAX_LEN + 1], *text = line + 2, *word;
 
-	if (!(out->is_text = read_line(out->fd, line)))
+	if (!(out->is_text = read_line(&out->fd, line)))
 		return 0;
 	if (!is_file(next_word(&text), self))
 		return 0;

@@ -13,7 +13,7 @@ struct bg_script_options {
 
 /* A script that may run, opened once: what is run is what was looked at, whatever happens to its name (SR-88). */
 struct bg_script {
-	int             fd;		/* O_PATH, close-on-exec; -1: none */
+	int             fd;		/* close-on-exec; of a text open for reading, else O_PATH; -1: none */
 	int             dir;		/* the directory it is in, the same */
 	char           *path;		/* absolute */
 	bool            is_text;	/* it begins with "#!" */
