@@ -15,7 +15,8 @@
 #include "core/limits.h"
 #include "core/log.h"
 
-#define NAME		"bearergate.conf"
+#define CONFIGURATION	"bearergate.conf"
+#define FETCH		"bearergate-fetch"
 #define REPORT_MAX	(64 * 1024)
 #define LINE_MAX_LEN	4000
 #define LINK_MAX_LEN	4095	/* of /proc/self/exe */
@@ -28,6 +29,8 @@ struct call {
 	char *const *argv;
 	char       **env;	/* see bg_environment_read; its strings are the process's own */
 	struct bg_conf *conf;
+	char        *beside;	/* the directory of this program, with a slash behind */
+	char        *fetch;	/* the program that fetches */
 	struct bg_fetch_helper fetcher;
 	struct bg_gate *gate;
 };
@@ -118,31 +121,35 @@ is_there(const char *path)
 	return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
-/*
- * Which file has the configuration: the one that is named, the one beside this program, the one of the installation, or
- * none, *file then NULL.  path is room for its name.
- */
 static int
-find_configuration(char *const *env, struct bg_buf *path, const char **file, struct bg_error *err)
+find_self(struct call *call, struct bg_error *err)
 {
 	char self[LINK_MAX_LEN + 1];
-	struct bg_slice text;
-	ssize_t n;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
 
-	if ((*file = bg_environment_get(env, "BEARERGATE_CONFIG")) != NULL)
-		return 0;
-	if ((n = readlink("/proc/self/exe", self, sizeof(self))) <= 0 || n == (ssize_t)sizeof(self))
+	if (n <= 0 || n == (ssize_t)sizeof(self))
 		return bg_fail(err, BG_R_INTERNAL, "/proc/self/exe: cannot tell where this program is");
 	while (n > 0 && self[n - 1] != '/')
 		n--;
-	bg_buf_put(path, (struct bg_slice){ self, (size_t)n });
-	bg_buf_put_str(path, NAME);
-	if (bg_buf_finish(path, &text, err) != 0)
-		return -1;
-	if (is_there(text.ptr))
-		*file = text.ptr;
-	else if (is_there(SYSCONFDIR "/" NAME))
-		*file = SYSCONFDIR "/" NAME;
+	if ((call->beside = strndup(self, (size_t)n)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "path");
+	return 0;
+}
+
+/* A file beside this program, or else that of the installation, there or not; owned. */
+static int
+find(const struct call *call, const char *name, const char *installed, char **out, struct bg_error *err)
+{
+	size_t size = strlen(call->beside) + strlen(name) + 1;
+
+	if ((*out = malloc(size)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "path");
+	bg_format(*out, size, "%s%s", call->beside, name);
+	if (is_there(*out))
+		return 0;
+	free(*out);
+	if ((*out = strdup(installed)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "path");
 	return 0;
 }
 
@@ -165,13 +172,16 @@ static int
 configure(struct call *call, struct bg_error *err)
 {
 	struct bg_conf_sources from = { .environ = call->env, .guarded = true };
-	struct bg_buf report, path;
+	char *found = NULL;
+	struct bg_buf report;
 	int rc = -1;
 
 	bg_buf_init(&report, REPORT_MAX);
-	bg_buf_init(&path, LINK_MAX_LEN + sizeof(NAME));
-	if (find_configuration(call->env, &path, &from.file, err) != 0)
+	if (find_self(call, err) != 0 || find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) != 0 ||
+	    find(call, CONFIGURATION, SYSCONFDIR "/" CONFIGURATION, &found, err) != 0)
 		goto out;
+	if ((from.file = bg_environment_get(call->env, "BEARERGATE_CONFIG")) == NULL && is_there(found))
+		from.file = found;
 	if (bg_conf_load(&call->conf, &from, &report) != 0) {
 		log_report(BG_LOG_ERROR, &report);
 		bg_fail(err, BG_R_INTERNAL, "the configuration cannot be used");
@@ -179,12 +189,12 @@ configure(struct call *call, struct bg_error *err)
 	}
 	bg_log_set_level(call->conf->log_level);
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
-	bg_fetch_helper_init(&call->fetcher, &(struct bg_fetch_helper_options){ .program = LIBEXECDIR "/bearergate-fetch",
+	bg_fetch_helper_init(&call->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch,
 	    .ca_file = call->conf->ca_file, .ca_dir = call->conf->ca_dir, .proxy = call->conf->proxy });
 	if (bg_conf_build(call->conf, &call->fetcher.base, &call->gate, err) == 0)
 		rc = bg_alone_prepare(call->gate, call->conf->replay == NULL, err);
 out:
-	bg_buf_clear(&path);
+	free(found);
 	bg_buf_clear(&report);
 	return rc;
 }
@@ -285,6 +295,8 @@ main(int argc, char **argv)
 	rc = serve(&call);
 	bg_gate_free(call.gate);
 	bg_conf_free(call.conf);	/* after the gate, which borrows from it */
+	free(call.fetch);
+	free(call.beside);
 	free(call.env);
 	return rc;
 }
