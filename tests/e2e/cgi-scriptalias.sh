@@ -25,6 +25,15 @@ for language in sh perl c; do
 	printf 'ScriptAlias "/api/%s" "%s"\n<Location "/api/%s">\n  SetEnv BEARERGATE_CONFIG "%s"\n</Location>\n' \
 	    "$language" "$bg_cgi" "$language" "$work/$language.conf" >>"$work/more.conf"
 done
+# A script that names the wrapper itself, and its interpreter.
+claims_config "$work/line.conf"
+printf 'script_root = "%s"\n' "$work/bin" >>"$work/line.conf"
+for name in line.cgi nph-line.cgi; do
+	{ printf '#!%s /usr/bin/perl -T\n' "$bg_cgi" && sed 1d "$work/bin/perl.cgi"; } >"$work/bin/$name"
+	chmod 755 "$work/bin/$name"
+	printf 'ScriptAlias "/api/%s" "%s"\n<Location "/api/%s">\n  SetEnv BEARERGATE_CONFIG "%s"\n</Location>\n' \
+	    "$name" "$work/bin/$name" "$name" "$work/line.conf" >>"$work/more.conf"
+done
 start_wrapped apache scriptalias.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
@@ -33,4 +42,7 @@ large_bodies_go_where_they_should
 for language in sh perl c; do
 	speaks "$language" "/api/$language"
 done
+speaks perl /api/line.cgi
+speaks perl "/api/line.cgi?$work/bin/c.cgi+$work/bin/line.cgi"
+denied "a script whose server does not look at its answer is refused in full (nph-)" 401 - no_token /api/nph-line.cgi
 finish
