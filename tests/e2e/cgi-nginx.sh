@@ -19,7 +19,8 @@ done
 mv "$work"/bin/*.cgi "$work/bin/api/"
 socket=$work/tmp/fcgiwrap.sock
 : >"$work/fcgiwrap.log"
-start "$work/fcgiwrap.log" fcgiwrap -f -c 2 -s "unix:$socket"
+# One process: of several, all but the first would outlive it.
+start "$work/fcgiwrap.log" fcgiwrap -f -s "unix:$socket"
 wait_for 20 test -S "$socket" || die "fcgiwrap does not start"
 start_wrapped nginx nginx.conf
 
