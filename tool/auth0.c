@@ -123,7 +123,8 @@ check_answer(const struct bg_auth0 *api, struct bg_slice answer)
 	}
 	identifier = bg_json_string(json_object_get(made, "identifier"));
 	if (!bg_slice_equal(identifier, bg_slice_str(api->audience))) {
-		bg_verb_say("auth0 says that the API's identifier is \"%.*s\", not %s; nothing was written", BG_SLICE_ARG(identifier),
+		bg_verb_say("auth0 says that the API's identifier is \"%.*s\", not %s; nothing was written",
+		    BG_SLICE_ARG(identifier),
 		    api->audience);
 		rc = EX_PROTOCOL;
 	}

@@ -88,34 +88,26 @@ static const struct thing {
 
 static const char usage[] =
     "usage: bearergate init apache|lighttpd|nginx|nginx-params|systemd [-f] [-o FILE] [options]\n"
-    "       bearergate init --auth0 --domain DOMAIN --audience AUDIENCE [-f] [-o FILE] [--name NAME] [--yes]\n"
-    "\n"
+    "       bearergate init --auth0 --domain DOMAIN --audience AUDIENCE [-f] [-o FILE] [--name NAME] [--yes]\n\n"
     "A complete configuration for this installation, as it is tested: one protected path, a public one and one that\n"
-    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon.\n"
-    "\n"
-    "  -o, --output FILE   where it goes (default: standard output)\n"
-    "  -f, --force         replace a file that is there\n"
+    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon.\n\n"
+    "  -o, --output FILE   where it goes (default: standard output)\n  -f, --force         replace a file that is there\n"
     "  --path PATH         what is protected (default /api)\n"
     "  --scope SCOPE       what PATH/private-scoped demands (default read:messages)\n"
     "  -l, --listen ADDRESS   where the daemon listens: unix:/PATH, or HOST:PORT for apache\n"
     "                      (default unix:/run/bearergate/authorizer.sock, 127.0.0.1:9009)\n"
     "  --domain DOMAIN, --audience AUDIENCE   whose tokens, and for which API; or instead of them\n"
     "  -c, --config FILE   the daemon's configuration (default " SYSCONFDIR "/bearergate.conf)\n"
-    "  --env-file FILE     or a file of variables, as --auth0 makes it\n"
-    "\n"
-    "Of the server, where its own is to be written anew:\n"
-    "  --port PORT         on the loopback address (default 8080)\n"
-    "  --docroot DIR       its documents (default /var/www/html)\n"
+    "  --env-file FILE     or a file of variables, as --auth0 makes it\n\nOf the server, where its own is to be written anew:\n"
+    "  --port PORT         on the loopback address (default 8080)\n  --docroot DIR       its documents (default /var/www/html)\n"
     "  --script FILE       apache, lighttpd: the CGI program to protect (default: one that shows claims)\n"
     "  --backend HOST:PORT nginx: the program to protect (default 127.0.0.1:8000)\n"
     "  --params FILE       nginx: where nginx-params was written\n"
     "  --modules DIR       apache: its modules (default /usr/lib/apache2/modules)\n"
     "  --tmp-dir DIR, --error-log FILE, --pid-file FILE   (default: as in Debian)\n"
-    "  --user USER, --group GROUP   systemd: who the daemon is (default www-data)\n"
-    "\n"
+    "  --user USER, --group GROUP   systemd: who the daemon is (default www-data)\n\n"
     "--auth0 registers an API at Auth0 with the program auth0, and writes an --env-file for it:\n"
-    "  --name NAME         how it is called there (default bearergate)\n"
-    "  --yes               without asking\n";
+    "  --name NAME         how it is called there (default bearergate)\n  --yes               without asking\n";
 
 enum { OPT_AUTH0 = 256, OPT_YES, OPT_WORD };	/* the last and those behind it: words of word_table */
 
@@ -262,12 +254,13 @@ put_head(const struct order *order, struct bg_buf *out)
 	bg_buf_put_format(out, "# Made by \"bearergate init %s\", bearergate %s, from the example it is tested with.\n",
 	    order->thing->name, PACKAGE_VERSION);
 	if (order->thing->listens == EITHER) {
-		bg_buf_put_str(out, "# It belongs in /etc/systemd/system/bearergate-fcgi.service; then \"systemctl daemon-reload\" and\n"
-		    "# \"systemctl enable --now bearergate-fcgi\".\n\n");
+		bg_buf_put_str(out, "# It belongs in /etc/systemd/system/bearergate-fcgi.service; then \"systemctl "
+		    "daemon-reload\" and\n# \"systemctl enable --now bearergate-fcgi\".\n\n");
 		return;
 	}
 	daemon_options(order, options, sizeof(options));
-	bg_buf_put_str(out, "# The daemon that it asks (\"bearergate init systemd\" makes a service of it) is started by\n#\n#     ");
+	bg_buf_put_str(out, "# The daemon that it asks (\"bearergate init systemd\" makes a service of it) is started by\n#\n#  "
+	    "   ");
 	if (order->said[W_DOMAIN] != NULL)
 		bg_buf_put_format(out, "AUTH0_DOMAIN='%s' AUTH0_AUDIENCE='%s' ", order->said[W_DOMAIN], order->said[W_AUDIENCE]);
 	bg_buf_put_format(out, "%s/bearergate-fcgi %s\n#\n", SBINDIR, options);
@@ -303,7 +296,8 @@ fill(const struct order *order, struct bg_buf *out)
 	if (listen != NULL) {
 		daemon_options(order, options, sizeof(options));
 		if (order->said[W_DOMAIN] != NULL)
-			bg_format(environment, sizeof(environment), "Environment=\"AUTH0_DOMAIN=%s\"\nEnvironment=\"AUTH0_AUDIENCE=%s\"",
+			bg_format(environment, sizeof(environment),
+			    "Environment=\"AUTH0_DOMAIN=%s\"\nEnvironment=\"AUTH0_AUDIENCE=%s\"",
 			    order->said[W_DOMAIN], order->said[W_AUDIENCE]);
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@AUTHORIZER@"), bg_slice_str(listen) };
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@SOCKET@"),
@@ -358,7 +352,8 @@ run(int argc, char **argv, struct order *order)
 		return rc;
 	if (order->auth0) {
 		if (order->said[W_DOMAIN] == NULL)
-			return bg_verb_usage("init --auth0 needs --domain, the tenant, and --audience, what the API is to be called in tokens");
+			return bg_verb_usage("init --auth0 needs --domain, the tenant, and --audience, what the API is to be "
+			    "called in tokens");
 		return bg_auth0_create(&(struct bg_auth0){ .domain = order->said[W_DOMAIN], .audience = order->said[W_AUDIENCE],
 		    .name = value(order, W_NAME), .output = order->output, .force = order->force, .yes = order->yes });
 	}

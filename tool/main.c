@@ -22,10 +22,11 @@ static const struct {
 	int       (*run)(int argc, char **argv);
 	const char *what;
 } verbs[] = {
-	{ "check", bg_verb_check, "read the configuration as the daemon does and show what comes of it" },
-	{ "init",  bg_verb_init,  "write the configuration of a web server, or of systemd, for this installation" },
-	{ "keys",  bg_verb_keys,  "show each issuer's keys, their age and next refresh, or fetch them now" },
-	{ "mint",  bg_verb_mint,  "make keys, key sets, tokens and proofs, for trying things without an issuer" },
+	{ "check",  bg_verb_check,    "read the configuration as the daemon does and show what comes of it" },
+	{ "doctor", bg_verb_doctor,   "ask a running server what it should refuse, and name the directive that is missing" },
+	{ "init",   bg_verb_init,     "write the configuration of a web server, or of systemd, for this installation" },
+	{ "keys",   bg_verb_keys,     "show each issuer's keys, their age and next refresh, or fetch them now" },
+	{ "mint",   bg_verb_mint,     "make keys, key sets, tokens and proofs, for trying things without an issuer" },
 };
 
 #define REPORT_MAX	(1024 * 1024)	/* bytes of what is said about a configuration */

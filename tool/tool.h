@@ -8,6 +8,7 @@
 
 /* The verbs, a file each.  argv[0] is the verb; what comes back is an exit code of sysexits(3), the reason said. */
 int bg_verb_check(int argc, char **argv);
+int bg_verb_doctor(int argc, char **argv);
 int bg_verb_init(int argc, char **argv);
 int bg_verb_keys(int argc, char **argv);
 int bg_verb_mint(int argc, char **argv);
