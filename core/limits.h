@@ -88,6 +88,13 @@
 /* What Redis says to one call: INFO has some 6 KiB and grows with each version, all other answers are a line. */
 #define BG_REDIS_ANSWER_MAX	(32 * 1024)
 
+/*
+ * What a web server answers to "bearergate doctor".  Its head: servers send no more than 64 KiB of one; its body: refusals are
+ * short, and of a page that was let in the first part is enough to look for what was forged.
+ */
+#define BG_HTTP_HEAD_MAX	(64 * 1024)
+#define BG_HTTP_BODY_MAX	(256 * 1024)
+
 /* A request target; servers stop at 8 KiB unless told otherwise. */
 #define BG_URI_MAX		(64 * 1024)
 

@@ -4,24 +4,18 @@
 
 #ifdef BG_HIREDIS
 #include <arpa/inet.h>
-#include <errno.h>
 #include <hiredis.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/stream.h"
 
 #define ADDRESSES_MAX	8	/* of one name; more are not tried */
 #define COMMANDS_BYTES	(16 * 1024)	/* of one call: ours are far shorter, but a password may be of any length */
@@ -50,7 +44,8 @@ struct resolver {
 };
 
 struct bg_redis_server {
-	char       *name;
+	char       *label;		/* "redis " and the name */
+	const char *name;		/* inside label */
 	char       *host;		/* NULL: a socket at path */
 	char       *path;
 	bool        numeric;		/* host is an address, not a name */
@@ -62,15 +57,13 @@ struct bg_redis_server {
 	char       *ca_file;
 	char       *ca_dir;
 	int64_t     timeout_ms;
-	SSL_CTX    *ctx;
-	BIO_METHOD *bio;
+	struct bg_tls *authorities;	/* NULL: no TLS, or not started */
 	struct resolver *resolver;	/* NULL where there is nothing to resolve */
 };
 
 struct bg_redis_conn {
 	struct bg_redis_server *server;
-	int          fd;
-	SSL         *tls;		/* NULL: none */
+	struct bg_stream stream;
 	redisReader *reader;
 	struct bg_redis_reply *replies[BG_REDIS_COMMANDS_MAX];	/* of the last call */
 };
@@ -266,14 +259,13 @@ bg_redis_server_free(struct bg_redis_server *server)
 {
 	if (server == NULL)
 		return;
-	SSL_CTX_free(server->ctx);
-	BIO_meth_free(server->bio);
+	bg_tls_free(server->authorities);
 	resolver_unref(server->resolver);
 	if (server->password != NULL)
 		bg_secret_wipe(server->password, strlen(server->password));
 	free(server->password);
 	free(server->user);
-	free(server->name);
+	free(server->label);
 	free(server->host);
 	free(server->path);
 	free(server->ca_file);
@@ -285,7 +277,7 @@ int
 bg_redis_server_new(const struct bg_redis *how, struct bg_redis_server **out, struct bg_error *err)
 {
 	struct bg_redis_server *server;
-	char name[512];
+	char label[512];
 
 	*out = NULL;
 	if ((how->host == NULL) == (how->path == NULL) || (how->path != NULL && how->tls) ||
@@ -297,9 +289,10 @@ bg_redis_server_new(const struct bg_redis *how, struct bg_redis_server **out, st
 		return bg_fail(err, BG_R_INTERNAL, "redis: the path of its socket has more than %zu bytes",
 		    sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	if (how->path != NULL)
-		bg_format(name, sizeof(name), "%s", how->path);
+		bg_format(label, sizeof(label), "redis %s", how->path);
 	else
-		bg_format(name, sizeof(name), strchr(how->host, ':') != NULL ? "[%s]:%d" : "%s:%d", how->host, how->port);
+		bg_format(label, sizeof(label), strchr(how->host, ':') != NULL ? "redis [%s]:%d" : "redis %s:%d", how->host,
+		    how->port);
 	if ((server = calloc(1, sizeof(*server))) == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "redis");
 	server->port = how->port;
@@ -307,11 +300,12 @@ bg_redis_server_new(const struct bg_redis *how, struct bg_redis_server **out, st
 	server->tls = how->tls;
 	server->timeout_ms = how->timeout_ms;
 	server->numeric = how->host != NULL && is_address(how->host);
-	if (!copy(&server->name, name) || !copy(&server->host, how->host) || !copy(&server->path, how->path) ||
+	if (!copy(&server->label, label) || !copy(&server->host, how->host) || !copy(&server->path, how->path) ||
 	    !copy(&server->user, how->user) || !copy(&server->password, how->password) ||
 	    !copy(&server->ca_file, how->ca_file) || !copy(&server->ca_dir, how->ca_dir))
 		bg_fail(err, BG_R_NO_MEMORY, "redis");
 	else if (how->host == NULL || server->numeric || resolver_new(how->host, how->port, &server->resolver, err) == 0) {
+		server->name = server->label + strlen("redis ");
 		*out = server;
 		return 0;
 	}
@@ -337,228 +331,17 @@ bg_redis_server_timeout(const struct bg_redis_server *server)
 	return server->timeout_ms;
 }
 
-/* ---- TLS -------------------------------------------------------------------------------------------------------- */
-
-/* OpenSSL's own way to a socket raises SIGPIPE.  The socket is what BIO_get_data says. */
-
-static int
-bio_socket(BIO *bio)
-{
-	return *(const int *)BIO_get_data(bio);
-}
-
-static int
-bio_write(BIO *bio, const char *bytes, int len)
-{
-	ssize_t n;
-
-	do
-		n = send(bio_socket(bio), bytes, (size_t)len, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	BIO_clear_retry_flags(bio);
-	if (n < 0 && errno == EAGAIN)
-		BIO_set_retry_write(bio);
-	return (int)n;
-}
-
-static int
-bio_read(BIO *bio, char *bytes, int len)
-{
-	ssize_t n;
-
-	do
-		n = recv(bio_socket(bio), bytes, (size_t)len, 0);
-	while (n < 0 && errno == EINTR);
-	BIO_clear_retry_flags(bio);
-	if (n < 0 && errno == EAGAIN)
-		BIO_set_retry_read(bio);
-	return (int)n;
-}
-
-static long
-bio_ctrl(BIO *bio, int what, long number, void *arg)
-{
-	(void)bio, (void)number, (void)arg;
-	return what == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
 int
 bg_redis_server_start(struct bg_redis_server *server, struct bg_error *err)
 {
-	const char *where = server->ca_file != NULL ? server->ca_file : server->ca_dir != NULL ? server->ca_dir : "the system's";
-	char what[BG_DETAIL_MAX];
-
-	if (!server->tls)
-		return 0;
-	ERR_clear_error();
-	if ((server->bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "redis")) == NULL ||
-	    BIO_meth_set_write(server->bio, bio_write) != 1 || BIO_meth_set_read(server->bio, bio_read) != 1 ||
-	    BIO_meth_set_ctrl(server->bio, bio_ctrl) != 1 || (server->ctx = SSL_CTX_new(TLS_client_method())) == NULL ||
-	    SSL_CTX_set_min_proto_version(server->ctx, TLS1_2_VERSION) != 1)
-		return bg_fail_openssl(err, BG_R_STORE_DOWN, "redis: TLS");
-	SSL_CTX_set_verify(server->ctx, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_mode(server->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF);
-	if ((server->ca_file == NULL && server->ca_dir == NULL && SSL_CTX_set_default_verify_paths(server->ctx) != 1) ||
-	    (server->ca_file != NULL && SSL_CTX_load_verify_file(server->ctx, server->ca_file) != 1) ||
-	    (server->ca_dir != NULL && SSL_CTX_load_verify_dir(server->ctx, server->ca_dir) != 1)) {
-		bg_format(what, sizeof(what), "redis %s: the authorities to trust, %s", server->name, where);
-		return bg_fail_openssl(err, BG_R_STORE_DOWN, what);
-	}
-	return 0;
-}
-
-/* ---- a connection ----------------------------------------------------------------------------------------------- */
-
-/* Until fd is ready for events; false with a failure noted when the deadline comes first. */
-static bool
-wait_until(const struct bg_redis_conn *conn, short events, int64_t deadline, const char *doing, struct bg_error *err)
-{
-	struct pollfd poller = { .fd = conn->fd, .events = events };
-	int64_t left;
-	int n;
-
-	for (;;) {
-		if ((left = deadline - bg_clock_mono_ms()) <= 0) {
-			bg_fail(err, BG_R_STORE_DOWN, "redis %s: no answer in time while %s", conn->server->name, doing);
-			return false;
-		}
-		n = poll(&poller, 1, left < 60000 ? (int)left : 60000);
-		if (n > 0)
-			return true;
-		if (n < 0 && errno != EINTR) {
-			bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-			return false;
-		}
-	}
-}
-
-/*
- * What an SSL_ function's failure means: true, after waiting, when it is to be called again.
- */
-static bool
-tls_again(const struct bg_redis_conn *conn, int rc, int64_t deadline, const char *doing, struct bg_error *err)
-{
-	char what[BG_DETAIL_MAX];
-	long verified;
-
-	switch (SSL_get_error(conn->tls, rc)) {
-	case SSL_ERROR_WANT_READ:
-		return wait_until(conn, POLLIN, deadline, doing, err);
-	case SSL_ERROR_WANT_WRITE:
-		return wait_until(conn, POLLOUT, deadline, doing, err);
-	case SSL_ERROR_ZERO_RETURN:
-		bg_fail(err, BG_R_STORE_DOWN, "redis %s: closed the connection while %s", conn->server->name, doing);
-		return false;
-	}
-	if ((verified = SSL_get_verify_result(conn->tls)) != X509_V_OK) {
-		ERR_clear_error();
-		bg_fail(err, BG_R_STORE_DOWN, "redis %s: its certificate: %s", conn->server->name,
-		    X509_verify_cert_error_string(verified));
-	} else if (ERR_peek_error() == 0)
-		bg_fail(err, BG_R_STORE_DOWN, "redis %s: closed the connection while %s", conn->server->name, doing);
-	else {
-		bg_format(what, sizeof(what), "redis %s: TLS, while %s", conn->server->name, doing);
-		bg_fail_openssl(err, BG_R_STORE_DOWN, what);
-	}
-	return false;
-}
-
-static int
-start_tls(struct bg_redis_conn *conn, int64_t deadline, struct bg_error *err)
-{
-	const struct bg_redis_server *server = conn->server;
-	BIO *bio;
-	int rc;
-
-	ERR_clear_error();
-	if ((conn->tls = SSL_new(server->ctx)) == NULL || (bio = BIO_new(server->bio)) == NULL)
-		return bg_fail_openssl(err, BG_R_NO_MEMORY, "redis: TLS");
-	BIO_set_data(bio, &conn->fd);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(conn->tls, bio, bio);	/* moved */
-	SSL_set_hostflags(conn->tls, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (server->numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(conn->tls), server->host) != 1 :
-	    SSL_set1_host(conn->tls, server->host) != 1 || SSL_set_tlsext_host_name(conn->tls, server->host) != 1)
-		return bg_fail_openssl(err, BG_R_STORE_DOWN, "redis: TLS");
-	for (;;) {
-		ERR_clear_error();
-		if ((rc = SSL_connect(conn->tls)) == 1)
-			return 0;
-		if (!tls_again(conn, rc, deadline, "the handshake", err))
-			return -1;
-	}
-}
-
-static int
-send_all(struct bg_redis_conn *conn, struct bg_slice bytes, int64_t deadline, struct bg_error *err)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < bytes.len) {
-		if (conn->tls != NULL) {
-			ERR_clear_error();
-			n = SSL_write(conn->tls, bytes.ptr + done, (int)(bytes.len - done));
-			if (n <= 0 && !tls_again(conn, (int)n, deadline, "it was asked", err))
-				return -1;
-		} else if ((n = send(conn->fd, bytes.ptr + done, bytes.len - done, MSG_NOSIGNAL)) < 0 && errno == EAGAIN) {
-			if (!wait_until(conn, POLLOUT, deadline, "it was asked", err))
-				return -1;
-		} else if (n < 0 && errno != EINTR)
-			return bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-/* At least one byte, or a failure. */
-static int
-receive(struct bg_redis_conn *conn, char *bytes, size_t size, int64_t deadline, size_t *len, struct bg_error *err)
-{
-	ssize_t n;
-
-	for (;;) {
-		if (conn->tls != NULL) {
-			ERR_clear_error();
-			n = SSL_read(conn->tls, bytes, (int)size);
-			if (n <= 0 && !tls_again(conn, (int)n, deadline, "it was to answer", err))
-				return -1;
-		} else if ((n = recv(conn->fd, bytes, size, 0)) < 0 && errno == EAGAIN) {
-			if (!wait_until(conn, POLLIN, deadline, "it was to answer", err))
-				return -1;
-		} else if (n < 0 && errno != EINTR)
-			return bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-		else if (n == 0)
-			return bg_fail(err, BG_R_STORE_DOWN, "redis %s: closed the connection while it was to answer",
-			    conn->server->name);
-		if (n > 0) {
-			*len = (size_t)n;
-			return 0;
-		}
-	}
+	return !server->tls ? 0 :
+	    bg_tls_new(server->label, BG_R_STORE_DOWN, server->ca_file, server->ca_dir, &server->authorities, err);
 }
 
 bool
 bg_redis_is_idle(struct bg_redis_conn *conn)
 {
-	char byte;
-	ssize_t n;
-	int rc;
-
-	/* In TLS the end is a message, so that the system alone cannot tell it from tickets for a next session. */
-	if (conn->tls != NULL) {
-		ERR_clear_error();
-		rc = SSL_peek(conn->tls, &byte, 1);
-		if (rc <= 0)
-			rc = SSL_get_error(conn->tls, rc);
-		ERR_clear_error();
-		return rc == SSL_ERROR_WANT_READ;
-	}
-	do
-		n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	return n < 0 && errno == EAGAIN;
+	return bg_stream_is_idle(&conn->stream);
 }
 
 /* ---- commands and answers --------------------------------------------------------------------------------------- */
@@ -676,7 +459,7 @@ read_replies(struct bg_redis_conn *conn, size_t n, int64_t deadline, struct bg_e
 				return 0;
 			return bg_fail(err, BG_R_STORE_DOWN, "redis %s: it says more than it was asked", conn->server->name);
 		}
-		if (receive(conn, bytes, sizeof(bytes), deadline, &len, err) != 0)
+		if (bg_stream_receive(&conn->stream, bytes, sizeof(bytes), deadline, &len, err) != 0)
 			return -1;
 		if ((total += len) > BG_REDIS_ANSWER_MAX)
 			return bg_fail(err, BG_R_STORE_DOWN, "redis %s: more than %d bytes of answers", conn->server->name,
@@ -701,7 +484,7 @@ bg_redis_call(struct bg_redis_conn *conn, const struct bg_redis_command *command
 	if (bg_buf_extend(&buf, COMMANDS_BYTES) != NULL)
 		buf.len = 0;		/* so that it never moves and leaves a password behind */
 	if (format(commands, n, &buf, err) == 0 && bg_buf_finish(&buf, &bytes, err) == 0 &&
-	    send_all(conn, bytes, deadline, err) == 0 && read_replies(conn, n, deadline, err) == 0)
+	    bg_stream_send(&conn->stream, bytes, deadline, err) == 0 && read_replies(conn, n, deadline, err) == 0)
 		rc = 0;
 	if (buf.data != NULL)
 		bg_secret_wipe(buf.data, buf.len);
@@ -768,32 +551,6 @@ get_in(struct bg_redis_conn *conn, int64_t deadline, struct bg_error *err)
 	return 0;
 }
 
-static int
-connect_socket(struct bg_redis_conn *conn, const struct address *address, int64_t deadline, struct bg_error *err)
-{
-	int one = 1, wrong = 0;
-	socklen_t len = sizeof(wrong);
-
-	conn->fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (conn->fd == -1)
-		return bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-	if (address->addr.ss_family != AF_UNIX) {
-		(void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		(void)setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	}
-	if (connect(conn->fd, (const struct sockaddr *)&address->addr, address->len) == 0)
-		return 0;
-	/* EAGAIN: a local socket with a full queue, which cannot be waited for */
-	if (errno != EINPROGRESS && errno != EINTR)
-		return bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-	if (!wait_until(conn, POLLOUT, deadline, "connecting", err))
-		return -1;
-	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &wrong, &len) == 0 && wrong == 0)
-		return 0;
-	errno = wrong;
-	return bg_fail(err, BG_R_STORE_DOWN, "redis %s: %m", conn->server->name);
-}
-
 /* To one of its addresses.  Each gets its share of the time that is left, so that one that hangs does not take it all. */
 static int
 reach(struct bg_redis_conn *conn, int64_t deadline, struct bg_error *err)
@@ -808,11 +565,9 @@ reach(struct bg_redis_conn *conn, int64_t deadline, struct bg_error *err)
 		int64_t now = bg_clock_mono_ms();
 
 		bg_error_clear(&why);
-		if (connect_socket(conn, &addresses[i], now + (deadline - now) / (int64_t)(n - i), &why) == 0)
+		if (bg_stream_connect(&conn->stream, (const struct sockaddr *)&addresses[i].addr, addresses[i].len,
+		    now + (deadline - now) / (int64_t)(n - i), &why) == 0)
 			return 0;
-		if (conn->fd != -1)
-			close(conn->fd);
-		conn->fd = -1;
 	}
 	return bg_fail(err, why.reason, "%s", why.detail);
 }
@@ -826,10 +581,11 @@ bg_redis_connect(struct bg_redis_server *server, int64_t deadline, struct bg_red
 	if (conn == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "redis");
 	conn->server = server;
-	conn->fd = -1;
+	bg_stream_init(&conn->stream, server->label, BG_R_STORE_DOWN);
 	if ((conn->reader = redisReaderCreateWithFunctions(&functions)) == NULL)
 		bg_fail(err, BG_R_NO_MEMORY, "redis");
-	else if (reach(conn, deadline, err) == 0 && (!server->tls || start_tls(conn, deadline, err) == 0) &&
+	else if (reach(conn, deadline, err) == 0 && (!server->tls ||
+	    bg_stream_start_tls(&conn->stream, server->authorities, server->host, server->numeric, deadline, err) == 0) &&
 	    get_in(conn, deadline, err) == 0) {
 		*out = conn;
 		return 0;
@@ -846,9 +602,7 @@ bg_redis_close(struct bg_redis_conn *conn)
 	clear_replies(conn);
 	if (conn->reader != NULL)
 		redisReaderFree(conn->reader);
-	SSL_free(conn->tls);
-	if (conn->fd != -1)
-		close(conn->fd);
+	bg_stream_close(&conn->stream);
 	free(conn);
 }
 #endif

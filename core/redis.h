@@ -5,7 +5,7 @@
 
 /*
  * Connections to one Redis or Valkey: how to get in, and commands with their answers, everything under a deadline.  hiredis
- * knows the protocol; sockets and TLS are our own, since it has no deadlines and Debian 12's no TLS.
+ * knows the protocol; sockets and TLS are our own (core/stream.h), since it has no deadlines and Debian 12's no TLS.
  *
  * Deadlines are of bg_clock_mono_ms().  What fails is BG_R_STORE_DOWN unless said otherwise, with the server's name in the
  * detail, and its own words escaped and cut; the password is never in there (SR-85).

@@ -1,12 +1,17 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
+#include "core/io.h"
 #include "core/json.h"
 #include "core/secret.h"
 #include "tool/issuer.h"
@@ -17,9 +22,11 @@ static const struct {
 	int       (*run)(int argc, char **argv);
 	const char *what;
 } verbs[] = {
-	{ "check", bg_verb_check, "read the configuration as the daemon does and show what comes of it" },
-	{ "keys",  bg_verb_keys,  "show each issuer's keys, their age and next refresh, or fetch them now" },
-	{ "mint",  bg_verb_mint,  "make keys, key sets, tokens and proofs, for trying things without an issuer" },
+	{ "check",  bg_verb_check,    "read the configuration as the daemon does and show what comes of it" },
+	{ "doctor", bg_verb_doctor,   "ask a running server what it should refuse, and name the directive that is missing" },
+	{ "init",   bg_verb_init,     "write the configuration of a web server, or of systemd, for this installation" },
+	{ "keys",   bg_verb_keys,     "show each issuer's keys, their age and next refresh, or fetch them now" },
+	{ "mint",   bg_verb_mint,     "make keys, key sets, tokens and proofs, for trying things without an issuer" },
 };
 
 #define REPORT_MAX	(1024 * 1024)	/* bytes of what is said about a configuration */
@@ -117,6 +124,44 @@ bg_verb_print(struct bg_slice text)
 {
 	(void)fwrite(text.ptr, 1, text.len, stdout);
 	return finish();
+}
+
+int
+bg_verb_write(const char *path, struct bg_slice text, mode_t mode, bool replace)
+{
+	char tmp[PATH_MAX];
+	bool made = false;
+	struct stat st;
+	int fd = -1, rc = EX_CANTCREAT;
+
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		bg_verb_say("%s: it is there and no regular file", path);
+		return rc;
+	}
+	if (strlen(path) + sizeof(".XXXXXX") > sizeof(tmp)) {
+		bg_verb_say("%s: %s", path, strerror(ENAMETOOLONG));
+		return rc;
+	}
+	bg_format(tmp, sizeof(tmp), "%s.XXXXXX", path);
+	if ((fd = mkstemp(tmp)) < 0)	/* mode 0600 from the start */
+		goto out;
+	made = true;
+	if (bg_write_all(fd, text) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0)
+		goto out;
+	if (replace ? rename(tmp, path) != 0 : link(tmp, path) != 0)
+		goto out;
+	made = !replace;	/* a link leaves the first name to be taken away */
+	rc = EX_OK;
+out:
+	if (rc != EX_OK && errno == EEXIST)
+		bg_verb_say("%s: it is there already; -f replaces it", path);
+	else if (rc != EX_OK)
+		bg_verb_say("%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (made)
+		(void)unlink(tmp);
+	return rc;
 }
 
 static int

@@ -1,12 +1,8 @@
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-#include "core/io.h"
 #include "core/limits.h"
 #include "core/secret.h"
 #include "tool/minting.h"
@@ -60,48 +56,6 @@ const char bg_minting_usage[] =
     "  --iat TIME          how long from now it was made, as -30s or 5m\n"
     "  --claim, --claims, --header, --now as for a token\n";
 
-/*
- * Make path hold text with this mode, whole or not at all.  Without replace a file that is there stays, also when it
- * came between our looking and our writing.  Returns an exit code, the reason said.
- */
-static int
-write_file(const char *path, struct bg_slice text, mode_t mode, bool replace)
-{
-	char tmp[PATH_MAX];
-	bool made = false;
-	struct stat st;
-	int fd = -1, rc = EX_CANTCREAT;
-
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		bg_verb_say("%s: it is there and no regular file", path);
-		return rc;
-	}
-	if (strlen(path) + sizeof(".XXXXXX") > sizeof(tmp)) {
-		bg_verb_say("%s: %s", path, strerror(ENAMETOOLONG));
-		return rc;
-	}
-	bg_format(tmp, sizeof(tmp), "%s.XXXXXX", path);
-	if ((fd = mkstemp(tmp)) < 0)	/* mode 0600 from the start */
-		goto out;
-	made = true;
-	if (bg_write_all(fd, text) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0)
-		goto out;
-	if (replace ? rename(tmp, path) != 0 : link(tmp, path) != 0)
-		goto out;
-	made = !replace;	/* a link leaves the first name to be taken away */
-	rc = EX_OK;
-out:
-	if (rc != EX_OK && errno == EEXIST)
-		bg_verb_say("%s: it is there already; -f replaces it", path);
-	else if (rc != EX_OK)
-		bg_verb_say("%s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	if (made)
-		(void)unlink(tmp);
-	return rc;
-}
-
 static int
 save_key(const struct bg_issuer_key *key, const char *path, bool replace)
 {
@@ -118,7 +72,7 @@ save_key(const struct bg_issuer_key *key, const char *path, bool replace)
 	}
 	if ((rc = bg_minting_jwk(key, path, NULL, &jwk)) != EX_OK)
 		goto out;
-	rc = write_file(path, text, 0600, replace);
+	rc = bg_verb_write(path, text, 0600, replace);
 out:
 	if (pem.data != NULL)
 		bg_secret_wipe(pem.data, pem.cap);
@@ -198,7 +152,7 @@ write_jwks(const json_t *set, const char *path)
 	else if (path == NULL)
 		rc = bg_verb_print(text);
 	else
-		rc = write_file(path, text, 0644, true);	/* public, and made again whenever the keys change */
+		rc = bg_verb_write(path, text, 0644, true);	/* public, and made again whenever the keys change */
 	bg_buf_clear(&buf);
 	free(json);
 	return rc;

@@ -24,7 +24,7 @@ check_long() {
 }
 check_long fcgi/main.c fcgi/bearergate-fcgi.8
 check_long fetch/main.c fetch/bearergate-fetch.8
-for f in tool/main.c tool/check.c tool/keys.c tool/mint*.c; do
+for f in tool/check.c tool/doctor.c tool/init.c tool/keys.c tool/main.c tool/mint*.c; do
 	check_long "$f" tool/bearergate.1
 done
 

@@ -40,7 +40,7 @@ found=$(
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
 	home 'lmdb\.h' 'core/replay_lmdb\.c'
 	home '(hiredis/)?(hiredis|read)\.h' 'core/redis\.c'
-	home 'openssl/' 'core/(certificate|jwk|redis|secret|alg_[a-z]+)\.c|tool/issuer\.c|fetch/https\.c'
+	home 'openssl/' 'core/(certificate|jwk|secret|stream|alg_[a-z]+)\.c|tool/issuer\.c|fetch/https\.c'
 	# every include of ours is written from the top
 	grep -nE '^#[[:space:]]*include "[^/]*"' core/*.[ch] conf/*.[ch] cgi/*.[ch] fcgi/*.[ch] fetch/*.[ch] tool/*.[ch] |
 	    grep -v '"config.h"' || true
