@@ -194,6 +194,49 @@ bg_json_no_memory(void)
 	return no_memory;
 }
 
+void
+bg_json_begin(void)
+{
+	no_memory = false;
+}
+
+#define BLOCK(size)	(((size) + 8 + 15) / 16 * 16)	/* what malloc takes for so many bytes */
+
+/* jansson grows the tables of objects and arrays by doubling, so up to two entries for each in use, and eight to begin with. */
+size_t
+bg_json_bytes(const json_t *value)
+{
+	size_t bytes, n, i;
+	const json_t *entry;
+	const char *name;
+	json_t *member;
+
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		n = json_object_size(value);
+		bytes = BLOCK(96) + BLOCK(16 * (n > 8 ? 2 * n : 8));
+		json_object_foreach((json_t *)(uintptr_t)value, name, member)
+			bytes += BLOCK(56 + strlen(name) + 1) + bg_json_bytes(member);
+		return bytes;
+	case JSON_ARRAY:
+		n = json_array_size(value);
+		bytes = BLOCK(40) + BLOCK(8 * (n > 8 ? 2 * n : 8));
+		json_array_foreach(value, i, entry)
+			bytes += bg_json_bytes(entry);
+		return bytes;
+	case JSON_STRING:
+		return BLOCK(32) + BLOCK(json_string_length(value) + 1);
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return BLOCK(24);
+	case JSON_TRUE:
+	case JSON_FALSE:
+	case JSON_NULL:
+		break;
+	}
+	return 0;
+}
+
 struct bg_slice
 bg_json_string(const json_t *value)
 {

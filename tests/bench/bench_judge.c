@@ -103,7 +103,7 @@ prepare(struct subject *s)
 	if ((s->key = bg_jwks_next(keys, NULL, token->kid, bg_alg_find(bg_slice_str(s->alg)))) == NULL)
 		end("no key");
 	s->input = token->signing_input;
-	bg_token_free(token);
+	bg_token_unref(token);
 	for (int i = 0; i < PARTS; i++) {
 		struct bg_slice text = { at, strcspn(at, ".") };
 
