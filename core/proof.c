@@ -213,7 +213,8 @@ make_spending(const struct bg_dpop *dpop, const struct bg_request *request, stru
     struct bg_slice url, int64_t now, struct bg_spending *out, struct bg_error *err)
 {
 	struct bg_slice proof[] = { jkt, claims->jti, claims->htm, url };
-	struct bg_slice from[] = { request->request_id, request->remote_addr, request->remote_port, request->method, request->uri };
+	struct bg_slice from[] = { request->request_id, request->remote_addr, request->remote_port, request->method, request->host,
+		request->uri };	/* the host as sent: with public_url it is not in the proof, and may lead to other files */
 
 	out->by_call = request->request_id.len == 0;
 	out->iat = claims->iat;

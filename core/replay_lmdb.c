@@ -274,6 +274,17 @@ close_env(struct shared *shared)
 	shared->env = NULL;
 }
 
+static int
+begin(struct shared *shared, MDB_txn **txn)
+{
+	int rc = mdb_txn_begin(shared->env, NULL, 0, txn);
+
+	/* Another process has made it larger. */
+	if (rc == MDB_MAP_RESIZED && (rc = mdb_env_set_mapsize(shared->env, 0)) == 0)
+		rc = mdb_txn_begin(shared->env, NULL, 0, txn);
+	return rc;
+}
+
 /*
  * The databases, in one transaction.  lost is when an environment that was here before was lost, should this one turn out
  * to be new; at_least is put there in any case.  0: no loss.  Returns 0 or what LMDB says, MDB_VERSION_MISMATCH where
@@ -288,7 +299,7 @@ set_up(struct shared *shared, int64_t lost, int64_t at_least, bool *fresh)
 	int rc;
 
 	*fresh = false;
-	if ((rc = mdb_txn_begin(shared->env, NULL, 0, &txn)) != 0)
+	if ((rc = begin(shared, &txn)) != 0)
 		return rc;
 	if ((rc = mdb_dbi_open(txn, "about", MDB_CREATE, &shared->about)) == 0 &&
 	    (rc = mdb_dbi_open(txn, "proofs", MDB_CREATE, &shared->proofs)) == 0 &&
@@ -779,17 +790,6 @@ note(MDB_txn *txn, const struct store *store, const struct bg_spending *spending
 	value = val("", 0);
 	*verdict = NOTED;
 	return mdb_put(txn, shared->expiry, &key, &value, 0);
-}
-
-static int
-begin(struct shared *shared, MDB_txn **txn)
-{
-	int rc = mdb_txn_begin(shared->env, NULL, 0, txn);
-
-	/* Another process has made it larger. */
-	if (rc == MDB_MAP_RESIZED && (rc = mdb_env_set_mapsize(shared->env, 0)) == 0)
-		rc = mdb_txn_begin(shared->env, NULL, 0, txn);
-	return rc;
 }
 
 /* One transaction, of which nothing stays unless the proof was noted.  Returns what LMDB says. */

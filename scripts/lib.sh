@@ -166,10 +166,10 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 }
 
 # start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
-# text of the file MORE after it (for nginx, at the end of its server block); sets $server, $port and $server_log.  nginx
-# wants the program at $backend.  A port that somebody took first is no reason to fail.
+# template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
+# wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
 start_server() {
-	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template
+	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template values
 
 	server_log=$work/$kind.log
 	case $kind in
@@ -180,17 +180,20 @@ start_server() {
 	esac
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
-		fill "$template" PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer" \
-		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims" \
-		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid" \
-		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params" \
-		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}" >"$config"
+		tls_port=$(free_port)
+		values=(PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer"
+		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims"
+		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
+		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
+		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
+		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
+		fill "$template" "${values[@]}" >"$config"
 		if [ -n "$more" ] && [ "$kind" = nginx ]; then
 			sed -i -e '$d' "$config"
 			sed -i -e '$d' "$config"
-			{ cat "$more" && printf '  }\n}\n'; } >>"$config"
+			{ fill "$more" "${values[@]}" && printf '  }\n}\n'; } >>"$config"
 		elif [ -n "$more" ]; then
-			cat "$more" >>"$config"
+			fill "$more" "${values[@]}" >>"$config"
 		fi
 		: >"$server_log"
 		rm -f "$work/tmp/$kind.error"
@@ -249,6 +252,9 @@ apache2-bin           command apache2
 bg_nginx_packages='
 nginx-light           command nginx
 perl-base             command perl
+'
+bg_tls_packages='
+lighttpd-mod-openssl  file /usr/lib/lighttpd/mod_openssl.so
 '
 bg_demo_packages='
 curl                  command curl

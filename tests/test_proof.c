@@ -23,7 +23,7 @@ static const struct bg_request request = {
 static void
 setup(void)
 {
-	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA" };
+	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519" };
 	unsigned char hash[BG_SHA256_LEN];
 
 	bg_log_open(-1, BG_LOG_ERROR);
@@ -89,6 +89,7 @@ static const struct {
 	{ "by RS256", BG_MINT_KEY_A, NULL, NULL, NULL, BG_R_OK, NULL },		/* jkt of RSA: RFC 7638 section 3.2 */
 	{ "by PS256", BG_MINT_KEY_A, "PS256", NULL, NULL, BG_R_OK, NULL },
 	{ "by EdDSA", BG_MINT_KEY_ED25519, NULL, NULL, NULL, BG_R_OK, NULL },	/* jkt of OKP: RFC 8037 section 2 */
+	{ "by Ed25519", BG_MINT_KEY_ED25519, "Ed25519", NULL, NULL, BG_R_OK, NULL },	/* RFC 9864 section 2.2 */
 
 	/* check 2: well-formed */
 	{ "payload that is no object", BG_MINT_KEY_P256, NULL, NULL, "[]", BG_R_BAD_PROOF, NULL },
@@ -352,7 +353,7 @@ END_TEST
 static const struct {
 	const char       *name;
 	const char       *claims;
-	struct bg_request request;	/* what differs from the usual one, by method, uri, remote_port, request_id, call */
+	struct bg_request request;	/* what differs from the usual one, by method, uri, host, remote_port, request_id, call */
 	bool              proof, from, call;	/* the same as of the usual one? */
 	bool              by_call;
 } spendings[] = {
@@ -365,6 +366,8 @@ static const struct {
 	    false, false, true, true },
 	{ "another query", NULL, { .method = BG_SLICE_INIT("GET"), .uri = BG_SLICE_INIT("/messages?page=3") }, true, false, true, true },
 	{ "another connection", NULL, { .method = BG_SLICE_INIT("GET"), .remote_port = BG_SLICE_INIT("4712") }, true, false, true, true },
+	{ "another host, where public_url says what clients see", NULL, { .method = BG_SLICE_INIT("GET"), .host = BG_SLICE_INIT("other.example") },
+	    true, false, true, true },
 	{ "a request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("r1") }, true, false, true, false },
 	{ "an empty request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("") }, true, false, true, true },
 	{ "a sub-request", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_INCLUDED] = BG_SLICE_INIT("INCLUDED") } },
@@ -375,6 +378,25 @@ static const struct {
 	    true, true, false, true },
 };
 
+/* Else whoever learns a jti could spend it before its author does.  SR-63. */
+START_TEST(one_jti_by_two_keys_is_two_proofs)
+{
+	static const enum bg_mint_key keys[] = { BG_MINT_KEY_P256, BG_MINT_KEY_ED25519 };
+	struct bg_error err = { 0 };
+	struct bg_proof out[2];
+
+	for (int i = 0; i < 2; i++) {
+		char *proof = proof_of(keys[i], NULL, NULL, NULL);
+		json_t *all = cnf_of("jkt", bg_mint_jkt(keys[i]));
+
+		ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &out[i], &err), err, BG_R_OK, "a good one");
+		json_decref(all);
+		free(proof);
+	}
+	ck_assert(memcmp(out[0].spending.proof, out[1].spending.proof, BG_SHA256_LEN) != 0);
+}
+END_TEST
+
 START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 {
 	char *usual = proof_of(BG_MINT_KEY_P256, NULL, NULL, NULL), *other = proof_of(BG_MINT_KEY_P256, NULL, NULL, spendings[_i].claims);
@@ -382,16 +404,21 @@ START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 	struct bg_request changed = request;
 	struct bg_error err = { 0 };
 	struct bg_proof a, b;
+	char url[] = "https://api.example";
 
 	changed.method = spendings[_i].request.method;
 	if (spendings[_i].request.uri.ptr != NULL)
 		changed.uri = spendings[_i].request.uri;
 	if (spendings[_i].request.remote_port.ptr != NULL)
 		changed.remote_port = spendings[_i].request.remote_port;
+	if (spendings[_i].request.host.ptr != NULL)
+		changed.host = spendings[_i].request.host;
 	changed.request_id = spendings[_i].request.request_id;
 	memcpy(changed.call, spendings[_i].request.call, sizeof(changed.call));
+	dpop.public.url = url;
 	ck_reason(check(&request, BG_SCHEME_DPOP, usual, all, &a, &err), err, BG_R_OK, "usual");
 	ck_reason(check(&changed, BG_SCHEME_DPOP, other, all, &b, &err), err, BG_R_OK, spendings[_i].name);
+	dpop.public.url = NULL;
 	ck_assert_msg((memcmp(a.spending.proof, b.spending.proof, BG_SHA256_LEN) == 0) == spendings[_i].proof, "%s", spendings[_i].name);
 	ck_assert_msg((memcmp(a.spending.request, b.spending.request, BG_SHA256_LEN) == 0) == spendings[_i].from, "%s", spendings[_i].name);
 	ck_assert_msg((memcmp(a.spending.call, b.spending.call, BG_SHA256_LEN) == 0) == spendings[_i].call, "%s", spendings[_i].name);
@@ -493,6 +520,7 @@ main(void)
 	tcase_add_test(tc, a_proof_by_another_key_than_the_one_it_shows_is_refused);
 	tcase_add_loop_test(tc, a_bound_token_passes_with_its_proof_alone, 0, N(bindings));
 	tcase_add_test(tc, a_nonce_is_asked_for_last_and_must_be_ours);
+	tcase_add_test(tc, one_jti_by_two_keys_is_two_proofs);
 	tcase_add_loop_test(tc, a_proof_is_remembered_with_the_request_that_brings_it, 0, N(spendings));
 	tcase_add_test(tc, a_proof_is_remembered_as_long_as_it_could_pass);
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);

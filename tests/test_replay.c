@@ -393,6 +393,43 @@ START_TEST(two_stores_of_one_process_are_one_by_any_name)
 }
 END_TEST
 
+/* One process wants less room than another, whose proofs outgrow it at that very moment. */
+START_TEST(a_smaller_store_opens_while_a_larger_one_grows)
+{
+	int status, ends[2];
+	pid_t pid;
+	char byte;
+
+	begin();
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0) {
+		struct bg_replay *large = new_store(path, 1000000);
+		uint64_t i;
+
+		if (large->open(large, at(0), NULL) != 0)
+			_exit(1);
+		for (i = 0; i < 60000; i++)
+			if (spend(large, &once, 0, i) != BG_R_OK || (i == 20000 && write(ends[1], "x", 1) != 1))
+				_exit(1);
+		_exit(0);
+	}
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 1);	/* more than fits into the map of a small one */
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		struct bg_replay *small = new_store(path, 1);
+		struct bg_error err = { 0 };
+
+		ck_reason(small->open(small, at(0), &err), err, BG_R_OK, "small");
+		ck_spend(small, &other, 0, 5, BG_R_PROOF_SPENT, "one of the other's");
+		bg_replay_free(small);
+	}
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(ends[0]);
+	end();
+}
+END_TEST
+
 /* SR-65 */
 START_TEST(a_full_store_gives_up_no_proof_that_is_live)
 {
@@ -816,6 +853,7 @@ main(int argc, char *argv[])
 	tcase_add_test(tcase, a_process_killed_while_spending_leaves_the_others_working);
 	tcase_add_test(tcase, it_is_kept_over_a_restart);
 	tcase_add_test(tcase, two_stores_of_one_process_are_one_by_any_name);
+	tcase_add_test(tcase, a_smaller_store_opens_while_a_larger_one_grows);
 	tcase_add_loop_test(tcase, a_full_store_gives_up_no_proof_that_is_live, 0, 2);
 	tcase_add_test(tcase, what_expires_makes_room_and_the_file_does_not_grow);
 	tcase_add_loop_test(tcase, a_store_that_is_none_any_more_is_thrown_away_and_then_young, 0, N(broken));

@@ -58,7 +58,7 @@ new_daemon() { # new_daemon LISTEN
 files() { # the document root: programs say which they are, files what they are called
 	local dir file
 
-	for dir in index program action action-to variants fallback rewritten rewritten-to; do
+	for dir in index program action action-to variants fallback rewritten rewritten-to missing both; do
 		mkdir -p "$work/www/api/$dir"
 	done
 	cat >"$work/bin/say" <<'END'
@@ -69,12 +69,13 @@ END
 	for file in index/program.cgi action-to/program.cgi fallback/program.cgi program/program.cgi; do
 		cp "$work/bin/say" "$work/www/api/$file"
 	done
-	for file in plain.txt program/file.txt action/file.acted variants/page.txt variants/page.html rewritten-to/file.txt index/index.html; do
+	for file in plain.txt program/file.txt action/file.acted variants/page.txt variants/page.html rewritten-to/file.txt index/index.html both/file.txt; do
 		printf 'file %s\n' "$file" >"$work/www/api/$file"
 	done
 }
 
 start_apache() {
+	new_daemon 127.0.0.1:0
 	cat >"$work/more.conf" <<END
 LoadModule dir_module         ${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_dir.so
 LoadModule mime_module        ${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_mime.so
@@ -111,11 +112,21 @@ ScriptAlias "/api/say" "$work/bin/say"
 <Location "/api/rewritten-to">
   SetEnvIf Request_URI ".*" OTHER=1
 </Location>
+# Guarded itself, it has status 200: mod_authnz_fcgi takes the status of the daemon's answer for that of the request.
+<Directory "$work/www/api/missing">
+  ErrorDocument 404 /api/action-to/program.cgi
+</Directory>
+AuthnzFcgiDefineProvider authn asks-who  fcgi://127.0.0.1:$daemon_port/
+AuthnzFcgiDefineProvider authz asks-what fcgi://127.0.0.1:$daemon_port/
+<Location "/api/both">
+  AuthnzFcgiCheckAuthnProvider asks-who Authoritative On RequireBasicAuth Off \\
+      UserExpr "%{reqenv:REMOTE_USER}" DefaultUser "%none"
+  Require asks-what
+</Location>
 <Location "/api/index/program.cgi">
   SetEnvIf Request_URI ".*" OTHER=1
 </Location>
 END
-	new_daemon 127.0.0.1:0
 	start_server apache "127.0.0.1:$daemon_port" "$work/more.conf"
 }
 
@@ -168,6 +179,8 @@ an Action with a path behind|/api/action/file.acted/more|program /api/action-to/
 MultiViews|/api/variants/page|file variants/page|allow allow allow
 FallbackResource|/api/fallback/nothing|program /api/fallback/program.cgi|allow allow
 a rewrite rule of a directory|/api/rewritten/file.txt|file rewritten-to/file.txt|allow allow
+an ErrorDocument|/api/missing/file|program /api/action-to/program.cgi|allow allow
+two providers|/api/both/file.txt|file both/file.txt|allow allow
 END
 stop "$server" || :
 
@@ -184,6 +197,8 @@ an Action with a path behind|/api/action/file.acted/more|program /api/action-to/
 MultiViews|/api/variants/page|file variants/page|allow allow allow
 FallbackResource|/api/fallback/nothing|program /api/fallback/program.cgi|allow allow
 a rewrite rule of a directory|/api/rewritten/file.txt|file rewritten-to/file.txt|allow allow
+an ErrorDocument|/api/missing/file|program /api/action-to/program.cgi|allow allow
+two providers|/api/both/file.txt|file both/file.txt|allow allow
 END
 stop "$server" || :
 bg_edit=()

@@ -190,6 +190,17 @@ the_host_is_that_of_the_request() {
 	dpop "$(proof GET "http://good.example:$port/api/private")"
 	denied "$server_kind: another host than the proof's is refused" 400 invalid_dpop_proof proof_url /api/private \
 	    -H "Host: evil.example:$port" "${auth[@]}"
+	# An absolute target is what counts, not the Host header beside it; lighttpd refuses it by itself.  RFC 9112 section 3.2.2.
+	request /api/private --request-target "http://evil.example:$port/api/private" -H "Host: good.example:$port" "${auth[@]}"
+	is "$server_kind: the host of an absolute target counts" "$status $(route)" "400 "
+	[ "$server_kind" = lighttpd ] || is "and is not the proof's" "$(json .detail.error)" invalid_dpop_proof
+	allowed "$server_kind: the proof passes where it is for" /api/private /api/private '.AUTH_TYPE == "DPoP"' \
+	    -H "Host: good.example:$port" "${auth[@]}"
+	if [ "$server_kind" != lighttpd ]; then
+		dpop "$(proof GET "http://other.example:$port/api/private")"
+		request /api/private --request-target "http://other.example:$port/api/private" -H "Host: good.example:$port" "${auth[@]}"
+		is "$server_kind: so does one for an absolute target" "$status $(route)" "200 /api/private"
+	fi
 }
 
 # Each row: sentence | URL of the proof | headers, with ";" between | reason, "-" for one that passes
@@ -273,6 +284,27 @@ dpop_nonce_key_file = \"$work/nonce.key\""
 	dpop "$(proof GET "$url" --nonce "${nonce%?}$([ "${nonce: -1}" = A ] && echo B || echo A)")"
 	denied "$server_kind: a changed nonce is refused" 401 use_dpop_nonce old_nonce /api/private "${auth[@]}"
 	check "$server_kind: with a good one" [ "$(header DPoP-Nonce)" = "$nonce" ]
+	[ "$server_kind" != nginx ] || allows_bring_the_next_nonce
+}
+
+# In the Responder role a nonce that will soon be old lets in, and the next one comes along.  RFC 9449 section 8.2.
+allows_bring_the_next_nonce() {
+	daemon_with "dpop_nonce = required
+dpop_nonce_window = 10s
+dpop_nonce_key_file = \"$work/nonce.key\""
+	check "nginx: a new daemon is found" wait_for 15 is_asked
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private")"
+	request /api/private "${auth[@]}"
+	first=$(header DPoP-Nonce)
+	check "nginx: an allow with a nonce that is old soon brings the next" wait_for 20 brings_another
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private" --nonce "$(header DPoP-Nonce)")"
+	allowed "nginx: which lets in" /api/private /api/private '.AUTH_TYPE == "DPoP"' "${auth[@]}"
+}
+
+brings_another() {
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private" --nonce "$first")"
+	request /api/private "${auth[@]}"
+	[ "$status" = 200 ] && [ -n "$(header DPoP-Nonce)" ] && [ "$(header DPoP-Nonce)" != "$first" ]
 }
 
 all_checks() { # all_checks KIND AUTHORIZER LISTEN

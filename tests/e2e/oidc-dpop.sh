@@ -207,7 +207,7 @@ bearer_tokens_are_refused_where_dpop_is_required() {
 
 	for s in "${servers[@]}"; do
 		marks
-		client unbound Bearer EdDSA "$(own_url "$s")" "$s"
+		client unbound Bearer Ed25519 "$(own_url "$s")" "$s"
 		client_refused "where DPoP is required an unbound token is refused" "$s" 401 null other_scheme
 	done
 }
@@ -216,7 +216,7 @@ other_algorithms_are_taken_where_they_are_on() {
 	local s algorithm
 
 	for s in "${servers[@]}"; do
-		for algorithm in EdDSA RS256; do
+		for algorithm in Ed25519 RS256; do
 			client bound DPoP "$algorithm" "$(own_url "$s")" "$s"
 			is "$s: a proof by $algorithm is let in where that is on" \
 			    "$(call 1 '"\(.status) \(.body.claims.AUTH_TYPE)"')" "200 DPoP"
@@ -250,7 +250,7 @@ config other-nonce "public_url = \"$audience\"" 'dpop_nonce = "required"' "dpop_
 daemon_of lighttpd
 nonces_of_another_key_are_not_known
 
-daemons_with required 'dpop = "required"' 'dpop_algorithms = { "EdDSA", "RS256" }'
+daemons_with required 'dpop = "required"' 'dpop_algorithms = { "Ed25519", "RS256" }'
 bearer_tokens_are_refused_where_dpop_is_required
 other_algorithms_are_taken_where_they_are_on
 finish

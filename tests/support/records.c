@@ -301,7 +301,7 @@ int
 bg_rec_connect(const char *address)
 {
 	struct bg_rec_address at;
-	int fd;
+	int fd = -1;
 
 	errno = EINVAL;
 	if (!bg_rec_parse_address(address, &at) || (fd = socket(at.to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||

@@ -618,7 +618,7 @@ static void
 read_files(struct spend *spend)
 {
 	struct bg_error err = { 0 };
-	json_t *jwk, *header;
+	json_t *jwk = NULL, *header;
 	FILE *file;
 	size_t n;
 

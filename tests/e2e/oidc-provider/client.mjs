@@ -17,13 +17,14 @@ const [issuer, secret, resource, scope, binding, scheme, algorithm, ...calls] = 
 const config = await client.discovery(new URL(issuer), 'robot', undefined, client.ClientSecretBasic(secret));
 client.allowInsecureRequests(config); // the web servers of the test speak plain HTTP
 
-// RFC 9864 calls it Ed25519 and openid-client does so; the provider and bearergate know RFC 8037's name.
-const remapEd25519 = {
-  [client.modifyAssertion]: (header) => {
-    if (header.alg === 'Ed25519') header.alg = 'EdDSA';
+// RFC 9864 calls it Ed25519 and openid-client does so; this provider knows RFC 8037's name alone.
+const asTheProviderKnowsIt = {
+  [client.modifyAssertion]: (header, claims) => {
+    // the header is kept from one proof to the next
+    if (algorithm === 'Ed25519') header.alg = claims.htu.startsWith(issuer) ? 'EdDSA' : 'Ed25519';
   },
 };
-const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algorithm), remapEd25519);
+const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algorithm), asTheProviderKnowsIt);
 const { access_token } = await client.clientCredentialsGrant(config, { resource, scope }, binding === 'bound' ? { DPoP } : {});
 
 // Sends a request to another place than its URL says, and writes down what went and what came.
