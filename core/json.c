@@ -15,13 +15,14 @@
  */
 struct parse {
 	jmp_buf out;
-	struct {
+	struct block {
 		void *made;
 		void *freed;		/* by the parser; two lists, each as long as its own n says */
 	}      *blocks;
 	size_t  n_made;
 	size_t  n_freed;
 	size_t  cap;
+	struct block first[128];	/* enough for most tokens */
 };
 
 static _Thread_local struct parse *parsing;
@@ -38,15 +39,17 @@ allocate(size_t size)
 	if (parse == NULL)
 		return mem;
 	if (mem != NULL && parse->n_made == parse->cap) {
-		size_t cap = parse->cap > 0 ? parse->cap * 2 : 128;
-		void *blocks = realloc(parse->blocks, cap * sizeof(*parse->blocks));
+		bool first = parse->blocks == parse->first;
+		struct block *blocks = realloc(first ? NULL : parse->blocks, parse->cap * 2 * sizeof(*blocks));
 
 		if (blocks == NULL) {
 			free(mem);
 			mem = NULL;
 		} else {
+			if (first)
+				memcpy(blocks, parse->first, sizeof(parse->first));
 			parse->blocks = blocks;
-			parse->cap = cap;
+			parse->cap *= 2;
 		}
 	}
 	if (mem == NULL)
@@ -82,9 +85,12 @@ run_parser(struct parse *parse, struct bg_slice text, json_t **root, json_error_
 static json_t *
 load(struct bg_slice text, json_error_t *error, bool *whole)
 {
-	struct parse parse = { .n_made = 0 };
+	struct parse parse;
 	json_t *root = NULL;
 
+	parse.blocks = parse.first;
+	parse.n_made = parse.n_freed = 0;
+	parse.cap = sizeof(parse.first) / sizeof(parse.first[0]);
 	*whole = run_parser(&parse, text, &root, error);
 	if (*whole)
 		for (size_t i = 0; i < parse.n_freed; i++)
@@ -92,7 +98,8 @@ load(struct bg_slice text, json_error_t *error, bool *whole)
 	else
 		for (size_t i = 0; i < parse.n_made; i++)
 			free(parse.blocks[i].made);
-	free(parse.blocks);
+	if (parse.blocks != parse.first)
+		free(parse.blocks);
 	return *whole ? root : NULL;
 }
 

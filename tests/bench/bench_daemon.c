@@ -28,12 +28,13 @@
  */
 
 #define ISSUER		"https://tenant.us.auth0.com/"
-#define ROUNDS		9
-#define PER_ROUND	3000
+#define ROUNDS		25
+#define PER_ROUND	1000
 #define CLIENTS_MAX	8
 #define POOL		2500	/* tokens that come round as new ones */
 #define NEW_CACHE	1000
 #define CACHED		10000
+#define PORTION		20000L	/* of requests between looks at the memory */
 #define PROOFS		(ROUNDS * PER_ROUND)
 
 static const char claims_format[] = "{\"iss\":\"" ISSUER "\",\"sub\":\"auth0|%024d\",\"aud\":[\"https://api.example\","
@@ -563,12 +564,13 @@ memory(void)
 	(void)printf("%-10s %10ld\n", "used again", resident(&servers[2]));
 	if (n > 0)
 		(void)printf("\nRequests, and KiB resident; goal: no growth after the first 50000\n");
-	for (done = 0; done < n; done += PER_ROUND * 10L) {
-		for (int i = 0; i < 10; i++) {
-			(void)load(&servers[2], i < 5 ? &repeated : i < 7 ? &many : i < 9 ? &fresh : &mixed, 4, PER_ROUND);
-		}
-		if (done < 60000 || (done / (PER_ROUND * 10L)) % 5 == 4)
-			(void)printf("%-10ld %10ld\n", done + PER_ROUND * 10L, resident(&servers[2]));
+	for (done = 0; done < n; done += PORTION) {
+		(void)load(&servers[2], &repeated, 4, PORTION / 2);
+		(void)load(&servers[2], &many, 4, PORTION / 5);
+		(void)load(&servers[2], &fresh, 4, PORTION / 5);
+		(void)load(&servers[2], &mixed, 4, PORTION / 10);
+		if (done < 100000 || (done / PORTION) % 5 == 4)
+			(void)printf("%-10ld %10ld\n", done + PORTION, resident(&servers[2]));
 		(void)fflush(stdout);
 	}
 	stop(&servers[2]);
