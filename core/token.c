@@ -9,22 +9,22 @@
 static int
 split_segments(struct bg_slice compact, struct bg_slice seg[3], struct bg_error *err)
 {
-	size_t start = 0, n = 0, dots = 0;
+	struct bg_slice rest = compact;
+	size_t dots = 0;
+	const char *dot;
 
-	for (size_t i = 0; i < compact.len; i++) {
-		if (compact.ptr[i] != '.')
-			continue;
-		if (++dots <= 2) {
-			seg[n++] = (struct bg_slice){ compact.ptr + start, i - start };
-			start = i + 1;
-		}
+	while (rest.len > 0 && (dot = memchr(rest.ptr, '.', rest.len)) != NULL) {
+		if (dots < 2)
+			seg[dots] = (struct bg_slice){ rest.ptr, (size_t)(dot - rest.ptr) };
+		dots++;
+		rest = bg_slice_skip(rest, (size_t)(dot - rest.ptr) + 1);
 	}
 	if (dots == 4)
 		return bg_fail(err, BG_R_TOKEN_ENCRYPTED, "five parts: a JWE, RFC 7516; the issuer must not encrypt access tokens");
 	if (dots != 2)
 		return bg_fail(err, BG_R_BAD_TOKEN, "%zu %s instead of three%s", dots + 1, dots == 0 ? "part" : "parts",
 		    dots == 0 ? ": an opaque token? Ask the issuer for one with the audience of this API" : "");
-	seg[2] = (struct bg_slice){ compact.ptr + start, compact.len - start };
+	seg[2] = rest;
 	return 0;
 }
 
