@@ -20,7 +20,9 @@
  * The daemon over its unix socket against the floor (floor.c), in turns, so that what else the machine does meets all:
  * requests per second, CPU of the process for each, and how long a client waits.  Then its memory.
  *
- *	bench_daemon DAEMON FLOOR	BG_LONG=N in the environment: N requests at the end, and the memory meanwhile
+ *	bench_daemon DAEMON FLOOR [speed|memory]
+ *
+ * BG_LONG=N in the environment: N requests at the end, and the memory meanwhile.
  *
  * "repeated" is one token again and again; "new" is tokens that are not remembered, as many as come round before the same
  * one comes again being more than the cache holds; "10 % bad" is the repeated token with every tenth one forged, each in
@@ -581,8 +583,10 @@ main(int argc, char **argv)
 {
 	static const enum bg_mint_key keys[] = { BG_MINT_KEY_A, BG_MINT_KEY_ED25519 };
 
-	if (argc != 3 || bg_json_start() != 0 || bg_secret_start() != 0)
-		end("usage: bench_daemon DAEMON FLOOR");
+	const char *only = argc == 4 ? argv[3] : "";
+
+	if (argc < 3 || argc > 4 || bg_json_start() != 0 || bg_secret_start() != 0)
+		end("usage: bench_daemon DAEMON FLOOR [speed|memory]");
 	bg_log_open(2, BG_LOG_ERROR);
 	daemon_path = argv[1];
 	floor_path = argv[2];
@@ -599,7 +603,9 @@ main(int argc, char **argv)
 	write_conf("conf", CACHED);
 	write_conf("small.conf", NEW_CACHE);
 	make_requests();
-	speed();
-	memory();
+	if (strcmp(only, "memory") != 0)
+		speed();
+	if (strcmp(only, "speed") != 0)
+		memory();
 	return EXIT_SUCCESS;
 }
