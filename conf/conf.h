@@ -124,6 +124,10 @@ struct bg_conf {
 	int      token_cache;		/* tokens; 0: none */
 	char    *log;			/* "stderr", or the path of a file */
 	enum bg_log_level log_level;
+	/* of the CGI wrapper, see cgi/script.h */
+	char    *script;		/* NULL when not said */
+	char    *script_root;		/* NULL when not said */
+	bool     pass_credentials;
 };
 
 /* Where text may come from.  Any member may be NULL. */
@@ -131,6 +135,7 @@ struct bg_conf_sources {
 	const char  *file;		/* -c; when NULL, BEARERGATE_CONFIG of the environment or the env file */
 	const char  *env_file;		/* --env-file */
 	char *const *environ;		/* the process's own: libConfuse asks getenv(3) for the ${NAME} in a file */
+	bool         guarded;		/* refuse a file that belongs neither to this user nor to root, or that others can write to */
 };
 
 /*
