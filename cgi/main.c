@@ -191,6 +191,7 @@ configure(struct call *call, struct bg_error *err)
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
 	bg_fetch_helper_init(&call->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch,
 	    .ca_file = call->conf->ca_file, .ca_dir = call->conf->ca_dir, .proxy = call->conf->proxy });
+	call->conf->token_cache = 0;	/* no second token comes this way */
 	if (bg_conf_build(call->conf, &call->fetcher.base, &call->gate, err) == 0)
 		rc = bg_alone_prepare(call->gate, call->conf->replay == NULL, err);
 out:

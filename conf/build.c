@@ -3,6 +3,7 @@
 
 #include "conf/internal.h"
 #include "core/alg.h"
+#include "core/limits.h"
 #include "core/regex.h"
 
 #define THREADS_LEAST	4
@@ -346,6 +347,9 @@ bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, stru
 	gate->answers.missing_status = conf->missing_status;
 	gate->answers.dpop_error_status = conf->dpop_error_status;
 	gate->answers.auth0 = conf->compat == BG_COMPAT_AUTH0;
+	if (conf->token_cache > 0 &&
+	    bg_verified_new(&gate->verified, (size_t)conf->token_cache, BG_VERIFIED_BYTES_MAX, err) != 0)
+		goto out;
 	if (build_policies(conf, &gate->policies, err) != 0 || build_exports(conf, &gate->exports, err) != 0 ||
 	    build_dpop(conf, &gate->dpop, err) != 0)
 		goto out;

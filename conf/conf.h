@@ -121,6 +121,7 @@ struct bg_conf {
 	char   **listen;		/* addresses as after -l */
 	size_t   n_listen;
 	int      threads;		/* 0: see bg_conf_threads */
+	int      token_cache;		/* tokens; 0: none */
 	char    *log;			/* "stderr", or the path of a file */
 	enum bg_log_level log_level;
 	/* of the CGI wrapper, see cgi/script.h */

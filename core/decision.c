@@ -1,7 +1,6 @@
 #include "core/decision.h"
 
 #include "core/log.h"
-#include "core/secret.h"
 
 #define LINE_MAX_LEN	4000
 
@@ -37,7 +36,7 @@ bg_decision_reason(const struct bg_decision *decision)
 void
 bg_decision_clear(struct bg_decision *decision)
 {
-	bg_token_free(decision->token);
+	bg_token_unref(decision->token);
 	*decision = (struct bg_decision){ .verdict = BG_DENY };
 }
 
@@ -75,7 +74,10 @@ bg_decision_log(const struct bg_decision *decision, const struct bg_request *req
 		put_text(&line, "kid", decision->token->kid);
 	}
 	if (decision->compact.ptr != NULL) {
-		bg_secret_fingerprint(decision->compact, fingerprint);
+		if (decision->hashed)
+			bg_secret_fingerprint_of(decision->digest, fingerprint);
+		else
+			bg_secret_fingerprint(decision->compact, fingerprint);
 		bg_buf_put_format(&line, " token=sha256:%s", fingerprint);
 	}
 	put_text(&line, "method", request->method);

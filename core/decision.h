@@ -6,6 +6,7 @@
 #include "core/nonce.h"
 #include "core/policy.h"
 #include "core/request.h"
+#include "core/secret.h"
 
 enum bg_verdict { BG_DENY = 0, BG_ALLOW = 1 };	/* denial is the zero value */
 
@@ -15,7 +16,9 @@ struct bg_decision {
 	struct bg_error  error;		/* the one reason of a denial */
 	enum bg_scheme   scheme;	/* by which the token came, as far as that is known */
 	struct bg_slice  compact;	/* the token as it was sent, for its fingerprint; borrowed from the request */
-	struct bg_token *token;		/* owned; NULL when none was read.  Of a denial: for the log, not to be believed */
+	bool             hashed;	/* digest is that of compact */
+	unsigned char    digest[BG_SHA256_LEN];
+	struct bg_token *token;		/* a reference of its own; NULL when none was read.  Of a denial: for the log, not to be believed */
 	struct bg_demand demand;	/* what the request had to meet; borrowed from request and gate */
 	bool             anonymous;	/* of an allow: no token was needed, and there is no identity */
 	struct bg_claims claims;	/* of any other allow: the identity to hand on; borrowed from token */

@@ -66,17 +66,18 @@ bg_export_name_wrong(const char *name)
 static void
 put_percent(struct bg_buf *out, struct bg_slice value)
 {
+	size_t plain = 0;	/* from where on nothing was written yet, since it goes out as it is */
+
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.ptr[i];
 
-		if (c <= 0x20 || c >= 0x7f || c == '%') {
-			if (c == ' ' && i > 0 && i + 1 < value.len)
-				bg_buf_put_char(out, ' ');
-			else
-				bg_buf_put_format(out, "%%%02X", c);
-		} else
-			bg_buf_put_char(out, (char)c);
+		if ((c > 0x20 && c < 0x7f && c != '%') || (c == ' ' && i > 0 && i + 1 < value.len))
+			continue;
+		bg_buf_put(out, (struct bg_slice){ value.ptr + plain, i - plain });
+		bg_buf_put_format(out, "%%%02X", c);
+		plain = i + 1;
 	}
+	bg_buf_put(out, (struct bg_slice){ value.ptr + plain, value.len - plain });
 }
 
 /* False: it is too long for a server's header line, and was left out. */

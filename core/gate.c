@@ -5,27 +5,91 @@
 #include "core/credentials.h"
 #include "core/signature.h"
 
+/* Take a token apart, find its issuer and check its signature; by is the thumbprint of the key. */
+static int
+verify(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
+    const struct bg_issuer **issuer, char *by, struct bg_error *err)
+{
+	if (bg_token_parse(out->compact, &out->token, err) != 0 ||
+	    bg_signature_issuer(gate->issuers, gate->n_issuers, request->host, out->token, issuer, err) != 0)
+		return -1;
+	return bg_signature_check(*issuer, out->token, now.mono_ms, by, err);
+}
+
+/*
+ * The same for a token that is known.  The host says anew which issuers count, and the key that found the signature good
+ * must still be one of that issuer's (SR-41); where it is not, *known becomes false, and the token is one like any other.
+ */
+static int
+recall(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
+    const struct bg_issuer **issuer, const struct bg_verified_hit *hit, bool *known, struct bg_error *err)
+{
+	out->token = hit->token;
+	if (out->token == NULL && bg_token_parse(out->compact, &out->token, err) != 0)
+		return -1;
+	if (bg_signature_issuer(gate->issuers, gate->n_issuers, request->host, out->token, issuer, err) != 0 ||
+	    bg_signature_recall(*issuer, out->token, now.mono_ms, hit->key, known, err) != 0)
+		return -1;
+	if (!*known) {
+		bg_token_unref(out->token);
+		out->token = NULL;
+	}
+	return 0;
+}
+
+/*
+ * A token with its issuer, the signature good: by what is remembered of it, or by checking.  news: it is worth remembering,
+ * by is the thumbprint of its key, and it is settled.
+ */
+static int
+find_token(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
+    const struct bg_issuer **issuer, char *by, bool *news, struct bg_error *err)
+{
+	struct bg_verified_hit hit;
+	bool known = false;
+
+	*news = false;
+	if (gate->verified != NULL)
+		out->hashed = bg_sha256(out->compact, out->digest, NULL) == 0;	/* want of memory: as if it were new */
+	if (out->hashed && bg_verified_find(gate->verified, out->digest, &hit)) {
+		if (recall(gate, request, now, out, issuer, &hit, &known, err) != 0)
+			return -1;
+		memcpy(by, hit.key, sizeof(hit.key));
+		if (known && hit.token != NULL)
+			return 0;
+	}
+	if (!known && verify(gate, request, now, out, issuer, by, err) != 0)
+		return -1;
+	*news = out->hashed && bg_token_settle(out->token, NULL) == 0;
+	return 0;
+}
+
 /* The road of a request that needs a token, or brought one.  *issuer is set as far as it was found. */
 static int
 judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_now now, struct bg_decision *out,
     const struct bg_issuer **issuer, struct bg_claims *claims, struct bg_proof *proof, struct bg_error *err)
 {
+	char by[BG_THUMBPRINT_LEN + 1];
 	struct bg_credentials cred;
+	bool news;
 	int rc;
 
 	*issuer = NULL;
+	bg_json_begin();
 	rc = bg_credentials_find(request, gate->dpop.mode, &cred, err);
 	out->scheme = cred.scheme;
 	if (rc != 0)
 		return -1;
 	out->compact = cred.token;
-	if (bg_token_parse(cred.token, &out->token, err) != 0 ||
-	    bg_signature_issuer(gate->issuers, gate->n_issuers, request->host, out->token, issuer, err) != 0 ||
-	    bg_signature_check(*issuer, out->token, now.mono_ms, err) != 0 ||
+	if (find_token(gate, request, now, out, issuer, by, &news, err) != 0 ||
 	    bg_claims_read(out->token, claims, err) != 0 ||
 	    bg_claims_check_issuer(claims, *issuer, err) != 0 ||
-	    bg_claims_check_time(claims, now.wall, gate->leeway, err) != 0 ||
-	    bg_proof_check(&gate->dpop, request, &cred, claims, now, proof, err) != 0 ||
+	    bg_claims_check_time(claims, now.wall, gate->leeway, err) != 0)
+		return -1;
+	/* Only here, so that of a token that is not for us, or no longer, none pushes out one that is. */
+	if (news)
+		bg_verified_put(gate->verified, out->digest, out->token, by);
+	if (bg_proof_check(&gate->dpop, request, &cred, claims, now, proof, err) != 0 ||
 	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0 ||
 	    bg_proof_spend(&gate->dpop, proof, now, &out->retry_after, err) != 0)
 		return -1;
@@ -150,6 +214,7 @@ bg_gate_free(struct bg_gate *gate)
 	bg_policies_clear(&gate->policies);
 	bg_exports_clear(&gate->exports);
 	bg_dpop_clear(&gate->dpop);
+	bg_verified_free(gate->verified);
 	free(gate->answers.realm);
 	free(gate);
 }

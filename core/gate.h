@@ -7,6 +7,7 @@
 #include "core/issuer.h"
 #include "core/policy.h"
 #include "core/proof.h"
+#include "core/verified.h"
 
 /* How refusals are worded. */
 struct bg_answers {
@@ -21,6 +22,7 @@ struct bg_gate {
 	struct bg_issuer *issuers;
 	size_t            n_issuers;
 	struct bg_dpop    dpop;
+	struct bg_verified *verified;	/* tokens whose signature was found good lately; NULL: none is remembered */
 	int64_t           leeway;	/* seconds, for exp, nbf and iat */
 	struct bg_policies policies;
 	struct bg_exports exports;

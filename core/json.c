@@ -15,13 +15,14 @@
  */
 struct parse {
 	jmp_buf out;
-	struct {
+	struct block {
 		void *made;
 		void *freed;		/* by the parser; two lists, each as long as its own n says */
 	}      *blocks;
 	size_t  n_made;
 	size_t  n_freed;
 	size_t  cap;
+	struct block first[128];	/* enough for most tokens */
 };
 
 static _Thread_local struct parse *parsing;
@@ -38,15 +39,17 @@ allocate(size_t size)
 	if (parse == NULL)
 		return mem;
 	if (mem != NULL && parse->n_made == parse->cap) {
-		size_t cap = parse->cap > 0 ? parse->cap * 2 : 128;
-		void *blocks = realloc(parse->blocks, cap * sizeof(*parse->blocks));
+		bool first = parse->blocks == parse->first;
+		struct block *blocks = realloc(first ? NULL : parse->blocks, parse->cap * 2 * sizeof(*blocks));
 
 		if (blocks == NULL) {
 			free(mem);
 			mem = NULL;
 		} else {
+			if (first)
+				memcpy(blocks, parse->first, sizeof(parse->first));
 			parse->blocks = blocks;
-			parse->cap = cap;
+			parse->cap *= 2;
 		}
 	}
 	if (mem == NULL)
@@ -82,9 +85,12 @@ run_parser(struct parse *parse, struct bg_slice text, json_t **root, json_error_
 static json_t *
 load(struct bg_slice text, json_error_t *error, bool *whole)
 {
-	struct parse parse = { .n_made = 0 };
+	struct parse parse;
 	json_t *root = NULL;
 
+	parse.blocks = parse.first;
+	parse.n_made = parse.n_freed = 0;
+	parse.cap = sizeof(parse.first) / sizeof(parse.first[0]);
 	*whole = run_parser(&parse, text, &root, error);
 	if (*whole)
 		for (size_t i = 0; i < parse.n_freed; i++)
@@ -92,7 +98,8 @@ load(struct bg_slice text, json_error_t *error, bool *whole)
 	else
 		for (size_t i = 0; i < parse.n_made; i++)
 			free(parse.blocks[i].made);
-	free(parse.blocks);
+	if (parse.blocks != parse.first)
+		free(parse.blocks);
 	return *whole ? root : NULL;
 }
 
@@ -192,6 +199,49 @@ bool
 bg_json_no_memory(void)
 {
 	return no_memory;
+}
+
+void
+bg_json_begin(void)
+{
+	no_memory = false;
+}
+
+#define BLOCK(size)	(((size) + 8 + 15) / 16 * 16)	/* what malloc takes for so many bytes */
+
+/* jansson grows the tables of objects and arrays by doubling, so up to two entries for each in use, and eight to begin with. */
+size_t
+bg_json_bytes(const json_t *value)
+{
+	size_t bytes, n, i;
+	const json_t *entry;
+	const char *name;
+	json_t *member;
+
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		n = json_object_size(value);
+		bytes = BLOCK(96) + BLOCK(16 * (n > 8 ? 2 * n : 8));
+		json_object_foreach((json_t *)(uintptr_t)value, name, member)
+			bytes += BLOCK(56 + strlen(name) + 1) + bg_json_bytes(member);
+		return bytes;
+	case JSON_ARRAY:
+		n = json_array_size(value);
+		bytes = BLOCK(40) + BLOCK(8 * (n > 8 ? 2 * n : 8));
+		json_array_foreach(value, i, entry)
+			bytes += bg_json_bytes(entry);
+		return bytes;
+	case JSON_STRING:
+		return BLOCK(32) + BLOCK(json_string_length(value) + 1);
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return BLOCK(24);
+	case JSON_TRUE:
+	case JSON_FALSE:
+	case JSON_NULL:
+		break;
+	}
+	return 0;
 }
 
 struct bg_slice

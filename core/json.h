@@ -24,6 +24,12 @@ struct bg_slice bg_json_string(const json_t *value);
 /* Has jansson been short of memory on this thread since bg_json_object last began?  What it left out may then be why. */
 bool bg_json_no_memory(void);
 
+/* Forget that it was: for whoever begins with a value that was parsed earlier. */
+void bg_json_begin(void);
+
+/* About what a value takes in memory. */
+size_t bg_json_bytes(const json_t *value);
+
 /* "string", "integer" and so on, for details; value may be NULL ("nothing"). */
 const char *bg_json_type_name(const json_t *value);
 

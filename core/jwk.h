@@ -15,6 +15,7 @@ struct bg_jwk {
 	const struct bg_alg *alg;	/* NULL when the key leaves it open */
 	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
 	size_t               size;	/* bytes of a signature by this key */
+	char                 thumbprint[BG_THUMBPRINT_LEN + 1];	/* of a key in a set, else empty: which key it is, in any set */
 };
 
 /*

@@ -47,6 +47,7 @@ int
 bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err)
 {
 	struct bg_jwks *set = NULL;
+	struct bg_jwk *key;
 	json_t *root = NULL;
 	const json_t *keys, *object;
 	int rc = -1;
@@ -69,9 +70,11 @@ bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, st
 	json_array_foreach(keys, i, object) {
 		struct bg_error why = { 0 };
 
-		if (bg_jwk_parse(object, &set->keys[set->n], &why) == 0)
-			set->n++;
-		else if (why.reason == BG_R_NO_MEMORY) {
+		if (bg_jwk_parse(object, &key, &why) == 0) {
+			set->keys[set->n++] = key;
+			if (bg_jwk_thumbprint(key, key->thumbprint, err) != 0)
+				goto out;
+		} else if (why.reason == BG_R_NO_MEMORY) {
 			bg_fail(err, BG_R_NO_MEMORY, "key set");	/* a set with holes would pass for whole */
 			goto out;
 		} else
@@ -110,6 +113,10 @@ parse_pem(struct bg_slice text, struct bg_jwks **out, struct bg_error *err)
 			goto out;
 		}
 		set->keys[set->n++] = key;
+		if (bg_jwk_thumbprint(key, key->thumbprint, err) != 0) {
+			key = NULL;	/* the set's by now */
+			goto out;
+		}
 		key = NULL;		/* moved */
 	}
 	if (set->n == 0) {

@@ -79,6 +79,12 @@
 #define BG_PARAMS_MAX		(128 * 1024)
 #define BG_PARAMS_COUNT_MAX	1024
 
+/*
+ * What tokens that are kept parsed may take: some 4,000 typical ones, each of which takes seven times its text.  With it the
+ * daemon stays under 24 MiB, however long the tokens of an issuer are.
+ */
+#define BG_VERIFIED_BYTES_MAX	(8 * 1024 * 1024)
+
 /* Calls of one server for one client request, of which interop.md has seen four; each is noted beside the proof (SR-63). */
 #define BG_REPLAY_CALLS_MAX	16
 

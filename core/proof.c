@@ -254,7 +254,7 @@ check_dpop(const struct bg_dpop *dpop, const struct bg_request *request, const s
 out:
 	bg_buf_clear(&url);
 	bg_jwk_free(key);
-	bg_token_free(proof);
+	bg_token_unref(proof);
 	return rc;
 }
 

@@ -81,6 +81,12 @@ bg_hmac_sha256(struct bg_slice key, struct bg_slice bytes, unsigned char out[BG_
 }
 
 void
+bg_secret_fingerprint_of(const unsigned char hash[BG_SHA256_LEN], char out[BG_FINGERPRINT_LEN + 1])
+{
+	bg_format(out, BG_FINGERPRINT_LEN + 1, "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+}
+
+void
 bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1])
 {
 	unsigned char hash[BG_SHA256_LEN];
@@ -89,7 +95,7 @@ bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1])
 		bg_format(out, BG_FINGERPRINT_LEN + 1, "-");
 		return;
 	}
-	bg_format(out, BG_FINGERPRINT_LEN + 1, "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+	bg_secret_fingerprint_of(hash, out);
 }
 
 bool

@@ -28,6 +28,9 @@ int bg_hmac_sha256(struct bg_slice key, struct bg_slice bytes, unsigned char out
  */
 void bg_secret_fingerprint(struct bg_slice token, char out[BG_FINGERPRINT_LEN + 1]);
 
+/* The same of a token whose SHA-256 is known. */
+void bg_secret_fingerprint_of(const unsigned char hash[BG_SHA256_LEN], char out[BG_FINGERPRINT_LEN + 1]);
+
 /* Equality in a time that depends on the lengths alone (SR-9). */
 bool bg_secret_equal(struct bg_slice a, struct bg_slice b);
 

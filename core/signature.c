@@ -101,7 +101,7 @@ allowed_alg(const struct bg_issuer *issuer, struct bg_slice name)
 }
 
 int
-bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now, struct bg_error *err)
+bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now, char *by, struct bg_error *err)
 {
 	const struct bg_alg *alg = allowed_alg(issuer, token->alg);
 	struct bg_error why = { 0 };
@@ -121,6 +121,8 @@ bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token,
 		if (rc != 0 && why.reason != BG_R_BAD_SIGNATURE)
 			break;	/* our own trouble: not to be covered up by the next key */
 	}
+	if (rc == 0 && by != NULL)
+		memcpy(by, key->thumbprint, sizeof(key->thumbprint));
 	if (rc != 0 && tried == 0)
 		bg_fail(err, BG_R_UNKNOWN_KEY, "kid \"%.*s\", alg %.*s: none of %zu keys fits", BG_SLICE_ARG(token->kid),
 		    BG_SLICE_ARG(token->alg), bg_jwks_count(keys));
@@ -128,4 +130,23 @@ bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token,
 		bg_fail(err, why.reason, "kid \"%.*s\", %zu tried: %s", BG_SLICE_ARG(token->kid), tried, why.detail);
 	bg_jwks_unref(keys);
 	return rc;
+}
+
+int
+bg_signature_recall(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now, const char *by, bool *stands,
+    struct bg_error *err)
+{
+	const struct bg_alg *alg = allowed_alg(issuer, token->alg);
+	const struct bg_jwk *key = NULL;
+	struct bg_jwks *keys = NULL;
+
+	*stands = false;
+	if (alg == NULL || by[0] == '\0')
+		return 0;
+	if (bg_keystore_keys(issuer->keys, token->kid, now, &keys, err) != 0)
+		return -1;
+	while (!*stands && (key = bg_jwks_next(keys, key, token->kid, alg)) != NULL)
+		*stands = strcmp(key->thumbprint, by) == 0;
+	bg_jwks_unref(keys);
+	return 0;
 }

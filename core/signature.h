@@ -18,12 +18,22 @@ int bg_signature_issuer(const struct bg_issuer *issuers, size_t n, struct bg_sli
 
 /*
  * Is the signature one of this issuer's keys over this token?  The algorithm must be on the issuer's list and fit the
- * key; the header only says which of them it was (SR-1).  now is bg_clock_mono_ms().
+ * key; the header only says which of them it was (SR-1).  now is bg_clock_mono_ms().  by, which may be NULL, is given the
+ * thumbprint of the key.
  * Returns -1 with BG_R_BAD_ALGORITHM, BG_R_NO_KEYS, BG_R_KEYS_PENDING, BG_R_UNKNOWN_KEY, BG_R_BAD_SIGNATURE or BG_R_INTERNAL.
  *
  * RFC 7515 section 5.2, RFC 8725 sections 3.1 and 3.2.
  */
-int bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now,
+int bg_signature_check(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now, char *by,
+    struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * The same for a token whose signature the key with the thumbprint by has found good before: would this very key still judge
+ * it?  *stands is true when the algorithm is on the issuer's list and the key is, for this token, in the issuer's set; then
+ * bg_signature_check would find the signature good.  False says nothing, and it must be asked.  The signature is not needed.
+ * Returns -1 as bg_signature_check does when there are no keys that may serve, with BG_R_NO_KEYS or BG_R_KEYS_PENDING (SR-45).
+ */
+int bg_signature_recall(const struct bg_issuer *issuer, const struct bg_token *token, int64_t now, const char *by, bool *stands,
     struct bg_error *err) BG_MUST_CHECK;
 
 #endif

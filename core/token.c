@@ -9,22 +9,22 @@
 static int
 split_segments(struct bg_slice compact, struct bg_slice seg[3], struct bg_error *err)
 {
-	size_t start = 0, n = 0, dots = 0;
+	struct bg_slice rest = compact;
+	size_t dots = 0;
+	const char *dot;
 
-	for (size_t i = 0; i < compact.len; i++) {
-		if (compact.ptr[i] != '.')
-			continue;
-		if (++dots <= 2) {
-			seg[n++] = (struct bg_slice){ compact.ptr + start, i - start };
-			start = i + 1;
-		}
+	while (rest.len > 0 && (dot = memchr(rest.ptr, '.', rest.len)) != NULL) {
+		if (dots < 2)
+			seg[dots] = (struct bg_slice){ rest.ptr, (size_t)(dot - rest.ptr) };
+		dots++;
+		rest = bg_slice_skip(rest, (size_t)(dot - rest.ptr) + 1);
 	}
 	if (dots == 4)
 		return bg_fail(err, BG_R_TOKEN_ENCRYPTED, "five parts: a JWE, RFC 7516; the issuer must not encrypt access tokens");
 	if (dots != 2)
 		return bg_fail(err, BG_R_BAD_TOKEN, "%zu %s instead of three%s", dots + 1, dots == 0 ? "part" : "parts",
 		    dots == 0 ? ": an opaque token? Ask the issuer for one with the audience of this API" : "");
-	seg[2] = (struct bg_slice){ compact.ptr + start, compact.len - start };
+	seg[2] = rest;
 	return 0;
 }
 
@@ -94,6 +94,7 @@ bg_token_parse(struct bg_slice compact, struct bg_token **out, struct bg_error *
 		bg_fail(err, BG_R_NO_MEMORY, "token");
 		goto out;
 	}
+	atomic_init(&token->owners, 1);
 	token->signing_input = (struct bg_slice){ compact.ptr, seg[0].len + 1 + seg[1].len };
 	at = token->storage;
 	if (decode(seg[0], "header", &at, &header, err) != 0 || decode(seg[1], "payload", &at, &payload, err) != 0 ||
@@ -105,14 +106,53 @@ bg_token_parse(struct bg_slice compact, struct bg_token **out, struct bg_error *
 	token = NULL;		/* moved to the caller */
 	rc = 0;
 out:
-	bg_token_free(token);
+	bg_token_unref(token);
 	return rc;
 }
 
-void
-bg_token_free(struct bg_token *token)
+/* Copy text to *at and move *at behind it. */
+static struct bg_slice
+move_text(struct bg_slice text, char **at)
 {
-	if (token == NULL)
+	struct bg_slice moved = { text.ptr != NULL ? *at : NULL, text.len };
+
+	if (text.len > 0)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len;
+	return moved;
+}
+
+int
+bg_token_settle(struct bg_token *token, struct bg_error *err)
+{
+	size_t len = token->alg.len + token->kid.len + token->typ.len;
+	char *storage = malloc(len + 1), *at = storage;
+
+	if (storage == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "token");
+	token->alg = move_text(token->alg, &at);
+	token->kid = move_text(token->kid, &at);
+	token->typ = move_text(token->typ, &at);
+	token->signing_input = token->signature = (struct bg_slice){ NULL, 0 };
+	json_decref(token->header);
+	token->header = NULL;
+	free(token->storage);
+	token->storage = storage;
+	token->bytes = sizeof(*token) + len + 1 + bg_json_bytes(token->payload);
+	return 0;
+}
+
+struct bg_token *
+bg_token_ref(struct bg_token *token)
+{
+	atomic_fetch_add(&token->owners, 1);
+	return token;
+}
+
+void
+bg_token_unref(struct bg_token *token)
+{
+	if (token == NULL || atomic_fetch_sub(&token->owners, 1) > 1)
 		return;
 	json_decref(token->header);
 	json_decref(token->payload);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -669,6 +670,21 @@ keep_memory_private(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+/*
+ * glibc gives each thread a heap of its own, and what is remembered of tokens for long lies scattered among what each of
+ * them had at most at one time: a million requests made 20 MiB of 17.  One heap stays as it is, and small blocks come
+ * from the threads' own lists anyway; where there are many processors, eight share one.
+ */
+static void
+keep_memory_small(void)
+{
+#ifdef M_ARENA_MAX
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	mallopt(M_ARENA_MAX, processors > 0 && processors < 8192 ? 1 + (int)(processors - 1) / 8 : 1);
+#endif
+}
+
 /* Descriptors 0 to 2 must be something, or a socket could end up where the log goes. */
 static bool
 hold_standard_descriptors(void)
@@ -703,6 +719,7 @@ main(int argc, char **argv)
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
 	keep_memory_private();
+	keep_memory_small();
 	if ((code = read_options(argc, argv, &daemon.options)) != -1)
 		return code;
 	meet_manager(&daemon);

@@ -399,6 +399,46 @@ check_members(const char *name, const json_t *object, const char *const *known)
 	}
 }
 
+static void
+decide(const struct bg_gate *gate, struct bg_now now, char *const *env, struct bg_request *request, struct bg_decision *out)
+{
+	struct bg_error err = { 0 };
+
+	*out = (struct bg_decision){ 0 };
+	if (bg_metavars_read(env, request, &err) == 0)
+		bg_gate_decide(gate, request, now, out);
+	else
+		bg_decision_deny(out, &err);
+}
+
+/* With a cache of tokens, empty and then knowing this one, all ends as it does without one: reason, detail, every byte. */
+static void
+check_cached(const char *name, struct bg_gate *gate, struct bg_now now, char *const *env, const struct bg_decision *plain,
+    const struct bg_buf *answer)
+{
+	struct bg_verified_status status;
+	struct bg_decision decision;
+	struct bg_request request;
+	struct bg_buf again;
+
+	bg_buf_init(&again, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_verified_new(&gate->verified, 10, BG_VERIFIED_BYTES_MAX, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		decide(gate, now, env, &request, &decision);
+		ck_assert_msg(decision.verdict == plain->verdict && decision.error.reason == plain->error.reason &&
+		    strcmp(decision.error.detail, plain->error.detail) == 0 && decision.retry_after == plain->retry_after,
+		    "%s, use %d of a cached token: %s (%s)", name, i + 1, bg_reason_name(decision.error.reason), decision.error.detail);
+		bg_verified_status(gate->verified, &status);
+		ck_assert_msg(status.tokens == status.parsed && (status.tokens == 1 || plain->verdict != BG_ALLOW || plain->anonymous),
+		    "%s: %zu tokens are known", name, status.tokens);
+		bg_decision_clear(&decision);
+		ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &again), 0);
+		ck_assert_msg(again.len == answer->len && memcmp(again.data, answer->data, again.len) == 0, "%s: %.*s", name,
+		    (int)again.len, again.data);
+	}
+	bg_buf_clear(&again);
+}
+
 START_TEST(a_case_ends_as_it_says)
 {
 	static const char *const members[] = { "why", "env", "authorization", "token", "proof", "store", "keys", "conf", "now", "expect", NULL };
@@ -412,7 +452,6 @@ START_TEST(a_case_ends_as_it_says)
 	struct bg_decision decision;
 	struct bg_conf *conf = NULL;
 	struct bg_request request;
-	struct bg_error err = { 0 };
 	struct bg_gate *gate;
 	struct bg_buf answer, responder;
 	json_error_t parse;
@@ -439,12 +478,9 @@ START_TEST(a_case_ends_as_it_says)
 	use_store(gate, json_string_value(json_object_get(root, "store")));
 
 	/* the decision for its reason, then the same once more as the daemon does it, for its answer */
-	if (bg_metavars_read(env, &request, &err) == 0)
-		bg_gate_decide(gate, &request, now, &decision);
-	else {
-		decision = (struct bg_decision){ 0 };
-		bg_decision_deny(&decision, &err);
-	}
+	bg_verified_free(gate->verified);
+	gate->verified = NULL;
+	decide(gate, now, env, &request, &decision);
 	bg_buf_init(&answer, BG_ANSWER_MAX);
 	bg_log_open(-1, BG_LOG_ERROR);
 	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &answer), 0);
@@ -452,6 +488,7 @@ START_TEST(a_case_ends_as_it_says)
 	bg_buf_init(&responder, BG_ANSWER_MAX);
 	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_RESPONDER, env, true, &responder), 0);
 	check_responder(names[_i], json_object_get(root, "expect"), &answer, &responder);
+	check_cached(names[_i], gate, now, env, &decision, &answer);
 
 	bg_decision_clear(&decision);
 	bg_buf_clear(&answer);

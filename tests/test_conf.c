@@ -264,6 +264,7 @@ START_TEST(two_variables_are_enough)
 	ck_assert_int_eq(conf->refresh_cooldown, 30);
 	ck_assert_uint_eq(conf->n_listen, 0);
 	ck_assert_int_eq(conf->threads, 0);
+	ck_assert_int_eq(conf->token_cache, 10000);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
 	ck_assert_str_eq(conf->log, "stderr");
 	ck_assert_ptr_null(conf->script);
@@ -473,7 +474,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
-		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\" log = /var/log/x.log "
+		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\ntoken_cache = 0\nlog_level = \"debug\" log = /var/log/x.log "
 		    "script_root = / script = /cgi/app pass_credentials = true\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
@@ -495,6 +496,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_str_eq(conf->listen[1], "unix:/run/\"\\$x y");
 	ck_assert_str_eq(conf->listen[2], "[::1]:9");
 	ck_assert_int_eq(conf->threads, 16);
+	ck_assert_int_eq(conf->token_cache, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
 	ck_assert_str_eq(conf->log, "/var/log/x.log");
 	ck_assert_str_eq(conf->script, "/cgi/app");
@@ -509,7 +511,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		ck_assert_str_eq(conf->issuers[i].audience[1], "two");
 	}
 	ck_assert_str_eq(conf->issuers[2].name, "https://idp.example/x");
-	ck_assert_str_eq(conf->issuers[2].said_at, "f:13");
+	ck_assert_str_eq(conf->issuers[2].said_at, "f:14");
 	ck_assert(conf->issuers[2].any_audience);
 	ck_assert_uint_eq(conf->issuers[2].n_audience, 0);
 	ck_assert_str_eq(conf->issuers[2].jwks_file + strlen(dir), "/keys");
@@ -720,6 +722,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	for (size_t j = 0; j < a->n_listen; j++)
 		ck_assert_str_eq(a->listen[j], b->listen[j]);
 	ck_assert_int_eq(a->threads, b->threads);
+	ck_assert_int_eq(a->token_cache, b->token_cache);
 	ck_assert_int_eq(a->log_level, b->log_level);
 	ck_assert_str_eq(a->log, b->log);
 	ck_assert_pstr_eq(a->script, b->script);
@@ -755,7 +758,7 @@ static const char *const round_trips[] = {
 	"issuer \"https://idp.example/\" { audience = { \"a\", \"b\" } jwks_uri = \"https://idp.example/$keys\" }\n"
 	    "issuer \"https://two.example/\" { audience = none algorithms = RS256 }\n"
 	    "leeway = 0s fetch_timeout = 59s cache_ttl_min = 90s cache_ttl_max = 23h refresh_cooldown = 1h\n"
-	    "listen = { unix:/run/a.sock, [::1]:9009 } threads = 1024 log_level = error\n",
+	    "listen = { unix:/run/a.sock, [::1]:9009 } threads = 1024 token_cache = 1000000 log_level = error\n",
 	GOOD "log_level = warning\nlisten = 127.0.0.1:1\n",
 	GOOD "log_level = debug\nlog = '/var/log/$x y.log'\n",
 	GOOD "compat = auth0 preflight = true export_json = true export_defaults = false user_claim = \"/a~1b/~0\"\n"
@@ -823,7 +826,7 @@ START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
 	static const char *const lines[] = {
 		"\nrealm = \"api\"\n", "\nleeway = \"30s\"\n", "\n# ca_file is not set\n", "\nfetch_timeout = \"5s\"\n",
 		"\ncache_ttl_min = \"1m\"\n", "\ncache_ttl_max = \"10m\"\n", "\nrefresh_cooldown = \"30s\"\n",
-		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
+		"\n# listen is not set\n", "\nthreads = 0\n", "\ntoken_cache = 10000\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
 		"\n# script is not set\n", "\n# script_root is not set\n", "\npass_credentials = false\n",
 		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
 		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
@@ -1034,6 +1037,7 @@ START_TEST(the_installed_sample_is_a_configuration)
 	ck_assert_int_eq(conf->refresh_cooldown, plain->refresh_cooldown);
 	ck_assert_int_eq(conf->stale_if_error, plain->stale_if_error);
 	ck_assert_int_eq(conf->threads, plain->threads);
+	ck_assert_int_eq(conf->token_cache, plain->token_cache);
 	ck_assert_int_eq(conf->log_level, plain->log_level);
 	ck_assert_int_eq(conf->missing_status, plain->missing_status);
 	ck_assert_int_eq(conf->compat, plain->compat);

@@ -174,7 +174,7 @@ START_TEST(an_rsa_key_signs_by_any_of_six_algorithms)	/* RFC 7518 sections 3.3 a
 		    (size_t)(dot - compact)) == 1, i == _i);
 	ck_assert_int_eq(bg_token_parse(bg_slice_str(compact), &token, &err), 0);
 	ck_assert(bg_slice_equal(token->alg, bg_slice_str(rsa_algs[_i].name)));
-	bg_token_free(token);
+	bg_token_unref(token);
 	EVP_PKEY_free(pkey);
 	json_decref(jwk);
 	free(compact);
@@ -241,7 +241,7 @@ verdict(const char *compact, enum bg_mint_key which)
 	ck_assert_ptr_nonnull(key);
 	if (alg->verify(alg, key, token->signing_input, token->signature, &err) == 0)
 		ck_assert_int_eq(err.reason, BG_R_OK);
-	bg_token_free(token);
+	bg_token_unref(token);
 	bg_jwks_unref(set);
 	free(text);
 	return err.reason;
@@ -273,7 +273,7 @@ START_TEST(core_reads_back_the_header_and_claims_that_were_signed)
 	ck_assert(bg_slice_equal(token->kid, bg_slice_str(bg_mint_kid(BG_MINT_KEY_B))));
 	ck_assert_str_eq(json_string_value(json_object_get(token->payload, "iss")), "https://id.example/");
 	ck_assert_int_eq(json_integer_value(json_object_get(token->payload, "exp")), 2000000000);
-	bg_token_free(token);
+	bg_token_unref(token);
 	free(compact);
 }
 END_TEST

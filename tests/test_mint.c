@@ -456,7 +456,7 @@ START_TEST(core_accepts_what_was_minted_under_what_was_minted)
 	key = bg_jwks_next(set, NULL, token->kid, alg);
 	ck_assert_ptr_nonnull(key);
 	ck_reason(alg->verify(alg, key, token->signing_input, token->signature, &why), why, BG_R_OK, "verify");
-	bg_token_free(token);
+	bg_token_unref(token);
 	bg_jwks_unref(set);
 }
 END_TEST
@@ -828,7 +828,7 @@ START_TEST(a_proof_by_each_algorithm_verifies_by_the_key_in_it)	/* RFC 9449 sect
 		ck_reason(alg->verify(alg, key, proof->signing_input, proof->signature, &why), why, BG_R_OK, rows[i].alg);
 		bg_jwk_free(key);
 		json_decref(header);
-		bg_token_free(proof);
+		bg_token_unref(proof);
 	}
 }
 END_TEST
@@ -861,7 +861,7 @@ START_TEST(a_token_by_each_algorithm_verifies_with_its_key_set)	/* RFC 7518 sect
 	ck_assert(bg_slice_equal(token->alg, bg_slice_str(algs[_i].alg)));
 	ck_assert_ptr_nonnull(key = bg_jwks_next(set, NULL, token->kid, alg));
 	ck_reason(alg->verify(alg, key, token->signing_input, token->signature, &why), why, BG_R_OK, algs[_i].alg);
-	bg_token_free(token);
+	bg_token_unref(token);
 	bg_jwks_unref(set);
 }
 END_TEST

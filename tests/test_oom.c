@@ -392,6 +392,67 @@ START_TEST(an_answer_for_want_of_memory_is_never_an_allow_and_never_blames_the_c
 }
 END_TEST
 
+/* With a cache of tokens that is empty, or knows the token, or knows it without its parsed form: never another answer. */
+START_TEST(a_cache_that_lacked_memory_answers_as_before)
+{
+	int i = _i / 6, state = _i / 2 % 3, rc;
+	bool all_after = _i % 2 != 0;
+	struct bg_buf right, out;
+	unsigned long n, failed;
+	long before;
+
+	bg_buf_init(&right, BG_ANSWER_MAX);
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ask(i, BG_ROLE_AUTHORIZER, &right, &rc);
+	ask(i, BG_ROLE_AUTHORIZER, &right, &rc);
+	ck_assert_msg(rc == 0 && status_of(&right) == requests[i].status, "%s: %d, %s", requests[i].name, rc, right.data);
+	before = bg_oom_live();
+	for (n = 1; n < ENOUGH; n++) {
+		ck_assert_int_eq(bg_verified_new(&gate.verified, 4, state == 2 ? 1 : 100000, NULL), 0);
+		if (state > 0)
+			ask(i, BG_ROLE_AUTHORIZER, &out, &rc);
+		bg_oom_arm(n, all_after);
+		ask(i, BG_ROLE_AUTHORIZER, &out, &rc);
+		failed = bg_oom_disarm();
+		check_answer(requests[i].name, n, rc, &out, &right);
+		/* whatever was remembered of it meanwhile, the next answer is the right one */
+		ask(i, BG_ROLE_AUTHORIZER, &out, &rc);
+		ck_assert_msg(rc == 0 && out.len == right.len && memcmp(out.data, right.data, right.len) == 0, "%s, %lu, afterwards: %s",
+		    requests[i].name, n, out.data);
+		bg_buf_clear(&out);
+		bg_verified_free(gate.verified);
+		gate.verified = NULL;
+		ck_assert_msg(bg_oom_live() == before, "%s, allocation %lu: %ld blocks left over", requests[i].name, n,
+		    bg_oom_live() - before);
+		if (failed == 0)
+			break;
+	}
+	ck_assert_uint_lt(n, ENOUGH);
+	bg_buf_clear(&right);
+}
+END_TEST
+
+START_TEST(a_cache_is_made_whole_or_not_at_all)
+{
+	struct bg_error err = { 0 };
+	struct bg_verified *cache;
+	long before = bg_oom_live();
+	unsigned long n;
+	int rc = -1;
+
+	for (n = 1; rc != 0; n++) {
+		bg_oom_arm(n, false);
+		rc = bg_verified_new(&cache, 5000, 1000, &err);
+		(void)bg_oom_disarm();
+		ck_assert((cache != NULL) == (rc == 0) && (rc == 0 || err.reason == BG_R_NO_MEMORY));
+		bg_error_clear(&err);
+	}
+	bg_verified_free(cache);
+	ck_assert_uint_gt(n, 30);
+	ck_assert_int_eq(bg_oom_live(), before);
+}
+END_TEST
+
 /* ---- what is read ---------------------------------------------------------------------------------------------- */
 
 /*
@@ -472,7 +533,7 @@ read_token(struct bg_error *err)
 	expect((rc == 0) == (token != NULL), "a token and a failure, or neither");
 	if (rc == 0)
 		expect(json_object_size(token->payload) == 13, "claims went missing");
-	bg_token_free(token);
+	bg_token_unref(token);
 	return rc;
 }
 
@@ -663,6 +724,8 @@ main(void)
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, an_answer_for_want_of_memory_is_never_an_allow_and_never_blames_the_client, 0, 4 * N(requests));
+	tcase_add_loop_test(tc, a_cache_that_lacked_memory_answers_as_before, 0, 6 * N(requests));
+	tcase_add_test(tc, a_cache_is_made_whole_or_not_at_all);
 	tcase_add_loop_test(tc, what_is_read_for_want_of_memory_is_whole_or_not_there_and_memory_is_the_reason, 0, 2 * N(readings));
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

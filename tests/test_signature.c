@@ -78,8 +78,8 @@ check(const struct fixture *f, struct bg_slice compact, struct bg_error *err)
 	int rc = -1;
 
 	if (bg_token_parse(compact, &token, err) == 0 && bg_signature_issuer(&f->issuer, 1, BG_SLICE("api.example"), token, &issuer, err) == 0)
-		rc = bg_signature_check(issuer, token, 0, err);
-	bg_token_free(token);
+		rc = bg_signature_check(issuer, token, 0, NULL, err);
+	bg_token_unref(token);
 	return rc;
 }
 

@@ -50,7 +50,7 @@ START_TEST(header_and_payload_are_read_or_refused)
 		ck_assert_ptr_eq(token->signing_input.ptr, compact);
 		ck_assert_uint_eq(token->signing_input.len, (size_t)(strrchr(compact, '.') - compact));
 	}
-	bg_token_free(token);
+	bg_token_unref(token);
 	free(compact);
 }
 END_TEST
@@ -94,7 +94,7 @@ START_TEST(the_form_of_a_token_is_exact)
 	}
 	rc = bg_token_parse(compact, &token, &err);
 	ck_reason(rc, err, forms[_i].want, forms[_i].name);
-	bg_token_free(token);
+	bg_token_unref(token);
 }
 END_TEST
 
@@ -136,7 +136,7 @@ START_TEST(sizes_are_bounded_before_anything_is_decoded)	/* SR-20 */
 	int rc = bg_token_parse(bg_slice_str(compact), &token, &err);
 
 	ck_reason(rc, err, sizes[_i].want, sizes[_i].name);
-	bg_token_free(token);
+	bg_token_unref(token);
 	free(compact);
 	free(payload);
 	free(header);
@@ -159,7 +159,7 @@ START_TEST(the_longest_kid_is_256_bytes)	/* SR-13 */
 		compact = bg_mint_compact(header, BG_SLICE("{}"), BG_SLICE("sig"));
 		rc = bg_token_parse(bg_slice_str(compact), &token, &err);
 		ck_reason(rc, err, more == 0 ? BG_R_OK : BG_R_BAD_HEADER, "kid");
-		bg_token_free(token);
+		bg_token_unref(token);
 		free(compact);
 		bg_buf_clear(&buf);
 	}

@@ -16,8 +16,9 @@
  * What judging one token costs, with nothing remembered from the one before, against what it cannot do without: OpenSSL's
  * verification of the signature by a key that is ready, and jansson's parse of header and payload.
  *
- *	bench_judge			CPU time of both in turns; for each algorithm the medians and the median ratio
- *	bench_judge WHICH ALG TIMES	"judge" or "bare", so many times, and nothing else: for counting instructions
+ *	bench_judge			CPU time of both in turns; for each algorithm the medians and the median ratio; and of a token
+ *					that is remembered
+ *	bench_judge WHICH ALG TIMES	"judge", "again" or "bare", so many times, and nothing else: for counting instructions
  */
 
 #define ISSUER	"https://issuer.example/"
@@ -49,9 +50,10 @@ static const struct bg_alg *algs[N_SUBJECTS];
 static char issuer_name[] = ISSUER, audience_text[] = "https://api.example", *audience = audience_text, realm[] = "api";
 static struct bg_issuer issuer = { .name = issuer_name, .audiences = &audience, .n_audiences = 1, .algs = algs,
 	.n_algs = N_SUBJECTS };
-static const struct bg_gate gate = { .issuers = &issuer, .n_issuers = 1, .leeway = 30, .dpop = { .mode = BG_DPOP_DISABLED },
+static struct bg_gate gate = { .issuers = &issuer, .n_issuers = 1, .leeway = 30, .dpop = { .mode = BG_DPOP_DISABLED },
 	.answers = { .realm = realm } };
 static struct bg_jwks *keys;
+static struct bg_verified *cache;
 
 static _Noreturn void
 end(const char *what)
@@ -103,7 +105,7 @@ prepare(struct subject *s)
 	if ((s->key = bg_jwks_next(keys, NULL, token->kid, bg_alg_find(bg_slice_str(s->alg)))) == NULL)
 		end("no key");
 	s->input = token->signing_input;
-	bg_token_free(token);
+	bg_token_unref(token);
 	for (int i = 0; i < PARTS; i++) {
 		struct bg_slice text = { at, strcspn(at, ".") };
 
@@ -136,7 +138,7 @@ start(void)
 	subjects[2].token = strdup(BG_FIXED_ED_TOKEN);
 	for (size_t i = 0; i < N_SUBJECTS; i++)
 		algs[i] = bg_alg_find(bg_slice_str(subjects[i].alg));
-	if (bg_keystore_new(&issuer.keys, &options, NULL) != 0)
+	if (bg_verified_new(&cache, 100, 1 << 20, NULL) != 0 || bg_keystore_new(&issuer.keys, &options, NULL) != 0)
 		end("no key store");
 	bg_keystore_step(issuer.keys, (struct bg_now){ .mono_ms = 0 });
 	if (bg_keystore_keys(issuer.keys, (struct bg_slice){ NULL, 0 }, 0, &keys, NULL) != 0)
@@ -154,6 +156,7 @@ stop(void)
 			free(subjects[i].part[j]);
 	}
 	bg_jwks_unref(keys);
+	bg_verified_free(cache);
 	bg_keystore_free(issuer.keys);
 }
 
@@ -170,6 +173,15 @@ judge(const struct subject *s)
 	if (decision.verdict != BG_ALLOW)
 		end(decision.error.detail);
 	bg_decision_clear(&decision);
+}
+
+/* The same of a token that is remembered. */
+static void
+judge_again(const struct subject *s)
+{
+	gate.verified = cache;
+	judge(s);
+	gate.verified = NULL;
 }
 
 static void
@@ -224,7 +236,7 @@ median(double *values)
 static void
 report(const struct subject *s)
 {
-	double a[ROUNDS], b[ROUNDS], ratio[ROUNDS];
+	double a[ROUNDS], b[ROUNDS], ratio[ROUNDS], again[ROUNDS];
 
 	measure(judge, s);
 	measure(bare, s);
@@ -236,8 +248,9 @@ report(const struct subject *s)
 		if (i % 2 != 0)
 			a[i] = measure(judge, s);
 		ratio[i] = a[i] / b[i];
+		again[i] = measure(judge_again, s);
 	}
-	(void)printf("%-6s %10.2f %10.2f %8.3f\n", s->alg, median(a), median(b), median(ratio));
+	(void)printf("%-6s %10.2f %10.2f %8.3f %10.2f\n", s->alg, median(a), median(b), median(ratio), median(again));
 }
 
 int
@@ -245,14 +258,15 @@ main(int argc, char **argv)
 {
 	start();
 	if (argc == 4) {
-		side *run = strcmp(argv[1], "judge") == 0 ? judge : bare;
+		side *run = strcmp(argv[1], "judge") == 0 ? judge : strcmp(argv[1], "again") == 0 ? judge_again : bare;
 		long times = strtol(argv[3], NULL, 10);
 
 		for (size_t i = 0; i < N_SUBJECTS; i++)
 			for (long n = 0; strcmp(subjects[i].alg, argv[2]) == 0 && n < times; n++)
 				run(&subjects[i]);
 	} else {
-		(void)printf("CPU time of one token, median of %d rounds\n%-6s %10s %10s %8s\n", ROUNDS, "", "judge us", "bare us", "ratio");
+		(void)printf("CPU time of one token, median of %d rounds\n%-6s %10s %10s %8s %10s\n", ROUNDS, "", "judge us", "bare us", "ratio",
+		    "again us");
 		for (size_t i = 0; i < N_SUBJECTS; i++)
 			report(&subjects[i]);
 	}

@@ -1,13 +1,17 @@
 #!/bin/sh
 # make bench: what judging one token costs, as CPU time and, where valgrind is, as instructions, which no other work on
 # the machine disturbs.  The goal for RS256: at most 1.3 times the bare verification and parse.  Then what remembering
-# DPoP proofs costs: at least 0.7 of the proofs per second that there are without a store.
+# DPoP proofs costs: at least 0.7 of the proofs per second that there are without a store.  Before all that the daemon as
+# servers see it, and its memory; BG_LONG=1000000 in the environment has it answer so many requests more.
 set -eu
-bench=$1
+programs=$1/tests/bench
+bench=$programs/bench_judge
 
+"$programs/bench_daemon" "$1/bearergate-fcgi" "$programs/floor"
+echo
 "$bench"
 echo
-"$2"
+"$programs/bench_proof"
 echo
 if ! command -v valgrind >/dev/null 2>&1; then
 	echo "no instruction counts: valgrind is missing"

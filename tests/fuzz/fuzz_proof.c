@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(iat >= NOW - 300 && iat < NOW + 31);
 		for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
 			MUST(json_object_get(json_object_get(token->header, "jwk"), hidden[i]) == NULL);
-		bg_token_free(token);
+		bg_token_unref(token);
 	}
 	json_decref(all);
 	return 0;

@@ -36,6 +36,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (out.data[i] != '\0' && (out.data[i] < 0x20 || out.data[i] > 0x7e))
 				abort();	/* SR-82 */
 	bg_buf_clear(&out);
-	bg_token_free(token);
+	bg_token_unref(token);
 	return 0;
 }
