@@ -20,8 +20,10 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "fcgi/authorizer.h"
+#include "fcgi/figures.h"
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
+#include "fcgi/page.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/worker.h"
 
@@ -64,6 +66,7 @@ struct daemon {
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
 	struct bg_worker      *worker;
+	struct bg_figures      figures;
 	pthread_mutex_t        lock;		/* guards to_wake, and holds the worker's end back while it is woken */
 	struct bg_worker      *to_wake;
 };
@@ -343,6 +346,28 @@ open_listeners(const struct options *options, const struct bg_conf *conf, struct
 	return 0;
 }
 
+/* A page about how we are.  The worker lives as long as its threads, of which we are one; while it ends it is not shown. */
+static int
+show(struct daemon *daemon, enum bg_page page, const struct bg_snapshot *snapshot, char *const *env, struct bg_buf *out)
+{
+	struct bg_error err = { 0 };
+	struct bg_worker *worker;
+	struct bg_status status;
+	int rc = -1;
+
+	pthread_mutex_lock(&daemon->lock);
+	worker = daemon->to_wake;
+	pthread_mutex_unlock(&daemon->lock);
+	if (bg_figures_read(&daemon->figures, snapshot, worker, &status, &err) == 0)
+		rc = bg_page_answer(page, env, &status, out);
+	bg_figures_release(&status);
+	if (rc == 0)
+		bg_log(BG_LOG_DEBUG, "the page %s was shown", bg_page_name(page));
+	else
+		bg_log(BG_LOG_ERROR, "no memory for the page %s", bg_page_name(page));
+	return rc;
+}
+
 /*
  * Called by the worker's threads.  Every try is made from beginning to end by one snapshot, the one that is in force when
  * it begins; nothing that a reload took away decides anything that begins after it.  That goes for requests that were
@@ -355,9 +380,21 @@ answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf 
 {
 	struct daemon *daemon = arg;
 	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
-	int rc = bg_authorizer_answer(snapshot->gate, bg_clock_now(), role, env, last, out);
+	struct bg_answered answered = { 0 };
+	struct bg_now now = bg_clock_now();
+	struct bg_error err = { 0 };
+	enum bg_page page;
+	int rc;
 
+	if (bg_page_wanted(role, env, &page, &err) != 0)
+		rc = bg_authorizer_refuse(snapshot->gate, role, &err, out, &answered);
+	else if (page == BG_PAGE_NONE)
+		rc = bg_authorizer_answer(snapshot->gate, now, role, env, last, out, &answered);
+	else
+		rc = show(daemon, page, snapshot, env, out);
 	bg_snapshots_give_back(daemon->snapshots, snapshot);
+	if (page == BG_PAGE_NONE && rc != BG_AUTHORIZER_LATER)
+		bg_counters_add(daemon->figures.counters, &answered, now.mono_ms);
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }
 
@@ -522,9 +559,13 @@ reload(struct daemon *daemon)
 	bg_notify_send(&daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration anew",
 	    bg_clock_mono_us());
 	if (change(daemon) == 0) {
+		atomic_fetch_add(&daemon->figures.reloads, 1);
+		atomic_store(&daemon->figures.reloaded, bg_clock_wall());
 		bg_log(BG_LOG_INFO, "the configuration was read anew and is in force");
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 	} else {
+		atomic_fetch_add(&daemon->figures.failed_reloads, 1);
+		atomic_store(&daemon->figures.reload_failed, bg_clock_wall());
 		bg_log(BG_LOG_ERROR, "the configuration was not changed: the one from before stays in force");
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding by the configuration from before the last reload, "
 		    "which failed; the log says why");
@@ -628,7 +669,7 @@ run(struct daemon *daemon)
 		bg_snapshot_free(first);
 		return complain(EX_OK, "configuration OK");
 	}
-	if (bg_snapshots_new(&daemon->snapshots, &err) != 0) {
+	if (bg_figures_init(&daemon->figures, &err) != 0 || bg_snapshots_new(&daemon->snapshots, &err) != 0) {
 		bg_snapshot_free(first);
 		return complain(EX_OSERR, "%s", err.detail);
 	}
@@ -657,6 +698,7 @@ clean_up(struct daemon *daemon)
 		bg_snapshots_free(daemon->snapshots);
 	}
 	bg_buf_clear(&daemon->fixed.listen);
+	bg_figures_clear(&daemon->figures);
 }
 
 /* Tokens and keys stay out of core files and out of reach of debuggers (SR-85). */
