@@ -75,19 +75,26 @@ bg_status_put_span(struct bg_buf *out, int64_t seconds)
 }
 
 void
-bg_status_put_moment(struct bg_buf *out, int64_t at, int64_t now)
+bg_status_put_time(struct bg_buf *out, int64_t at)
 {
 	time_t t = (time_t)at;
 	char text[32] = "";
 	struct tm tm;
 
+	if (gmtime_r(&t, &tm) != NULL)
+		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	bg_buf_put_str(out, text);
+}
+
+void
+bg_status_put_moment(struct bg_buf *out, int64_t at, int64_t now)
+{
 	if (at == 0) {
 		bg_buf_put_str(out, "never");
 		return;
 	}
-	if (gmtime_r(&t, &tm) != NULL)
-		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	bg_buf_put_format(out, "%s, %s", text, at > now ? "in " : "");
+	bg_status_put_time(out, at);
+	bg_buf_put_str(out, at > now ? ", in " : ", ");
 	bg_status_put_span(out, at > now ? at - now : now - at);
 	bg_buf_put_str(out, at > now ? "" : " ago");
 }

@@ -62,7 +62,7 @@ written(void (*put)(const struct bg_status *, size_t, struct bg_buf *), struct b
 static void
 has(const char *text, const char *words)
 {
-	ck_assert_msg(strstr(text, words) != NULL, "no \"%s\" in:\n%s", words, text);
+	ck_assert_msg(strstr(text, words) != NULL, "no \"%s\" in:\n%.3000s", words, text);	/* Check takes no more */
 }
 
 START_TEST(ready_means_that_every_issuer_has_keys)
@@ -105,7 +105,7 @@ END_TEST
 
 /* SR-85: what strangers wrote is text and nothing else. */
 static void (*const plain[])(const struct bg_status *, size_t, struct bg_buf *) = {
-	bg_status_put_ready, bg_status_put_text, bg_status_put_json, bg_status_put_metrics,
+	bg_status_put_ready, bg_status_put_text, bg_status_put_json, bg_status_put_metrics, bg_status_put_html,
 };
 START_TEST(no_byte_of_strangers_is_more_than_a_letter)
 {
@@ -115,6 +115,8 @@ START_TEST(no_byte_of_strangers_is_more_than_a_letter)
 	for (const char *p = text; *p != '\0'; p++)
 		ck_assert_msg(*p == '\n' || (*p >= 0x20 && *p < 0x7f), "byte %02x", (unsigned char)*p);
 	ck_assert_msg(strstr(text, "\n# TYPE x y") == NULL && strstr(text, "\n} 1") == NULL, "%s", text);
+	if (plain[_i] == bg_status_put_html || plain[_i] == bg_status_put_json)
+		ck_assert_msg(strstr(text, "<script") == NULL && strstr(text, "('1')") == NULL, "%s", text);
 	bg_buf_clear(&out);
 }
 END_TEST
@@ -160,6 +162,62 @@ START_TEST(what_is_not_known_is_not_said)
 	bg_buf_clear(&out);
 	text = written(bg_status_put_metrics, &out);
 	ck_assert_msg(strstr(text, "_fds") == NULL && strstr(text, "resident") == NULL && strstr(text, "cpu") == NULL, "%s", text);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+/* Every element that is begun ends, in order; void ones and those that may be left open in HTML are few. */
+START_TEST(html_is_whole_and_loads_nothing)
+{
+	static const char *const open_ones[] = { "meta", "!DOCTYPE", "path", "th", "td" };
+	char stack[32][16];
+	struct bg_buf out;
+	const char *text;
+	int depth = 0;
+
+	for (int i = 0; i < BG_RECENT_SLOTS; i++)
+		for (int k = 0; k < BG_OUTCOMES; k++)
+			status.counts.recent[k][i] = UINT32_MAX;	/* the widest numbers there can be: it still fits */
+	text = written(bg_status_put_html, &out);
+	for (const char *p = strchr(text, '<'); p != NULL; p = strchr(p, '<')) {
+		bool ends = *++p == '/', open = false;
+		char name[16];
+
+		p += ends;
+		bg_format(name, sizeof(name), "%.*s", (int)strcspn(p, " />\n"), p);
+		for (int i = 0; i < N(open_ones); i++)
+			open = open || strcmp(name, open_ones[i]) == 0;
+		if (ends)
+			ck_assert_msg(depth > 0 && strcmp(stack[--depth], name) == 0, "</%s> ends another one", name);
+		else if (!open) {
+			ck_assert_int_lt(depth, N(stack));
+			bg_format(stack[depth++], sizeof(stack[0]), "%s", name);
+		}
+	}
+	ck_assert_int_eq(depth, 0);
+	ck_assert_msg(strstr(text, "src=") == NULL && strstr(text, "href=") == NULL && strstr(text, "url(") == NULL &&
+	    strstr(text, "@import") == NULL && strstr(text, "<link") == NULL, "%s", text);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(the_chart_has_a_round_scale_and_shows_what_is_small)
+{
+	static const struct { uint64_t highest; const char *scale; } scales[] = {
+		{ 0, "<span>1</span>" }, { 1, "<span>1</span>" }, { 2, "<span>2</span>" }, { 3, "<span>5</span>" }, { 6, "<span>10</span>" },
+		{ 10, "<span>10</span>" }, { 11, "<span>20</span>" }, { 51, "<span>100</span>" }, { 100, "<span>100</span>" },
+		{ 999999, "<span>1,000,000</span>" }, { UINT32_MAX, "<span>5,000,000,000</span>" },
+	};
+	struct bg_buf out;
+
+	for (int i = 0; i < N(scales); i++) {
+		memset(status.counts.recent, 0, sizeof(status.counts.recent));
+		status.counts.recent[BG_OUTCOME_ALLOWED][5] = scales[i].highest;
+		has(written(bg_status_put_html, &out), scales[i].scale);
+		bg_buf_clear(&out);
+	}
+	status.counts.recent[BG_OUTCOME_FAILED][5] = 1;
+	has(written(bg_status_put_html, &out), "<path class=\"f\" d=\"M5.1 ");
 	bg_buf_clear(&out);
 }
 END_TEST
@@ -302,6 +360,8 @@ main(void)
 	tcase_add_loop_test(tc, no_byte_of_strangers_is_more_than_a_letter, 0, N(plain));
 	tcase_add_test(tc, json_can_be_read);
 	tcase_add_test(tc, what_is_not_known_is_not_said);
+	tcase_add_test(tc, html_is_whole_and_loads_nothing);
+	tcase_add_test(tc, the_chart_has_a_round_scale_and_shows_what_is_small);
 	tcase_add_test(tc, metrics_are_of_the_exposition_format);
 	tcase_add_test(tc, metrics_have_figures_of_everything);
 	suite_add_tcase(suite, tc);
