@@ -78,6 +78,8 @@ pages_are_shown() {
 	check "$server_kind: which may load nothing from elsewhere" \
 	    grep -q -i "^Content-Security-Policy: default-src 'none'" "$work/head"
 	says "metrics" /_bearergate/metrics 200 bearergate_refused_total
+	check "$server_kind: with figures of the process" \
+	    [ "$(grep -c -E '^process_(open_fds|max_fds|resident_memory_bytes|cpu_seconds_total|start_time_seconds) [1-9]' "$work/body")" -ge 4 ]
 	cp "$work/body" "$work/metrics"
 	request /_bearergate/status --head
 	is "$server_kind: HEAD is answered without a body" "$status $(head_body /_bearergate/status)" "200 "
