@@ -123,6 +123,9 @@ struct bg_conf {
 	int      threads;		/* 0: see bg_conf_threads */
 	char    *log;			/* "stderr", or the path of a file */
 	enum bg_log_level log_level;
+	enum bg_log_format log_format;
+	bool     log_decisions;		/* denials alone */
+	int      log_rate;		/* 0: no limit */
 };
 
 /* Where text may come from.  Any member may be NULL. */

@@ -36,6 +36,7 @@
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	5000		/* for requests under way, after SIGTERM */
 #define GLANCE_MS	20		/* between two looks for another signal meanwhile */
+#define FLUSH_S		5		/* between two looks for lines of the log that were left out and not told of */
 #define REPORT_MAX	(64 * 1024)
 
 extern char **environ;
@@ -60,6 +61,7 @@ struct fixed {
 struct daemon {
 	struct options         options;
 	sigset_t               signals;		/* those that are taken by sigwait */
+	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
 	struct bg_snapshots   *snapshots;
 	struct fixed           fixed;
@@ -289,16 +291,39 @@ logs_to_file(const struct bg_conf *conf)
 	return strcmp(conf->log, "stderr") != 0;
 }
 
+/* A descriptor for where this configuration has the log. */
+static int
+log_descriptor(const struct daemon *daemon, const struct bg_conf *conf, struct bg_error *err)
+{
+	int fd;
+
+	if (logs_to_file(conf))
+		return bg_log_file(conf->log, err);
+	if ((fd = fcntl(daemon->stderr_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
+		return bg_fail(err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
+	return fd;
+}
+
+/* What of the log can be changed without a failure. */
+static void
+set_log(const struct options *options, const struct bg_conf *conf)
+{
+	bg_log_set_level(level_of(options, conf));
+	bg_log_set_format(conf->log_format);
+	bg_decision_log_set(conf->log_decisions, (unsigned)conf->log_rate);
+}
+
 /* Send the log where the configuration says. */
 static int
-open_log(const struct options *options, const struct bg_conf *conf)
+open_log(const struct daemon *daemon, const struct bg_conf *conf)
 {
 	struct bg_error err = { 0 };
-	int fd = STDERR_FILENO;
+	int fd = log_descriptor(daemon, conf, &err);
 
-	if (logs_to_file(conf) && (fd = bg_log_file(conf->log, &err)) == -1)
+	if (fd == -1)
 		return complain(EX_CANTCREAT, "%s", err.detail);
-	bg_log_open(fd, level_of(options, conf));
+	bg_log_open(fd, level_of(&daemon->options, conf));
+	set_log(&daemon->options, conf);
 	return 0;
 }
 
@@ -487,18 +512,14 @@ take_signals(sigset_t *out)
 
 /* A descriptor for where the log goes by the new configuration; -1 where it stays.  It may be a file that cannot be opened. */
 static int
-prepare_log(const struct bg_conf *old, const struct bg_conf *new, int *out)
+prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct bg_conf *new, int *out)
 {
 	struct bg_error err = { 0 };
 
 	*out = -1;
-	if (strcmp(old->log, new->log) == 0)
+	if (strcmp(old->log, new->log) == 0 || (*out = log_descriptor(daemon, new, &err)) != -1)
 		return 0;
-	if (logs_to_file(new))
-		*out = bg_log_file(new->log, &err);
-	else if ((*out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
-		bg_fail(&err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
-	return *out != -1 ? 0 : complain(EX_CANTCREAT, "%s", err.detail);
+	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
 static void
@@ -527,7 +548,7 @@ change(struct daemon *daemon)
 	struct bg_error err = { 0 };
 	int code, log = -1;
 
-	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(old->conf, new->conf, &log)) != 0)
+	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(daemon, old->conf, new->conf, &log)) != 0)
 		goto out;
 	if (bg_gate_take_over(new->gate, old->gate, bg_clock_now(), &err) != 0 ||
 	    bg_gate_start(new->gate, keys_changed, daemon, &err) != 0) {
@@ -535,7 +556,7 @@ change(struct daemon *daemon)
 		goto out;
 	}
 	warn_of_fixed(daemon, new->conf);
-	bg_log_set_level(level_of(&daemon->options, new->conf));
+	set_log(&daemon->options, new->conf);
 	if (log != -1) {
 		bg_log(BG_LOG_INFO, "from here on the log goes to %s", new->conf->log);
 		bg_log_switch(log);
@@ -634,6 +655,7 @@ drain(struct daemon *daemon)
 static int
 serve(struct daemon *daemon)
 {
+	const struct timespec while_idle = { .tv_sec = FLUSH_S };
 	int sig = 0;
 
 	serving = true;
@@ -641,8 +663,8 @@ serve(struct daemon *daemon)
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 	while (sig != SIGINT && sig != SIGTERM) {
-		if (sigwait(&daemon->signals, &sig) != 0)
-			sig = 0;
+		if ((sig = sigtimedwait(&daemon->signals, NULL, &while_idle)) == -1)
+			bg_decision_log_flush(bg_clock_mono_ms());
 		else if (sig == SIGHUP)
 			reload(daemon);
 		else if (sig == SIGUSR1)
@@ -651,6 +673,7 @@ serve(struct daemon *daemon)
 	bg_log(BG_LOG_INFO, "ending after signal %d", sig);
 	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
 	drain(daemon);
+	bg_decision_log_flush(INT64_MAX);
 	return EX_OK;
 }
 
@@ -677,7 +700,7 @@ run(struct daemon *daemon)
 	read_fixed(options, first->conf, &daemon->fixed);
 	if (daemon->fixed.listen.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
-	if ((code = open_log(options, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
+	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
 	    (code = start_threads(daemon, first)) != 0)
 		return code;
 	return serve(daemon);
@@ -744,6 +767,8 @@ main(int argc, char **argv)
 
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
+	daemon.stderr_log = bg_log_stderr();
+	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();
 	if ((code = read_options(argc, argv, &daemon.options)) != -1)
 		return code;

@@ -265,6 +265,7 @@ START_TEST(two_variables_are_enough)
 	ck_assert_uint_eq(conf->n_listen, 0);
 	ck_assert_int_eq(conf->threads, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
+	ck_assert(conf->log_format == BG_LOG_TEXT && !conf->log_decisions && conf->log_rate == 200);
 	ck_assert_str_eq(conf->log, "stderr");
 	ck_assert_ptr_null(conf->issuers[0].require_typ);
 	ck_assert_int_eq(conf->missing_status, 401);
@@ -471,6 +472,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
 		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\" log = /var/log/x.log\n"
+		    "log_format = \"json\" log_decisions = \"denials\" log_rate = 0\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
 		    "issuer 'https://other.example' { jwks_uri = \"https://other.example/keys?v=1\" "
@@ -492,6 +494,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_str_eq(conf->listen[2], "[::1]:9");
 	ck_assert_int_eq(conf->threads, 16);
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
+	ck_assert(conf->log_format == BG_LOG_JSON && conf->log_decisions && conf->log_rate == 0);
 	ck_assert_str_eq(conf->log, "/var/log/x.log");
 
 	ck_assert_uint_eq(conf->n_issuers, 4);
@@ -502,7 +505,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		ck_assert_str_eq(conf->issuers[i].audience[1], "two");
 	}
 	ck_assert_str_eq(conf->issuers[2].name, "https://idp.example/x");
-	ck_assert_str_eq(conf->issuers[2].said_at, "f:13");
+	ck_assert_str_eq(conf->issuers[2].said_at, "f:14");
 	ck_assert(conf->issuers[2].any_audience);
 	ck_assert_uint_eq(conf->issuers[2].n_audience, 0);
 	ck_assert_str_eq(conf->issuers[2].jwks_file + strlen(dir), "/keys");
@@ -714,6 +717,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 		ck_assert_str_eq(a->listen[j], b->listen[j]);
 	ck_assert_int_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->log_level, b->log_level);
+	ck_assert(a->log_format == b->log_format && a->log_decisions == b->log_decisions && a->log_rate == b->log_rate);
 	ck_assert_str_eq(a->log, b->log);
 	ck_assert_int_eq(a->missing_status, b->missing_status);
 	ck_assert_int_eq(a->compat, b->compat);
