@@ -1,7 +1,7 @@
 #!/bin/bash
 # The pages of the daemon, as three web servers show them by the example configuration: who sees them, what they say, and
 # that none of them is ever taken for a permission.
-# shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; what lib.sh sets
+# shellcheck disable=SC2016,SC2317,SC2119,SC2154 # what bash -c expands; functions that wait_for and check call; what lib.sh sets
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
