@@ -5,7 +5,7 @@
 #include "core/export.h"
 #include "core/limits.h"
 
-/* The phrases of the statuses in core/reasons.def.  RFC 9110 section 15. */
+/* The phrases of the statuses in core/reasons.def, and of a script that is not there.  RFC 9110 section 15. */
 static const char *
 phrase(int status)
 {
@@ -14,6 +14,7 @@ phrase(int status)
 	case 400: return "Bad Request";
 	case 401: return "Unauthorized";
 	case 403: return "Forbidden";
+	case 404: return "Not Found";
 	case 503: return "Service Unavailable";
 	default:  return "Internal Server Error";
 	}
@@ -174,6 +175,24 @@ bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struc
 		return -1;
 	}
 	if (!allow)
+		bg_buf_put(out, built(&response->body));
+	return finish(out, err);
+}
+
+int
+bg_reply_cgi(const struct bg_response *response, struct bg_cgi_form form, struct bg_buf *out, struct bg_error *err)
+{
+	bg_buf_reset(out);
+	if (response->status < 400 || response->status > 599)
+		return bg_fail(err, BG_R_INTERNAL, "status %d is no denial", response->status);
+	if (form.nph)
+		bg_buf_put_format(out, "HTTP/1.1 %d %s\r\n", response->status, phrase(response->status));
+	put_status(out, response->status);
+	put_denial(out, response);
+	if (form.nph)
+		bg_buf_put_format(out, "Content-Length: %zu\r\nConnection: close\r\n", response->body.len);
+	bg_buf_put_str(out, "\r\n");
+	if (!form.head)
 		bg_buf_put(out, built(&response->body));
 	return finish(out, err);
 }

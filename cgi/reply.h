@@ -32,4 +32,21 @@ int bg_reply_authorizer(const struct bg_response *response, struct bg_buf *out, 
  */
 int bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
 
+/* How the server wants the answer of a CGI program. */
+struct bg_cgi_form {
+	bool head;	/* the method is HEAD: no body.  RFC 3875 section 4.3.3 */
+	bool nph;	/* as it goes to the client, with a status line.  RFC 3875 section 5 */
+};
+
+/*
+ * Write a denial as the answer of a CGI program: "Status:" first, headers, an empty line, and the body.  In the other form a
+ * status line comes before it and Content-Length behind, and "Status:" stays, since some servers drop such a line.
+ * out is reset first.  Returns -1 with BG_R_INTERNAL, out empty, when it does not fit, or for what is no denial: an allowed
+ * request is answered by its script.
+ *
+ * RFC 3875 section 6.2.
+ */
+int bg_reply_cgi(const struct bg_response *response, struct bg_cgi_form form, struct bg_buf *out,
+    struct bg_error *err) BG_MUST_CHECK;
+
 #endif

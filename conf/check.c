@@ -53,6 +53,7 @@ static const char *const expected[] = {
 	[BG_PATH]      = "the absolute path of a file",
 	[BG_DIRECTORY] = "the absolute path of a directory",
 	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
+	[BG_PROGRAM]   = "the absolute path of a program",
 	[BG_LOG]       = "stderr or the absolute path of a file",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
@@ -365,9 +366,9 @@ path_wrong(const char *path, const char *(*look)(const char *path), struct bg_bu
 	return finish_words(words);
 }
 
-/* Not opened here: who tests a configuration may be another user than who writes the log. */
+/* Not opened here: who tests a configuration may be another user than who writes the log, or runs the program. */
 static const char *
-log_wrong(const char *path)
+file_wrong(const char *path)
 {
 	if (path[0] != '/')
 		return "is relative, which depends on where the program was started";
@@ -616,8 +617,10 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return path_wrong(text, bg_directory_wrong, words);
 	case BG_DIRECTORY:
 		return path_wrong(text, bg_directory_wrong, words);
+	case BG_PROGRAM:
+		return file_wrong(text);
 	case BG_LOG:
-		return strcmp(text, "stderr") == 0 ? NULL : log_wrong(text);
+		return strcmp(text, "stderr") == 0 ? NULL : file_wrong(text);
 	case BG_TEXT:
 		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:
@@ -1493,6 +1496,22 @@ settle_cache_dir(struct bg_conf *conf, struct bg_buf *report)
 	return 0;
 }
 
+static int
+check_script(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
+{
+	size_t len = conf->script_root != NULL ? strlen(conf->script_root) : 0;
+
+	if (conf->script == NULL || conf->script_root == NULL)
+		return 0;
+	while (len > 0 && conf->script_root[len - 1] == '/')
+		len--;
+	if (strncmp(conf->script, conf->script_root, len) == 0 && conf->script[len] == '/')
+		return 0;
+	bg_report(report, top[BG_OPT_TOP_script].at, "script is not below script_root, at %s; a program in that directory was expected",
+	    top[BG_OPT_TOP_script_root].at);
+	return EX_CONFIG;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
@@ -1516,6 +1535,8 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	    (rc = add_domains(conf, top_block, &top[BG_OPT_SHORT_domains], report)) != 0 ||
 	    (conf->export_defaults && (rc = add_default_exports(conf, report)) != 0) ||
 	    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
+		return rc;
+	if ((rc = check_script(conf, top, report)) != 0)
 		return rc;
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
@@ -1598,7 +1619,7 @@ bg_conf_load(struct bg_conf **out, const struct bg_conf_sources *from, struct bg
 		file = env[BG_ENV_CONFIG].text[0];
 	else if (env[BG_ENV_CONFIG].n > 0 && strcmp(env[BG_ENV_CONFIG].text[0], file) != 0)
 		bg_report(report, env[BG_ENV_CONFIG].at, "remark: BEARERGATE_CONFIG is not used, %s was named instead", file);
-	if ((file != NULL && (rc = bg_conf_parse(file, from->environ, &said, report)) != 0) ||
+	if ((file != NULL && (rc = bg_conf_parse(file, from->guarded, from->environ, &said, report)) != 0) ||
 	    (rc = merge(&said, env, report)) != 0)
 		goto out;
 	if ((conf = calloc(1, sizeof(*conf))) == NULL) {
@@ -1667,6 +1688,8 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->proxy);
 	free(conf->cache_dir);
 	free(conf->log);
+	free(conf->script);
+	free(conf->script_root);
 	free_list(conf->listen, conf->n_listen);
 	free_list(conf->dpop_algorithms, conf->n_dpop_algorithms);
 	free_list(conf->trusted_proxies, conf->n_trusted_proxies);

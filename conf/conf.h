@@ -126,6 +126,10 @@ struct bg_conf {
 	enum bg_log_format log_format;
 	bool     log_decisions;		/* denials alone */
 	int      log_rate;		/* 0: no limit */
+	/* of the CGI wrapper, see cgi/script.h */
+	char    *script;		/* NULL when not said */
+	char    *script_root;		/* NULL when not said */
+	bool     pass_credentials;
 };
 
 /* Where text may come from.  Any member may be NULL. */
@@ -133,6 +137,7 @@ struct bg_conf_sources {
 	const char  *file;		/* -c; when NULL, BEARERGATE_CONFIG of the environment or the env file */
 	const char  *env_file;		/* --env-file */
 	char *const *environ;		/* the process's own: libConfuse asks getenv(3) for the ${NAME} in a file */
+	bool         guarded;		/* refuse a file that belongs neither to this user nor to root, or that others can write to */
 };
 
 /*

@@ -82,10 +82,25 @@ bg_directory_wrong(const char *path)
 	return NULL;
 }
 
-int
-bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report)
+/* Who could have written this could have written the configuration.  Words on what is wrong, NULL when nothing is. */
+static const char *
+guard_wrong(int fd)
 {
-	const char *wrong;
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return "cannot be looked at";
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return "belongs to another user than this one, and not to root";
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "may be written to by its group or by others, \"chmod go-w\" mends that";
+	return NULL;
+}
+
+int
+bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf *report)
+{
+	const char *wrong = NULL;
 	struct bg_slice all;
 	ssize_t n;
 	char *at;
@@ -99,6 +114,11 @@ bg_file_read(const char *path, struct bg_buf *text, struct bg_buf *report)
 	if ((fd = open_file(path, &wrong)) < 0) {
 		bg_report(report, path, "cannot be read: %s", wrong);
 		return EX_NOINPUT;
+	}
+	if (guarded && (wrong = guard_wrong(fd)) != NULL) {
+		bg_report(report, path, "%s", wrong);
+		rc = EX_CONFIG;
+		goto out;
 	}
 	do {
 		if (text->len > BG_CONF_FILE_MAX) {
@@ -375,13 +395,13 @@ out:
 
 /* Every line is blank, a comment or an assignment. */
 static int
-read_env_file(const char *file, struct bg_said env[BG_ENV_COUNT], struct bg_buf *report)
+read_env_file(const char *file, bool guarded, struct bg_said env[BG_ENV_COUNT], struct bg_buf *report)
 {
 	struct reader in = { .file = file, .line = 1, .report = report };
 	struct bg_buf text;
 	int rc;
 
-	if ((rc = bg_file_read(file, &text, report)) != 0)
+	if ((rc = bg_file_read(file, guarded, &text, report)) != 0)
 		goto out;
 	in.rest = (struct bg_slice){ text.data, text.len };
 	for (size_t i = 0, line = 1; i < text.len; i++) {
@@ -417,7 +437,7 @@ bg_env_read(const struct bg_conf_sources *from, struct bg_said env[BG_ENV_COUNT]
 {
 	int rc;
 
-	if (from->env_file != NULL && (rc = read_env_file(from->env_file, env, report)) != 0)
+	if (from->env_file != NULL && (rc = read_env_file(from->env_file, from->guarded, env, report)) != 0)
 		return rc;
 	for (size_t i = 0; i < BG_ENV_COUNT; i++) {
 		const char *value = find(from->environ, bg_slice_str(names[i]));

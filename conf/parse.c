@@ -652,13 +652,13 @@ out:
 }
 
 int
-bg_conf_parse(const char *file, char *const *envp, struct bg_said_block *top, struct bg_buf *report)
+bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_block *top, struct bg_buf *report)
 {
 	struct scan in = { .file = file, .line = 1, .envp = envp, .report = report };
 	struct bg_buf text;
 	int rc;
 
-	if ((rc = bg_file_read(file, &text, report)) == 0) {
+	if ((rc = bg_file_read(file, guarded, &text, report)) == 0) {
 		in.text = text.data;
 		in.len = text.len;
 		rc = vet(&in);

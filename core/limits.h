@@ -91,6 +91,14 @@
 /* A request target; servers stop at 8 KiB unless told otherwise. */
 #define BG_URI_MAX		(64 * 1024)
 
+/*
+ * The body of a refused request, which a CGI program reads so that its answer gets through: what a client may upload to the
+ * servers' own defaults (lighttpd 1.4 sets none, nginx 1 MiB), and a few seconds, for which it costs a process.  Beyond
+ * either the answer may be cut, but it is still no permission.
+ */
+#define BG_DRAIN_MAX		(INT64_C(256) * 1024 * 1024)
+#define BG_DRAIN_MS		(10 * 1000)
+
 /* A host in its normal form: RFC 1035 section 2.3.4 has 255 bytes for any name. */
 #define BG_HOST_MAX		255
 

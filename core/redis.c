@@ -325,6 +325,12 @@ bg_redis_server_name(const struct bg_redis_server *server)
 	return server->name;
 }
 
+bool
+bg_redis_server_is(const struct bg_redis_server *server, const struct bg_redis_server *other)
+{
+	return server->database == other->database && strcmp(server->name, other->name) == 0;
+}
+
 int64_t
 bg_redis_server_timeout(const struct bg_redis_server *server)
 {

@@ -38,6 +38,7 @@ void bg_redis_server_free(struct bg_redis_server *server);	/* after its connecti
 int bg_redis_server_start(struct bg_redis_server *server, struct bg_error *err) BG_MUST_CHECK;
 
 const char *bg_redis_server_name(const struct bg_redis_server *server);	/* for people: "host:port"; borrowed */
+bool bg_redis_server_is(const struct bg_redis_server *server, const struct bg_redis_server *other);	/* the same, and database */
 int64_t bg_redis_server_timeout(const struct bg_redis_server *server);	/* milliseconds */
 
 /*

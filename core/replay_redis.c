@@ -414,6 +414,14 @@ greet(struct store *store, struct bg_now now)
 	bg_log(BG_LOG_WARNING, "replay store: not there yet: %s", why.detail);
 }
 
+static bool
+store_take_over(struct bg_replay *base, const struct bg_replay *old)
+{
+	const struct store *store = (const struct store *)base, *from = (const struct store *)old;
+
+	return old->spend == store_spend && bg_redis_server_is(store->server, from->server);
+}
+
 static int
 store_open(struct bg_replay *base, struct bg_now now, struct bg_error *err)
 {
@@ -454,7 +462,7 @@ bg_replay_redis_new(const struct bg_redis *redis, int64_t leeway, struct bg_repl
 		return -1;
 	}
 	pthread_mutex_init(&store->lock, NULL);
-	store->base = (struct bg_replay){ .open = store_open, .spend = store_spend, .free = store_free };
+	store->base = (struct bg_replay){ .take_over = store_take_over, .open = store_open, .spend = store_spend, .free = store_free };
 	store->leeway = leeway;
 	*out = &store->base;
 	return 0;

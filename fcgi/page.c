@@ -50,14 +50,19 @@ is_asked_by_client(char *const *env)
 	    bg_slice_equal(bg_slice_skip(path, script.len), info);
 }
 
-/* Is there a variable of ours beside BEARERGATE_PAGE, or that one twice? */
+/* Is there a variable of ours beside BEARERGATE_PAGE, or that one twice?  Internal redirects of Apache put REDIRECT_ in front. */
 static bool
 is_a_question(char *const *env)
 {
 	size_t ours = 0;
 
-	for (; *env != NULL; env++)
-		ours += bg_slice_starts(bg_slice_str(*env), BG_SLICE("BEARERGATE_"));
+	for (; *env != NULL; env++) {
+		struct bg_slice name = bg_slice_str(*env);
+
+		while (bg_slice_starts(name, BG_SLICE("REDIRECT_")))
+			name = bg_slice_skip(name, strlen("REDIRECT_"));
+		ours += bg_slice_starts(name, BG_SLICE("BEARERGATE_"));
+	}
 	return ours != 1;
 }
 

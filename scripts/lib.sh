@@ -168,6 +168,7 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 # start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
 # template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
 # wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
+# $bg_template, where it is set, is another example of that server.
 start_server() {
 	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template values
 
@@ -178,11 +179,13 @@ start_server() {
 	nginx)    template=$bg_source/conf/examples/nginx/nginx.conf ;;
 	*)        die "no such server: $kind" ;;
 	esac
+	template=${bg_template:-$template}
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
 		tls_port=$(free_port)
 		values=(PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer"
 		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims"
+		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
 		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"

@@ -267,6 +267,9 @@ START_TEST(two_variables_are_enough)
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
 	ck_assert(conf->log_format == BG_LOG_TEXT && !conf->log_decisions && conf->log_rate == 200);
 	ck_assert_str_eq(conf->log, "stderr");
+	ck_assert_ptr_null(conf->script);
+	ck_assert_ptr_null(conf->script_root);
+	ck_assert(!conf->pass_credentials);
 	ck_assert_ptr_null(conf->issuers[0].require_typ);
 	ck_assert_int_eq(conf->missing_status, 401);
 	ck_assert_int_eq(conf->compat, BG_COMPAT_NONE);
@@ -471,7 +474,8 @@ START_TEST(every_option_arrives_where_it_belongs)
 
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
-		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\" log = /var/log/x.log\n"
+		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\nlog_level = \"debug\" log = /var/log/x.log "
+		    "script_root = / script = /cgi/app pass_credentials = true\n"
 		    "log_format = \"json\" log_decisions = \"denials\" log_rate = 0\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
@@ -496,6 +500,9 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
 	ck_assert(conf->log_format == BG_LOG_JSON && conf->log_decisions && conf->log_rate == 0);
 	ck_assert_str_eq(conf->log, "/var/log/x.log");
+	ck_assert_str_eq(conf->script, "/cgi/app");
+	ck_assert_str_eq(conf->script_root, "/");
+	ck_assert(conf->pass_credentials);
 
 	ck_assert_uint_eq(conf->n_issuers, 4);
 	for (size_t i = 0; i < 2; i++) {
@@ -719,6 +726,9 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_int_eq(a->log_level, b->log_level);
 	ck_assert(a->log_format == b->log_format && a->log_decisions == b->log_decisions && a->log_rate == b->log_rate);
 	ck_assert_str_eq(a->log, b->log);
+	ck_assert_pstr_eq(a->script, b->script);
+	ck_assert_pstr_eq(a->script_root, b->script_root);
+	ck_assert_int_eq(a->pass_credentials, b->pass_credentials);
 	ck_assert_int_eq(a->missing_status, b->missing_status);
 	ck_assert_int_eq(a->compat, b->compat);
 	ck_assert_int_eq(a->preflight, b->preflight);
@@ -755,6 +765,7 @@ static const char *const round_trips[] = {
 	GOOD "compat = auth0 preflight = true export_json = true export_defaults = false user_claim = \"/a~1b/~0\"\n"
 	    "algorithms = { RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA } require_typ = 'at+jwt'\n",
 	GOOD "compat = auth0 missing_status = 401 leeway = 1m\n",
+	GOOD "script_root = '/' script = '/a $x y' pass_credentials = true\n",
 	rules,
 	GOOD "issuer \"https://one.example/\" { } issuer \"https://two.example/\" { audience = none }\n"
 	    "site b.example { issuers = { \"https://two.example/\", \"https://one.example/\" } }\n"
@@ -817,6 +828,7 @@ START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
 		"\nrealm = \"api\"\n", "\nleeway = \"30s\"\n", "\n# ca_file is not set\n", "\nfetch_timeout = \"5s\"\n",
 		"\ncache_ttl_min = \"1m\"\n", "\ncache_ttl_max = \"10m\"\n", "\nrefresh_cooldown = \"30s\"\n",
 		"\n# listen is not set\n", "\nthreads = 0\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
+		"\n# script is not set\n", "\n# script_root is not set\n", "\npass_credentials = false\n",
 		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
 		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
 		"\ndpop = \"allowed\"\n", "\ndpop_algorithms = { \"ES256\" }\n", "\ndpop_iat_offset = \"5m\"\n",
@@ -1675,6 +1687,38 @@ START_TEST(a_file_with_a_secret_has_bounds_and_an_owner)
 }
 END_TEST
 
+/* The wrapper finds its configuration beside itself, where many may write (design section 8). */
+START_TEST(a_guarded_file_is_of_this_user_or_root_and_nobody_elses_to_write)
+{
+	static const struct { mode_t mode; bool guarded; const char *want; } rows[] = {
+		{ 0644, true, "" },
+		{ 0400, true, "" },
+		{ 0666, false, "" },
+		{ 0664, true, "f: may be written to by its group or by others, \"chmod go-w\" mends that\n" },
+		{ 0646, true, "f: may be written to by its group or by others, \"chmod go-w\" mends that\n" },
+	};
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	struct bg_conf *conf;
+	char *report;
+
+	write_file("f", GOOD);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ck_assert_int_eq(chmod("f", rows[i].mode), 0);
+		from.guarded = rows[i].guarded;
+		ck_assert_int_eq(load(&conf, &from, &report), rows[i].want[0] != '\0' ? EX_CONFIG : 0);
+		ck_assert_str_eq(report, rows[i].want);
+		free(report);
+		bg_conf_free(conf);
+	}
+	if (geteuid() != 0)
+		return;		/* only root can give a file away */
+	ck_assert_int_eq(chmod("f", 0644), 0);
+	ck_assert_int_eq(chown("f", 65534, 0), 0);
+	from.guarded = true;
+	assert_refused(&from, EX_CONFIG, "f: belongs to another user than this one, and not to root\n");
+}
+END_TEST
+
 /* SR-85 */
 START_TEST(a_password_is_never_printed_and_what_stands_for_it_is_no_password)
 {
@@ -1822,6 +1866,7 @@ main(void)
 	tcase_add_test(tc, a_key_is_read_again_whenever_the_configuration_is);
 	tcase_add_loop_test(tc, a_file_with_a_secret_is_refused_where_it_is_none, 0, N(secret_files));
 	tcase_add_test(tc, a_file_with_a_secret_has_bounds_and_an_owner);
+	tcase_add_test(tc, a_guarded_file_is_of_this_user_or_root_and_nobody_elses_to_write);
 	tcase_add_test(tc, a_password_is_never_printed_and_what_stands_for_it_is_no_password);
 	tcase_add_test(tc, no_gate_is_built_without_audience_algorithm_or_a_way_to_keys);
 	suite_add_tcase(suite, tc);

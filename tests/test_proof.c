@@ -4,6 +4,7 @@
 
 #include "core/b64url.h"
 #include "core/jwk.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
@@ -429,6 +430,45 @@ START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 }
 END_TEST
 
+START_TEST(each_variable_of_a_call_tells_it_from_others)	/* SR-63; interop.md section 2.9 */
+{
+	char *proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, NULL);
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof a, b;
+
+	ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &a, &err), err, BG_R_OK, "usual");
+	for (int i = 0; i < BG_CALL_VARIABLES; i++) {
+		struct bg_request changed = request;
+
+		changed.call[i] = BG_SLICE("x");
+		ck_reason(check(&changed, BG_SCHEME_DPOP, proof, all, &b, &err), err, BG_R_OK, "changed");
+		ck_assert_msg(memcmp(a.spending.call, b.spending.call, BG_SHA256_LEN) != 0, "variable %d", i);
+		ck_assert(memcmp(a.spending.request, b.spending.request, BG_SHA256_LEN) == 0);
+	}
+	json_decref(all);
+	free(proof);
+}
+END_TEST
+
+START_TEST(a_jti_has_so_many_bytes_at_most)
+{
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof out;
+
+	for (int more = 0; more < 2; more++) {
+		char claims[BG_JTI_MAX + 20], *proof;
+
+		bg_format(claims, sizeof(claims), "{\"jti\":\"%0*d\"}", BG_JTI_MAX + more, 0);
+		proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, claims);
+		ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &out, &err), err, more == 0 ? BG_R_OK : BG_R_BAD_PROOF, claims);
+		free(proof);
+	}
+	json_decref(all);
+}
+END_TEST
+
 START_TEST(a_proof_is_remembered_as_long_as_it_could_pass)	/* SR-63: life = offset + leeway + margin */
 {
 	static const struct { const char *claims; int64_t iat, life; } rows[] = {
@@ -479,7 +519,7 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 		{ BG_R_STORE_YOUNG, BG_R_STORE_YOUNG, BG_R_OK },
 		{ BG_R_NO_MEMORY, BG_R_NO_MEMORY, BG_R_NO_MEMORY },
 	};
-	struct bg_proof proof = { .spend = true };
+	struct bg_proof proof = { .spend = true, .spending = { .iat = NOW } };
 
 	for (int i = 0; i < N(rows) * 2; i++) {
 		struct store store = { .replay = { .spend = store_spend }, .reason = rows[i / 2].says };
@@ -495,9 +535,30 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 }
 END_TEST
 
+START_TEST(a_proof_from_before_the_store_changed_is_not_let_in)	/* SR-63 */
+{
+	static const struct { int64_t iat, not_before; enum bg_reason want; int64_t wait; } rows[] = {
+		{ NOW, 0, BG_R_OK, 0 }, { NOW, NOW - 1, BG_R_OK, 0 }, { NOW, NOW, BG_R_STORE_YOUNG, 1 },
+		{ NOW - 100, NOW - 50, BG_R_STORE_YOUNG, 1 }, { NOW, NOW + 30, BG_R_STORE_YOUNG, 31 }, { NOW + 31, NOW + 30, BG_R_OK, 0 },
+	};
+
+	for (int i = 0; i < N(rows); i++) {
+		struct store store = { .replay = { .spend = store_spend }, .reason = BG_R_OK };
+		struct bg_dpop with = { .replay = &store.replay, .not_before = rows[i].not_before };
+		struct bg_proof proof = { .spend = true, .spending = { .iat = rows[i].iat } };
+		struct bg_error err = { 0 };
+		int64_t retry_after = -1;
+
+		ck_reason(bg_proof_spend(&with, &proof, (struct bg_now){ .wall = NOW }, &retry_after, &err), err, rows[i].want, "");
+		ck_assert_int_eq(retry_after, rows[i].wait);
+		ck_assert_int_eq(store.spent, rows[i].want == BG_R_OK);
+	}
+}
+END_TEST
+
 START_TEST(what_is_no_proof_is_not_spent_and_no_store_is_no_allow)
 {
-	struct bg_proof none = { .spend = false }, one = { .spend = true };
+	struct bg_proof none = { .spend = false }, one = { .spend = true, .spending = { .iat = NOW } };
 	struct bg_dpop without = { .mode = BG_DPOP_ALLOWED };
 	struct bg_error err = { 0 };
 	int64_t retry_after;
@@ -522,8 +583,11 @@ main(void)
 	tcase_add_test(tc, a_nonce_is_asked_for_last_and_must_be_ours);
 	tcase_add_test(tc, one_jti_by_two_keys_is_two_proofs);
 	tcase_add_loop_test(tc, a_proof_is_remembered_with_the_request_that_brings_it, 0, N(spendings));
+	tcase_add_test(tc, each_variable_of_a_call_tells_it_from_others);
+	tcase_add_test(tc, a_jti_has_so_many_bytes_at_most);
 	tcase_add_test(tc, a_proof_is_remembered_as_long_as_it_could_pass);
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);
+	tcase_add_test(tc, a_proof_from_before_the_store_changed_is_not_let_in);
 	tcase_add_test(tc, what_is_no_proof_is_not_spent_and_no_store_is_no_allow);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

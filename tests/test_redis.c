@@ -238,6 +238,34 @@ START_TEST(a_server_first_seen_is_young)
 }
 END_TEST
 
+START_TEST(what_another_server_knows_is_not_known)
+{
+	const struct { const char *name; const char *host; int port, database; bool known; } rows[] = {
+		{ "the same", "127.0.0.1", 6379, 0, true }, { "another port", "127.0.0.1", 6380, 0, false },
+		{ "another host", "127.0.0.2", 6379, 0, false }, { "another database", "127.0.0.1", 6379, 1, false },
+	};
+	struct bg_replay *lmdb = NULL;
+
+	if (bg_replay_has_lmdb())
+		ck_assert_int_eq(bg_replay_lmdb_new(NULL, 10, 0, &lmdb, NULL), 0);
+	for (int i = 0; i < N(rows); i++) {
+		struct bg_redis usual = { .host = "127.0.0.1", .port = 6379, .timeout_ms = 1000 }, redis = usual;
+		struct bg_replay *old, *new;
+
+		redis.host = rows[i].host;
+		redis.port = rows[i].port;
+		redis.database = rows[i].database;
+		ck_assert_int_eq(bg_replay_redis_new(&usual, 0, &old, NULL), 0);
+		ck_assert_int_eq(bg_replay_redis_new(&redis, 0, &new, NULL), 0);
+		ck_assert_msg(new->take_over(new, old) == rows[i].known, "%s", rows[i].name);
+		ck_assert(lmdb == NULL || (!new->take_over(new, lmdb) && !lmdb->take_over(lmdb, new)));
+		bg_replay_free(new);
+		bg_replay_free(old);
+	}
+	bg_replay_free(lmdb);
+}
+END_TEST
+
 START_TEST(a_server_is_met_at_the_start)
 {
 	struct bg_replay *replay = begin(NULL);
@@ -634,6 +662,7 @@ main(void)
 	tcase_add_test(tcase, keys_are_of_fixed_form_and_expire);
 	tcase_add_test(tcase, a_server_first_seen_is_young);
 	tcase_add_test(tcase, a_server_is_met_at_the_start);
+	tcase_add_test(tcase, what_another_server_knows_is_not_known);
 	tcase_add_test(tcase, a_server_started_anew_is_young_and_noticed_at_once);
 	tcase_add_test(tcase, a_server_whose_keys_were_deleted_is_young);
 	tcase_add_loop_test(tcase, a_connection_closed_while_idle_is_replaced, 0, 2);

@@ -72,6 +72,43 @@ START_TEST(an_allow_carries_variables_and_no_body)	/* FastCGI 1.0 section 6.3 */
 }
 END_TEST
 
+/* RFC 3875 sections 5 and 6.2.  nginx drops a status line, so that "Status:" has to be there too (interop section 4.5). */
+#define UNAUTHORIZED	"Status: 401 Unauthorized\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 401\r\n"	\
+	"Cache-Control: no-store\r\nContent-Type: application/json\r\n"
+static const struct { int status; struct bg_cgi_form form; const char *text; } cgi_denials[] = {
+	{ 401, { false, false }, UNAUTHORIZED "\r\n{}" },
+	{ 401, { true, false }, UNAUTHORIZED "\r\n" },
+	{ 401, { false, true }, "HTTP/1.1 401 Unauthorized\r\n" UNAUTHORIZED "Content-Length: 2\r\nConnection: close\r\n\r\n{}" },
+	{ 401, { true, true }, "HTTP/1.1 401 Unauthorized\r\n" UNAUTHORIZED "Content-Length: 2\r\nConnection: close\r\n\r\n" },
+	{ 404, { false, false }, "Status: 404 Not Found\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 404\r\n" DENIED },
+	{ 200, { false, false }, NULL },	/* an allow is the script's to answer */
+	{ 0, { false, false }, NULL },
+	{ 302, { false, false }, NULL },
+	{ 1000, { false, false }, NULL },
+};
+
+START_TEST(a_cgi_program_answers_a_denial_and_nothing_else)
+{
+	struct bg_response response;
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	bg_response_init(&response);
+	response.status = cgi_denials[_i].status;
+	bg_buf_put_str(&response.challenge, "Bearer x");
+	bg_buf_put_str(&response.body, "{}");
+	ck_reason(bg_reply_cgi(&response, cgi_denials[_i].form, &out, &err), err, cgi_denials[_i].text != NULL ? BG_R_OK : BG_R_INTERNAL,
+	    "denial");
+	if (cgi_denials[_i].text != NULL)
+		ck_assert_str_eq(out.data, cgi_denials[_i].text);
+	else
+		ck_assert_uint_eq(out.len, 0);
+	bg_response_clear(&response);
+	bg_buf_clear(&out);
+}
+END_TEST
+
 /* nginx's auth_request: 200, 401 and 403 are all it knows, and headers all it hands on (interop 3.D). */
 #define BODY	"X-Bearergate-Body: {}\r\n"
 static const struct { int status; const char *challenge; int64_t retry_after; const char *text; } responder_denials[] = {
@@ -211,6 +248,7 @@ main(void)
 	Suite *suite = suite_create("reply");
 	TCase *tc = tcase_create("reply");
 
+	tcase_add_loop_test(tc, a_cgi_program_answers_a_denial_and_nothing_else, 0, N(cgi_denials));
 	tcase_add_loop_test(tc, a_denial_states_its_status_first, 0, N(denials));
 	tcase_add_test(tc, an_allow_carries_variables_and_no_body);
 	tcase_add_loop_test(tc, a_responders_denial_is_401_or_403_with_the_rest_in_headers, 0, N(responder_denials));

@@ -22,7 +22,7 @@ begin() { # begin COMMAND...: the working directory, keys and programs of a test
 	for command in curl jq openssl perl "$@"; do
 		command -v "$command" >/dev/null || skip "$command is not installed"
 	done
-	: "${BG_FCGI:?}" "${BG_FETCH:?}" "${BG_TOOL:?}"
+	: "${BG_FCGI:?}" "${BG_FETCH:?}" "${BG_TOOL:?}" "${BG_CGI:?}"
 	BG_TOOL=$(realpath "$BG_TOOL")
 	make_work "bg-$(basename "$0" .sh)"
 	use_programs "$BG_FCGI" "$BG_FETCH"
@@ -158,6 +158,14 @@ issuer "$issuer" {
   jwks_file = "$work/jwks.json"
 }
 EOF
+}
+
+use_wrapper() { # use_wrapper LINE...: the CGI wrapper as $bg_cgi, with its configuration and these lines beside it
+	bg_cgi=$work/bin/bearergate-cgi
+	cp "$BG_CGI" "$bg_cgi"
+	chmod 755 "$bg_cgi"
+	claims_config "$work/bin/bearergate.conf"
+	printf '%s\n' "$@" >>"$work/bin/bearergate.conf"
 }
 
 log_mark() {

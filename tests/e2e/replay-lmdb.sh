@@ -17,6 +17,7 @@ make_store() { # make_store STORE [MODE [OWNER]]: an empty directory, the daemon
 }
 
 replay_begin
+needs_store "lmdb:$work/stores/shared"
 
 # A store that is full, beside all the rest, for it takes its time: proofs that are good for two seconds more, and so
 # remembered for twelve.

@@ -29,7 +29,7 @@ for f in tool/main.c tool/check.c tool/keys.c tool/mint*.c; do
 done
 
 if command -v mandoc >/dev/null 2>&1; then
-	for page in tool/bearergate.1 conf/bearergate.conf.5 fcgi/bearergate-fcgi.8 fetch/bearergate-fetch.8; do
+	for page in tool/bearergate.1 conf/bearergate.conf.5 cgi/bearergate-cgi.8 fcgi/bearergate-fcgi.8 fetch/bearergate-fetch.8; do
 		said=$(mandoc -T lint -W warning "$page" 2>&1) || true
 		[ -z "$said" ] || complain "$said"
 	done

@@ -54,7 +54,7 @@ extern const struct bg_rec_bad bg_rec_bad[];
 extern const int bg_rec_n_bad;
 void bg_rec_make_bad(int i, struct bg_buf *out);
 
-/* Where an authorizer listens: "unix:PATH", "127.0.0.1:PORT" or "localhost:PORT"; loopback alone, so that no test troubles others. */
+/* Where an authorizer listens: "unix:PATH", "127.0.0.1:PORT" or "localhost:PORT"; loopback alone, to trouble nobody else. */
 struct bg_rec_address {
 	union {
 		struct sockaddr    any;

@@ -1,0 +1,44 @@
+#!/bin/bash
+# bearergate-cgi behind Apache, for all files of a directory (Action), with the example configuration.
+# shellcheck disable=SC2317,SC2119 # functions that wait_for and check call
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/routes.inc
+. "$(dirname "$0")/routes.inc"
+# shellcheck source=tests/e2e/cgi.inc
+. "$(dirname "$0")/cgi.inc"
+
+begin apache2 cc
+languages
+
+use_wrapper "script_root = \"$work/bin\""
+cat >"$work/more.conf" <<END
+Alias "/api/misspelt" "$work/bin/show-claims"
+Alias "/api/lang/" "$work/bin/"
+<Location "/api/misspelt">
+  SetHandler bearergate
+  SetEnvIf Request_URI ".*" BEARERGATE_SCOPES=read:messages
+</Location>
+<Location "/api/lang">
+  SetHandler bearergate
+</Location>
+END
+start_wrapped apache action.conf "$work/more.conf"
+all_routes null
+headers_set_nothing
+queries_choose_nothing
+large_bodies_go_where_they_should
+for language in sh perl c; do
+	speaks "$language" "/api/lang/$language.cgi"
+done
+
+bearer "$good"
+request /api/lang/none.cgi "${auth[@]}"
+is "what is not there is not found" "$status" 404
+request "/bearergate-cgi/api/private-scoped" "${auth[@]}"
+is "the wrapper's own URL leads nowhere, and round no demand" "$status $(route)" "500 "
+request "/bearergate-cgi/api/private-scoped"
+is "with a token or without" "$status" 401
+request "/bearergate-cgi/bin/c.cgi" "${auth[@]}" -H 'Redirect-Status: 200' -H 'Redirect-Url: /bin/c.cgi'
+is "whatever headers say" "$status" 500
+finish

@@ -1,0 +1,224 @@
+#!/bin/bash
+# bearergate-cgi without a web server: where it finds its configuration, what it answers, and that a script finds everything
+# as it would be without the wrapper.
+# shellcheck disable=SC2317,SC2119 # functions that wait_for and check call
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+begin
+unprivileged=("${bg_unprivileged[@]}")
+use_wrapper "script = \"$work/bin/probe\""
+
+# What a program is given: arguments, variables, descriptors, directory, signals, limits, body.
+cat >"$work/bin/probe" <<'END'
+#!/bin/sh
+PATH=/usr/bin:/bin
+printf 'Content-Type: text/plain\n\n'
+for word; do printf 'word %s\n' "$word"; done
+env | grep -v '^PATH=\|^_=\|^OLDPWD=' | sort
+for fd in /proc/$$/fd/*; do
+	case $(readlink "$fd") in */probe|'') ;; *) printf 'fd %s\n' "${fd##*/}" ;; esac
+done
+pwd -P
+grep -E '^(SigBlk|SigIgn|NoNewPrivs|Seccomp)' /proc/self/status	# the shell's own mask changes while it waits
+ulimit -a
+umask
+cat | cksum
+END
+chmod 755 "$work/bin/probe"
+
+vars=(REQUEST_METHOD=GET REQUEST_URI=/x HTTP_HOST=api.example SERVER_PROTOCOL=HTTP/1.1)
+
+# run VARIABLE...: the wrapper as a server starts it, with the body $body; sets $code, output and log in files
+body=
+arguments=()
+run() {
+	code=0
+	printf %s "$body" >"$work/in"
+	(cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$@" "$bg_cgi" "${arguments[@]}") \
+	    <"$work/in" >"$work/out" 2>"$work/cgi.log" || code=$?
+}
+
+answers() { # answers SENTENCE STATUS REASON VARIABLE...: a denial, and its one line in the log
+	local sentence=$1 code_wanted=$2 reason=$3
+
+	shift 3
+	run "$@"
+	verdict "$sentence" "$(
+		wrong status "$(sed -n '1s/^Status: \([0-9]*\) .*/\1/p' "$work/out")" "$code_wanted"
+		wrong 'exit code' "$code" 0
+		grep -q -F -e " reason=$reason " "$work/cgi.log" || cat "$work/cgi.log"
+		wrong decisions "$(grep -c decision= "$work/cgi.log")" 1
+	)"
+}
+
+runs() { # runs SENTENCE VARIABLE...: the probe answers
+	local sentence=$1
+
+	shift
+	run "$@"
+	verdict "$sentence" "$([ "$(head -n 1 "$work/out")" = 'Content-Type: text/plain' ] || cat "$work/out" "$work/cgi.log")"
+}
+
+good=HTTP_AUTHORIZATION="Bearer $(token)"
+
+# Decisions.
+answers "a request without a token is refused" 401 no_token
+all=("${vars[@]}")
+vars=()
+answers "so is one without any variable (SR-23)" 401 no_token
+vars=("${all[@]}")
+answers "a bad token is refused" 401 bad_token HTTP_AUTHORIZATION='Bearer x'
+answers "a demand that is not met is refused" 403 no_scope "$good" BEARERGATE_SCOPE=read:messages
+answers "so is one that a redirect carried (Action)" 403 no_scope "$good" REDIRECT_BEARERGATE_SCOPE=read:messages
+answers "and an unknown one" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPES=read:messages
+answers "two that differ are a riddle" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPE=a BEARERGATE_SCOPE=b
+runs "a good token runs the script" "$good"
+runs "a redirect may have carried it" "REDIRECT_REDIRECT_$good"
+runs "a public place needs none" BEARERGATE_AUTH=none
+is "and all names are there and empty (SR-84)" "$(grep -c -E '^(REMOTE_USER|AUTH_TYPE|CLAIM_SUB|CLAIM_ORG_ID)=$' "$work/out")" 4
+run REQUEST_METHOD=HEAD
+is "HEAD is answered without a body" "$(tail -n 1 "$work/out" | tr -d '\r')" ""
+run SCRIPT_FILENAME=/cgi/nph-app
+is "nph- is answered with a status line" "$(head -n 1 "$work/out" | tr -d '\r')" "HTTP/1.1 401 Unauthorized"
+# SR-64
+answers "a DPoP proof is no good where nobody remembers it" 401 not_bound HTTP_AUTHORIZATION="DPoP ${good#*Bearer }" HTTP_DPOP=a.b.c
+body=$(head -c 30000 /dev/zero | tr '\0' a)
+answers "a body is read before a refusal" 401 no_token CONTENT_LENGTH=30000
+body=
+
+# Configuration.
+mv "$work/bin/bearergate.conf" "$work/named.conf"
+answers "without a configuration nobody is let in" 500 internal "$good"
+runs "BEARERGATE_CONFIG names one" "$good" BEARERGATE_CONFIG="$work/named.conf"
+runs "also from before a redirect" "$good" REDIRECT_BEARERGATE_CONFIG="$work/named.conf"
+answers "one that is not there is no reason to take another" 500 internal "$good" BEARERGATE_CONFIG="$work/none.conf"
+answers "two are a riddle" 500 bad_variable "$good" BEARERGATE_CONFIG="$work/named.conf" REDIRECT_BEARERGATE_CONFIG=/x
+ln -s "$work/nowhere" "$work/bin/bearergate.conf"
+answers "a broken link beside the wrapper is not passed over" 500 internal "$good"
+rm "$work/bin/bearergate.conf"
+answers "the environment alone names an issuer, and no script" 500 internal AUTH0_DOMAIN=issuer.example \
+    AUTH0_AUDIENCE="$audience" "$good" BEARERGATE_CA_FILE=/none
+mv "$work/named.conf" "$work/bin/bearergate.conf"
+runs "the one beside the wrapper is found" "$good"
+chmod 666 "$work/bin/bearergate.conf"
+answers "but not when others can write to it" 500 internal "$good"
+check "and the log says so" grep -q 'may be written to by its group or by others' "$work/cgi.log"
+chmod 644 "$work/bin/bearergate.conf"
+if [ "$(id -u)" -eq 0 ]; then
+	chown 12345 "$work/bin/bearergate.conf"
+	answers "nor when it is somebody else's" 500 internal "$good"
+	chown 0 "$work/bin/bearergate.conf"
+fi
+printf 'nonsense = 1\n' >>"$work/bin/bearergate.conf"
+answers "a mistake in it lets nobody in" 500 internal "$good"
+check "and the log has file and line" grep -q 'bearergate.conf:[0-9]*: unknown option \\*"nonsense' "$work/cgi.log"
+sed -i '$d' "$work/bin/bearergate.conf"
+
+# Scripts.
+mv "$work/bin/probe" "$work/probe"
+run "$good"
+is "a script that is missing is 404" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 404 Not Found"
+check "with one line in the log" grep -q 'script=missing status=404' "$work/cgi.log"
+answers "which nobody learns without a token" 401 no_token
+ln -s ../probe "$work/bin/probe"
+run "$good"
+is "a link is 500" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+rm "$work/bin/probe"
+printf '#!/no/such/interpreter\n' >"$work/bin/probe"
+chmod 755 "$work/bin/probe"
+run "$good"
+is "so is one whose interpreter is not there" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+check "and the log says what failed" grep -q 'script=refused status=500 detail=.*cannot be executed: No such file' "$work/cgi.log"
+printf '#!%s /bin/sh\nprintf "Content-Type: text/plain\\n\\n%%s" "$0"' "$bg_cgi" >"$work/bin/probe"
+runs "a line that names the wrapper names the interpreter" "$good"
+check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
+mv "$work/probe" "$work/bin/probe"
+
+# Handing over.  The script by itself, as a server would start it, beside the script under the wrapper.
+bare() { # bare VARIABLE...
+	printf %s "$body" >"$work/in"
+	(cd "$work/bin" && exec "${unprivileged[@]}" env -i "${vars[@]}" "$@" ./probe "${arguments[@]}") <"$work/in" >"$work/bare"
+}
+same() { # same SENTENCE VARIABLE...: both see the same, but for what we set, and credentials
+	local sentence=$1
+
+	shift
+	bare "$@"
+	run "$good" "$@"
+	verdict "$sentence" "$(diff "$work/bare" <(grep -v -E '^(CLAIM_[A-Z]+|REMOTE_USER|AUTH_TYPE)=' "$work/out") | head -n 20)"
+}
+same "variables, descriptors, directory, signals, limits are as without the wrapper" LANG=C REMOTE_ADDR=::1
+body='some body'
+same "so is the body" CONTENT_LENGTH=9
+arguments=(a -b 'c d' --help -V)
+same "so are words of the query"
+arguments=()
+(
+	trap '' PIPE HUP TERM CHLD
+	ulimit -n 77
+	ulimit -S -s 4096
+	umask 027
+	exec 9</dev/null
+	same "ignored signals, lowered limits, a mask and one more descriptor are, too"
+	exit "$failed"
+) || failed=$((failed + 1))
+many=()
+for ((i = 0; i < 10000; i++)); do many+=("V$i=$i"); done
+same "10,000 variables arrive" "${many[@]}"
+large=$(head -c 100000 /dev/zero | tr '\0' v)
+same "and large ones" LARGE1="$large" LARGE2="$large" LARGE3="$large"
+run "$good" CLAIM_SUB=mallory CLAIM_EVIL=1 claim_evil=1 REDIRECT_CLAIM_EVIL=1 CLAIMS_JSON={} REMOTE_USER=mallory AUTH_TYPE=Basic \
+    HTTP_PROXY=http://evil.example BEARERGATE_AUTH=required HTTP_DPOP= REDIRECT_REMOTE_USER=mallory
+is "nothing of ours comes from outside (SR-80, SR-87)" \
+    "$(grep -c -i -E 'evil|mallory|CLAIMS_JSON|HTTP_PROXY|Basic|BEARERGATE|HTTP_AUTHORIZATION|HTTP_DPOP' "$work/out")" 0
+is "and ours are there" "$(grep -c -x -e 'CLAIM_SUB=alice' -e 'REMOTE_USER=alice' -e 'AUTH_TYPE=Bearer' "$work/out")" 3
+printf 'pass_credentials = true\n' >>"$work/bin/bearergate.conf"
+run "$good"
+is "pass_credentials leaves the token" "$(grep -c -x -F -e "$good" "$work/out")" 1
+sed -i '$d' "$work/bin/bearergate.conf"
+
+# Standard descriptors that a server left closed do not become anything else.
+code=0
+(cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" 2>&- <&-) >"$work/out" || code=$?
+is "closed descriptors do no harm" "$code $(head -n 1 "$work/out")" "0 Content-Type: text/plain"
+
+# Keys by https: the first request that needs them fetches, the next ones find them on disk.
+serve=${top_builddir:-.}/tests/support/serve
+[ -x "$serve" ] || die "no $serve: make check builds it"
+serve=$(realpath "$serve")
+mkdir -p "$work/issuer/.well-known" "$work/cache"
+chown "$(stat -c %u:%g "$work/tmp")" "$work/cache"
+"$serve" --dir "$work/issuer" --ca "$work/ca" --port-file "$work/port" --max-age 3600 </dev/null >"$work/issuer.log" 2>&1 &
+issuer_pid=$!
+bg_pids+=("$issuer_pid")
+wait_for 20 test -s "$work/port" || die "the issuer does not start"
+chmod 755 "$work/ca"
+chmod 644 "$work/ca/ca.pem"
+issuer=https://localhost:$(cat "$work/port")/
+jq -n --arg issuer "$issuer" '{issuer: $issuer, jwks_uri: ($issuer + "jwks.json")}' \
+    >"$work/issuer/.well-known/openid-configuration"
+cp "$work/jwks.json" "$work/issuer/jwks.json"
+cat >"$work/bin/bearergate.conf" <<END
+ca_file   = "$work/ca/ca.pem"
+cache_dir = "$work/cache"
+audience  = { "$audience" }
+issuer "$issuer" { }
+script    = "$work/bin/probe"
+END
+good=HTTP_AUTHORIZATION="Bearer $(token)"
+answers "without a token nobody is asked for keys" 401 no_token
+is "and nothing is written" "$(ls "$work/cache")" ""
+runs "the first request with a token fetches keys" "$good"
+check "and says so" grep -q 'keys=.* fetched=1 ' "$work/cgi.log"
+stop "$issuer_pid" || :
+runs "the next finds them, with the issuer down" "$good"
+is "and has one line in the log" "$(wc -l <"$work/cgi.log")" 1
+answers "a kid that nobody knows is refused" 401 unknown_key \
+    HTTP_AUTHORIZATION="Bearer $(rs256 '{"alg":"RS256","kid":"nobody"}' "$(payload)")"
+rm -f "$work/cache"/*
+answers "without keys, and with the issuer down, nobody is let in" 503 no_keys "$good"
+check "with Retry-After" grep -q '^Retry-After: [1-9]' "$work/out"
+sed -i '/^cache_dir/s/=.*/= "none"/' "$work/bin/bearergate.conf"
+answers "without a place to keep keys none are fetched (SR-50)" 503 no_keys "$good"
+finish
