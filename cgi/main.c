@@ -188,6 +188,8 @@ configure(struct call *call, struct bg_error *err)
 		goto out;
 	}
 	bg_log_set_level(call->conf->log_level);
+	bg_log_set_format(call->conf->log_format);
+	bg_decision_log_set(call->conf->log_decisions, 0);	/* one decision makes no flood */
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
 	bg_fetch_helper_init(&call->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch,
 	    .ca_file = call->conf->ca_file, .ca_dir = call->conf->ca_dir, .proxy = call->conf->proxy });

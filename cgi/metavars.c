@@ -126,6 +126,9 @@ read_ours(struct bg_request *ours, struct bg_slice name, struct bg_slice value, 
 {
 	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_AUTH")))
 		return read_auth(ours, value, err);
+	/* fcgi/page.c has had a look before.  Whoever else is shown it is asked about a request, and answers with no page. */
+	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_PAGE")))
+		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_PAGE where a request is to be decided");
 	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
 		struct bg_slice *at = member(ours, demands[i].member);
 

@@ -60,6 +60,8 @@ static const char *const expected[] = {
 	[BG_COUNT]     = "a whole number",
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
 	[BG_LEVEL]     = "error, warning, info or debug",
+	[BG_FORMAT]    = "text or json",
+	[BG_DECISIONS] = "all or denials",
 	[BG_TYP]       = "a media type without \"application/\", such as \"at+jwt\",",
 	[BG_DPOP]      = "allowed, required or disabled",
 	[BG_NONCE]     = "off or required",
@@ -97,6 +99,10 @@ static const struct { enum bg_type type; const char *name; int value; } few[] = 
 	{ BG_ON_ERROR, "allow",     true },
 	{ BG_BOOL,     "false",     false },
 	{ BG_BOOL,     "true",      true },
+	{ BG_FORMAT,   "text",      BG_LOG_TEXT },
+	{ BG_FORMAT,   "json",      BG_LOG_JSON },
+	{ BG_DECISIONS, "all",      false },
+	{ BG_DECISIONS, "denials",  true },
 	{ BG_COMPAT,   "none",      BG_COMPAT_NONE },
 	{ BG_COMPAT,   "auth0",     BG_COMPAT_AUTH0 },
 	{ BG_AUTH,     "required",  BG_AUTH_REQUIRED },
@@ -645,6 +651,8 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	case BG_DPOP:
 	case BG_NONCE:
 	case BG_ON_ERROR:
+	case BG_FORMAT:
+	case BG_DECISIONS:
 	case BG_BOOL:
 	case BG_COMPAT:
 	case BG_AUTH:
@@ -805,8 +813,13 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	case BG_BOOL:
 	case BG_NONCE:
 	case BG_ON_ERROR:
+	case BG_DECISIONS:
 		(void)word_value(option->type, text, &word);
 		*(bool *)member = word != 0;
+		return 0;
+	case BG_FORMAT:
+		(void)word_value(option->type, text, &word);
+		*(enum bg_log_format *)member = (enum bg_log_format)word;
 		return 0;
 	case BG_DPOP:
 		(void)word_value(option->type, text, &word);

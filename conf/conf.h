@@ -124,6 +124,9 @@ struct bg_conf {
 	int      token_cache;		/* tokens; 0: none */
 	char    *log;			/* "stderr", or the path of a file */
 	enum bg_log_level log_level;
+	enum bg_log_format log_format;
+	bool     log_decisions;		/* denials alone */
+	int      log_rate;		/* 0: no limit */
 	/* of the CGI wrapper, see cgi/script.h */
 	char    *script;		/* NULL when not said */
 	char    *script_root;		/* NULL when not said */

@@ -70,8 +70,13 @@ put_option(struct bg_buf *out, const char *indent, const struct bg_option *optio
 		bg_buf_put_format(out, "%s%s = ", indent, option->name);
 		put_level(out, *(const enum bg_log_level *)member);
 		break;
+	case BG_FORMAT:
+		bg_buf_put_format(out, "%s%s = \"%s\"", indent, option->name,
+		    bg_word_name(option->type, (int)*(const enum bg_log_format *)member));
+		break;
 	case BG_NONCE:
 	case BG_ON_ERROR:
+	case BG_DECISIONS:
 		bg_buf_put_format(out, "%s%s = \"%s\"", indent, option->name, bg_word_name(option->type, *(const bool *)member));
 		break;
 	case BG_DPOP:

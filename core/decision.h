@@ -38,9 +38,18 @@ enum bg_reason bg_decision_reason(const struct bg_decision *decision);
 void bg_decision_clear(struct bg_decision *decision);
 
 /*
- * The one line in the log: verdict, reason, the status that was answered (0: the connection was closed), issuer, the token's fingerprint, path, detail;
- * never the token.
+ * The one line in the log: verdict, reason, the status that was answered (0: the connection was closed), issuer, the token's
+ * fingerprint, path, detail; never the token.  In JSON, where the log is, the same as members of one object.
  */
 void bg_decision_log(const struct bg_decision *decision, const struct bg_request *request, int status);
+
+/*
+ * Which of these lines are written: those of allows too, or of denials alone; and of denials for one reason at most so many
+ * in a second, 0 for any number, which is where this begins.  Those left out are counted, and the next line that is
+ * written about this reason comes after one with their number.  bg_decision_log_flush writes that of all reasons whose second is
+ * over; mono_ms is bg_clock_mono_ms(), or INT64_MAX at the end.  From any thread.
+ */
+void bg_decision_log_set(bool denials_only, unsigned rate);
+void bg_decision_log_flush(int64_t mono_ms);
 
 #endif

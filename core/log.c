@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,14 +15,74 @@
 
 static const char *const names[] = { "error", "warning", "info", "debug" };
 
+/* How the journal calls the levels; syslog(3). */
+static const char *const priorities[] = { "<3>", "<4>", "<6>", "<7>" };
+
+/* What a descriptor is. */
+enum { JOURNAL = 1, SOCKET = 2, WAITS = 4 };	/* WAITS: a write could wait, unless there is room */
+
 static atomic_int log_fd = STDERR_FILENO;
+static atomic_int log_kind;
 static atomic_int log_level = BG_LOG_INFO;
+static atomic_int log_format = BG_LOG_TEXT;
+static atomic_ulong lost;		/* lines that were not written and have not been told of */
+
+static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;	/* held from looking for room to having written, of WAITS */
+
+/* Of JOURNAL_STREAM; set before the first thread. */
+static bool has_journal;
+static dev_t journal_device;
+static ino_t journal_inode;
+
+static int
+kind_of(int fd)
+{
+	struct stat st;
+	int kind = 0;
+
+	if (fstat(fd, &st) != 0)
+		return 0;
+	if (has_journal && st.st_dev == journal_device && st.st_ino == journal_inode)
+		kind |= JOURNAL;
+	if (S_ISSOCK(st.st_mode))
+		kind |= SOCKET;
+	else if ((S_ISFIFO(st.st_mode) || isatty(fd)) && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0)
+		kind |= WAITS;
+	return kind;
+}
+
+void
+bg_log_journal(const char *stream)
+{
+	unsigned long long device, inode;
+	char surplus;
+
+	has_journal = stream != NULL && sscanf(stream, "%llu:%llu%c", &device, &inode, &surplus) == 2;
+	if (has_journal) {
+		journal_device = (dev_t)device;
+		journal_inode = (ino_t)inode;
+	}
+}
 
 void
 bg_log_open(int fd, enum bg_log_level level)
 {
 	atomic_store(&log_fd, fd);
+	atomic_store(&log_kind, kind_of(fd));
 	atomic_store(&log_level, (int)level);
+	atomic_store(&lost, 0);
+}
+
+int
+bg_log_stderr(void)
+{
+	struct stat st;
+	int fd = -1;
+
+	/* The flags of a pipe that we were lent are everybody's who writes there: only one of our own may be made not to wait. */
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return fd > STDERR_FILENO ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 int
@@ -47,13 +110,31 @@ bg_log_switch(int fd)
 {
 	int ours = atomic_load(&log_fd);
 
-	if (ours <= STDERR_FILENO) {
+	int kind = kind_of(fd);
+
+	/* Before, where writing could wait, after, where it could not any more: no line in between is one to wait for. */
+	if ((kind & (SOCKET | WAITS)) != 0)
+		atomic_store(&log_kind, kind);
+	if (ours <= STDERR_FILENO)
 		atomic_store(&log_fd, fd);
-		return;
+	else {
+		while (dup3(fd, ours, O_CLOEXEC) == -1 && (errno == EINTR || errno == EBUSY))
+			continue;
+		close(fd);
 	}
-	while (dup3(fd, ours, O_CLOEXEC) == -1 && (errno == EINTR || errno == EBUSY))
-		continue;
-	close(fd);
+	atomic_store(&log_kind, kind);
+}
+
+void
+bg_log_set_format(enum bg_log_format format)
+{
+	atomic_store(&log_format, (int)format);
+}
+
+enum bg_log_format
+bg_log_format_now(void)
+{
+	return (enum bg_log_format)atomic_load(&log_format);
 }
 
 void
@@ -79,33 +160,182 @@ bg_log_level_parse(struct bg_slice name, enum bg_log_level *out)
 	return false;
 }
 
-void
-bg_log(enum bg_log_level level, const char *fmt, ...)
+static ssize_t
+write_some(int fd, int kind, const char *bytes, size_t n)
 {
-	char line[LINE_MAX_LEN];
-	struct timespec now;
-	struct tm tm;
-	size_t n, sent = 0;
-	va_list ap;
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
 
-	if (!bg_log_wants(level))
-		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	n = strftime(line, 32, "%Y-%m-%dT%H:%M:%SZ ", &tm);
-	n += bg_format(line + n, sizeof(line) - n, "%s ", names[level]);
-	va_start(ap, fmt);
-	n += bg_vformat(line + n, sizeof(line) - n, fmt, ap);
-	va_end(ap);
-	line[n++] = '\n';	/* where the terminator stood */
+	if ((kind & SOCKET) != 0) {
+		ssize_t w = send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		/* switched just now, and no socket any more */
+		return w == -1 && errno == ENOTSOCK ? write(fd, bytes, n) : w;
+	}
+	/* A pipe with room for anything has room for PIPE_BUF bytes. */
+	if ((kind & WAITS) != 0 && poll(&writable, 1, 0) != 1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(fd, bytes, n);
+}
+
+static bool
+put(int kind, const char *line, size_t n)
+{
+	size_t sent = 0;
+
+	if ((kind & WAITS) != 0)
+		pthread_mutex_lock(&room);
 	while (sent < n) {
-		ssize_t w = write(atomic_load(&log_fd), line + sent, n - sent);
+		ssize_t w = write_some(atomic_load(&log_fd), kind, line + sent, n - sent);
 
 		if (w > 0)
 			sent += (size_t)w;
 		else if (w == 0 || errno != EINTR)
-			return;		/* no log is no reason to stop deciding */
+			break;		/* no log is no reason to stop deciding */
 	}
+	if ((kind & WAITS) != 0)
+		pthread_mutex_unlock(&room);
+	return sent == n;
+}
+
+/* A line, terminated with room for its end, in a buffer of LINE_MAX_LEN. */
+static size_t
+begin_line(char *line, int kind, enum bg_log_format format, enum bg_log_level level)
+{
+	char time[32] = "";
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (gmtime_r(&now.tv_sec, &tm) != NULL)
+		(void)strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	n = bg_format(line, LINE_MAX_LEN, "%s", (kind & JOURNAL) != 0 ? priorities[level] : "");
+	if (format == BG_LOG_JSON)
+		return n + bg_format(line + n, LINE_MAX_LEN - n, "{\"time\":\"%s\",\"level\":\"%s\",", time, names[level]);
+	if ((kind & JOURNAL) == 0)
+		n += bg_format(line + n, LINE_MAX_LEN - n, "%s ", time);
+	return n + bg_format(line + n, LINE_MAX_LEN - n, "%s ", names[level]);
+}
+
+/* Our own text as the value of "message", cut where it does not fit. */
+static size_t
+put_message(char *line, size_t n, const char *text)
+{
+	n += bg_format(line + n, LINE_MAX_LEN - n, "\"message\":\"");
+	for (; *text != '\0' && n < LINE_MAX_LEN - 16; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\') {
+			line[n++] = '\\';
+			line[n++] = (char)c;
+		} else if (c >= 0x20 && c < 0x7f)
+			line[n++] = (char)c;
+		else
+			n += bg_format(line + n, LINE_MAX_LEN - n, c < 0x80 ? "\\u%04x" : "\\ufffd", c);
+	}
+	return n + bg_format(line + n, LINE_MAX_LEN - n, "\"}");
+}
+
+/* One line of text; or, members, what stands in an object. */
+static bool
+put_line(enum bg_log_level level, const char *text, bool members)
+{
+	enum bg_log_format format = members ? BG_LOG_JSON : bg_log_format_now();
+	int kind = atomic_load(&log_kind);
+	char line[LINE_MAX_LEN];
+	size_t n = begin_line(line, kind, format, level);
+
+	if (members && strlen(text) < sizeof(line) - n - 2)
+		n += bg_format(line + n, sizeof(line) - n, "%s}", text);
+	else if (members)
+		n = put_message(line, n, "a line was too long");
+	else if (format == BG_LOG_JSON)
+		n = put_message(line, n, text);
+	else
+		n += bg_format(line + n, sizeof(line) - n, "%s", text);
+	line[n++] = '\n';	/* where the terminator stood */
+	return put(kind, line, n);
+}
+
+static void
+emit(enum bg_log_level level, const char *text, bool members)
+{
+	unsigned long missed = atomic_exchange(&lost, 0);
+	char line[128];
+
+	if (missed > 0) {
+		bg_format(line, sizeof(line), "%lu lines of the log were lost: it was not read in time, or the disk is full", missed);
+		if (put_line(BG_LOG_WARNING, line, false))
+			missed = 0;
+	}
+	if (missed > 0 || !put_line(level, text, members))
+		atomic_fetch_add(&lost, missed + 1);
+}
+
+void
+bg_log(enum bg_log_level level, const char *fmt, ...)
+{
+	char text[LINE_MAX_LEN];
+	va_list ap;
+
+	if (!bg_log_wants(level))
+		return;
+	va_start(ap, fmt);
+	bg_vformat(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	emit(level, text, false);
+}
+
+void
+bg_log_members(enum bg_log_level level, struct bg_slice members)
+{
+	char text[LINE_MAX_LEN];
+
+	if (!bg_log_wants(level))
+		return;
+	if (members.len >= sizeof(text))
+		members = BG_SLICE("\"message\":\"a line was too long\"");
+	memcpy(text, members.ptr, members.len);
+	text[members.len] = '\0';
+	emit(level, text, true);
+}
+
+/* Counted from one, so that memory that was cleared is no second of any time. */
+static uint32_t
+second_of(int64_t mono_ms)
+{
+	return (uint32_t)(mono_ms / 1000) + 1;
+}
+
+bool
+bg_log_may(struct bg_log_limit *limit, unsigned rate, int64_t mono_ms, unsigned *left_out)
+{
+	unsigned long long old = atomic_load(&limit->second), new;
+	uint32_t second = second_of(mono_ms);
+
+	*left_out = 0;
+	if (rate == 0)
+		return true;
+	do {
+		if (old >> 32 == second && (old & UINT32_MAX) >= rate) {
+			atomic_fetch_add(&limit->left_out, 1);
+			return false;
+		}
+		new = old >> 32 == second ? old + 1 : (unsigned long long)second << 32 | 1;
+	} while (!atomic_compare_exchange_weak(&limit->second, &old, new));
+	if ((new & UINT32_MAX) == 1)
+		*left_out = atomic_exchange(&limit->left_out, 0);
+	return true;
+}
+
+unsigned
+bg_log_left_out(struct bg_log_limit *limit, int64_t mono_ms)
+{
+	if (atomic_load(&limit->left_out) == 0 || atomic_load(&limit->second) >> 32 == second_of(mono_ms))
+		return 0;
+	return atomic_exchange(&limit->left_out, 0);
 }
 
 void

@@ -1,6 +1,9 @@
 #ifndef BG_CORE_LOG_H
 #define BG_CORE_LOG_H
 
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include "core/buf.h"
 
 /*
@@ -9,8 +12,25 @@
  */
 enum bg_log_level { BG_LOG_ERROR, BG_LOG_WARNING, BG_LOG_INFO, BG_LOG_DEBUG };
 
+/* A line each: "2026-11-26T17:22:01Z info text", or an object {"time": ..., "level": ..., "message": ...}. */
+enum bg_log_format { BG_LOG_TEXT = 0, BG_LOG_JSON };
+
 /* Before the first thread.  Lines go to fd (2 unless set), those above level nowhere.  The default is info. */
 void bg_log_open(int fd, enum bg_log_level level);
+
+/*
+ * Before bg_log_open: where a descriptor is what stream says, in the form of JOURNAL_STREAM that systemd sets for standard
+ * error, each line begins with its priority, "<6>" for info, and a line of text has no time, since the journal has its own.
+ * NULL, the default, or nonsense: none is.  See systemd.exec(5) and sd-daemon(3).
+ */
+void bg_log_journal(const char *stream);
+
+/*
+ * A descriptor for standard error that bg_log can write to without waiting, whoever else writes there; the caller's to keep.
+ * Of a pipe it is one of our own, as far as the system lets us open it; it must be asked for before PR_SET_DUMPABLE is
+ * taken away.  -1: there is none.
+ */
+int  bg_log_stderr(void);
 
 /*
  * From any thread, while others write.  bg_log_file opens a file to be appended to, made with mode 0640 where there is
@@ -21,16 +41,38 @@ void bg_log_open(int fd, enum bg_log_level level);
 int  bg_log_file(const char *path, struct bg_error *err) BG_MUST_CHECK;
 void bg_log_switch(int fd);
 void bg_log_set_level(enum bg_log_level level);
+void bg_log_set_format(enum bg_log_format format);	/* the default is text */
 bool bg_log_wants(enum bg_log_level level);
+enum bg_log_format bg_log_format_now(void);
 bool bg_log_level_parse(struct bg_slice name, enum bg_log_level *out);	/* "error", "warning", "info", "debug" */
 
 /*
  * One line with time and level in front, written in one call of write(2), so that lines of several threads do not
  * mix.  A line over 4 KiB is cut.  Text from outside goes in by bg_log_text only.
+ *
+ * Never waits for whoever reads a pipe, socket or terminal: a line that it has no room for is lost, and so is one for which the
+ * disk has none.  The next line that gets through is preceded by a warning that says how many were.  Only a pipe that others
+ * write to at the same time, and that bg_log_stderr could not open, can still make it wait; and the disk, for a file.
  */
 void bg_log(enum bg_log_level level, const char *fmt, ...) BG_PRINTF(2, 3);
 
+/* A line in JSON whatever the format: members is what stands in its object behind time and level, '"a":1,"b":"c"'. */
+void bg_log_members(enum bg_log_level level, struct bg_slice members);
+
 /* Put text from outside between quotes, with quotes, backslashes and all but printable ASCII escaped; cut at 512 bytes. */
 void bg_log_text(struct bg_buf *line, struct bg_slice text);
+
+/*
+ * How many lines of one kind are written in a second.  Starts as { 0 }.  bg_log_may says whether this one may be, and how
+ * many were left out before it that nobody has been told of yet, which the caller now does.  rate 0: any number.
+ * bg_log_left_out gives that number without a line, once their second is over.  mono_ms is bg_clock_mono_ms().
+ * From any thread; takes no lock.
+ */
+struct bg_log_limit {
+	atomic_ullong second;		/* the second it is about in the upper half, lines in it in the lower */
+	atomic_uint   left_out;
+};
+bool     bg_log_may(struct bg_log_limit *limit, unsigned rate, int64_t mono_ms, unsigned *left_out);
+unsigned bg_log_left_out(struct bg_log_limit *limit, int64_t mono_ms);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "core/buf.h"
 #include "core/gate.h"
+#include "fcgi/counters.h"
 #include "fcgi/records.h"
 
 /*
@@ -14,11 +15,16 @@
  * Unless last is said, it returns BG_AUTHORIZER_LATER, out empty and nothing logged, for a request whose keys are being
  * fetched: it is then to be asked again when the keys have changed (bg_gate_start), and in the end with last, which
  * answers 503.
+ * Otherwise *answered is what has been decided and how it was answered; it may be NULL.
  *
  * FastCGI 1.0 sections 6.2 and 6.3.
  */
 #define BG_AUTHORIZER_LATER	1
 int bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, enum bg_role role, char *const *env, bool last,
-    struct bg_buf *out) BG_MUST_CHECK;
+    struct bg_buf *out, struct bg_answered *answered) BG_MUST_CHECK;
+
+/* As an answer to a request that was refused for this reason before anybody looked for a token in it. */
+int bg_authorizer_refuse(const struct bg_gate *gate, enum bg_role role, const struct bg_error *why, struct bg_buf *out,
+    struct bg_answered *answered) BG_MUST_CHECK;
 
 #endif

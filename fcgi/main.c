@@ -21,8 +21,10 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "fcgi/authorizer.h"
+#include "fcgi/figures.h"
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
+#include "fcgi/page.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/worker.h"
 
@@ -35,6 +37,7 @@
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	5000		/* for requests under way, after SIGTERM */
 #define GLANCE_MS	20		/* between two looks for another signal meanwhile */
+#define FLUSH_S		5		/* between two looks for lines of the log that were left out and not told of */
 #define REPORT_MAX	(64 * 1024)
 
 extern char **environ;
@@ -59,12 +62,14 @@ struct fixed {
 struct daemon {
 	struct options         options;
 	sigset_t               signals;		/* those that are taken by sigwait */
+	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
 	struct bg_snapshots   *snapshots;
 	struct fixed           fixed;
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
 	struct bg_worker      *worker;
+	struct bg_figures      figures;
 	pthread_mutex_t        lock;		/* guards to_wake, and holds the worker's end back while it is woken */
 	struct bg_worker      *to_wake;
 };
@@ -287,16 +292,39 @@ logs_to_file(const struct bg_conf *conf)
 	return strcmp(conf->log, "stderr") != 0;
 }
 
+/* A descriptor for where this configuration has the log. */
+static int
+log_descriptor(const struct daemon *daemon, const struct bg_conf *conf, struct bg_error *err)
+{
+	int fd;
+
+	if (logs_to_file(conf))
+		return bg_log_file(conf->log, err);
+	if ((fd = fcntl(daemon->stderr_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
+		return bg_fail(err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
+	return fd;
+}
+
+/* What of the log can be changed without a failure. */
+static void
+set_log(const struct options *options, const struct bg_conf *conf)
+{
+	bg_log_set_level(level_of(options, conf));
+	bg_log_set_format(conf->log_format);
+	bg_decision_log_set(conf->log_decisions, (unsigned)conf->log_rate);
+}
+
 /* Send the log where the configuration says. */
 static int
-open_log(const struct options *options, const struct bg_conf *conf)
+open_log(const struct daemon *daemon, const struct bg_conf *conf)
 {
 	struct bg_error err = { 0 };
-	int fd = STDERR_FILENO;
+	int fd = log_descriptor(daemon, conf, &err);
 
-	if (logs_to_file(conf) && (fd = bg_log_file(conf->log, &err)) == -1)
+	if (fd == -1)
 		return complain(EX_CANTCREAT, "%s", err.detail);
-	bg_log_open(fd, level_of(options, conf));
+	bg_log_open(fd, level_of(&daemon->options, conf));
+	set_log(&daemon->options, conf);
 	return 0;
 }
 
@@ -344,6 +372,28 @@ open_listeners(const struct options *options, const struct bg_conf *conf, struct
 	return 0;
 }
 
+/* A page about how we are.  The worker lives as long as its threads, of which we are one; while it ends it is not shown. */
+static int
+show(struct daemon *daemon, enum bg_page page, const struct bg_snapshot *snapshot, char *const *env, struct bg_buf *out)
+{
+	struct bg_error err = { 0 };
+	struct bg_worker *worker;
+	struct bg_status status;
+	int rc = -1;
+
+	pthread_mutex_lock(&daemon->lock);
+	worker = daemon->to_wake;
+	pthread_mutex_unlock(&daemon->lock);
+	if (bg_figures_read(&daemon->figures, snapshot, worker, &status, &err) == 0)
+		rc = bg_page_answer(page, env, &status, out);
+	bg_figures_release(&status);
+	if (rc == 0)
+		bg_log(BG_LOG_DEBUG, "the page %s was shown", bg_page_name(page));
+	else
+		bg_log(BG_LOG_ERROR, "no memory for the page %s", bg_page_name(page));
+	return rc;
+}
+
 /*
  * Called by the worker's threads.  Every try is made from beginning to end by one snapshot, the one that is in force when
  * it begins; nothing that a reload took away decides anything that begins after it.  That goes for requests that were
@@ -356,9 +406,21 @@ answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf 
 {
 	struct daemon *daemon = arg;
 	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
-	int rc = bg_authorizer_answer(snapshot->gate, bg_clock_now(), role, env, last, out);
+	struct bg_answered answered = { 0 };
+	struct bg_now now = bg_clock_now();
+	struct bg_error err = { 0 };
+	enum bg_page page;
+	int rc;
 
+	if (bg_page_wanted(role, env, &page, &err) != 0)
+		rc = bg_authorizer_refuse(snapshot->gate, role, &err, out, &answered);
+	else if (page == BG_PAGE_NONE)
+		rc = bg_authorizer_answer(snapshot->gate, now, role, env, last, out, &answered);
+	else
+		rc = show(daemon, page, snapshot, env, out);
 	bg_snapshots_give_back(daemon->snapshots, snapshot);
+	if (page == BG_PAGE_NONE && rc != BG_AUTHORIZER_LATER)
+		bg_counters_add(daemon->figures.counters, &answered, now.mono_ms);
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }
 
@@ -451,18 +513,14 @@ take_signals(sigset_t *out)
 
 /* A descriptor for where the log goes by the new configuration; -1 where it stays.  It may be a file that cannot be opened. */
 static int
-prepare_log(const struct bg_conf *old, const struct bg_conf *new, int *out)
+prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct bg_conf *new, int *out)
 {
 	struct bg_error err = { 0 };
 
 	*out = -1;
-	if (strcmp(old->log, new->log) == 0)
+	if (strcmp(old->log, new->log) == 0 || (*out = log_descriptor(daemon, new, &err)) != -1)
 		return 0;
-	if (logs_to_file(new))
-		*out = bg_log_file(new->log, &err);
-	else if ((*out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
-		bg_fail(&err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
-	return *out != -1 ? 0 : complain(EX_CANTCREAT, "%s", err.detail);
+	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
 static void
@@ -491,7 +549,7 @@ change(struct daemon *daemon)
 	struct bg_error err = { 0 };
 	int code, log = -1;
 
-	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(old->conf, new->conf, &log)) != 0)
+	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(daemon, old->conf, new->conf, &log)) != 0)
 		goto out;
 	if (bg_gate_take_over(new->gate, old->gate, bg_clock_now(), &err) != 0 ||
 	    bg_gate_start(new->gate, keys_changed, daemon, &err) != 0) {
@@ -499,7 +557,7 @@ change(struct daemon *daemon)
 		goto out;
 	}
 	warn_of_fixed(daemon, new->conf);
-	bg_log_set_level(level_of(&daemon->options, new->conf));
+	set_log(&daemon->options, new->conf);
 	if (log != -1) {
 		bg_log(BG_LOG_INFO, "from here on the log goes to %s", new->conf->log);
 		bg_log_switch(log);
@@ -523,9 +581,13 @@ reload(struct daemon *daemon)
 	bg_notify_send(&daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration anew",
 	    bg_clock_mono_us());
 	if (change(daemon) == 0) {
+		atomic_fetch_add(&daemon->figures.reloads, 1);
+		atomic_store(&daemon->figures.reloaded, bg_clock_wall());
 		bg_log(BG_LOG_INFO, "the configuration was read anew and is in force");
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 	} else {
+		atomic_fetch_add(&daemon->figures.failed_reloads, 1);
+		atomic_store(&daemon->figures.reload_failed, bg_clock_wall());
 		bg_log(BG_LOG_ERROR, "the configuration was not changed: the one from before stays in force");
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding by the configuration from before the last reload, "
 		    "which failed; the log says why");
@@ -594,6 +656,7 @@ drain(struct daemon *daemon)
 static int
 serve(struct daemon *daemon)
 {
+	const struct timespec while_idle = { .tv_sec = FLUSH_S };
 	int sig = 0;
 
 	serving = true;
@@ -601,8 +664,8 @@ serve(struct daemon *daemon)
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 	while (sig != SIGINT && sig != SIGTERM) {
-		if (sigwait(&daemon->signals, &sig) != 0)
-			sig = 0;
+		if ((sig = sigtimedwait(&daemon->signals, NULL, &while_idle)) == -1)
+			bg_decision_log_flush(bg_clock_mono_ms());
 		else if (sig == SIGHUP)
 			reload(daemon);
 		else if (sig == SIGUSR1)
@@ -611,6 +674,7 @@ serve(struct daemon *daemon)
 	bg_log(BG_LOG_INFO, "ending after signal %d", sig);
 	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
 	drain(daemon);
+	bg_decision_log_flush(INT64_MAX);
 	return EX_OK;
 }
 
@@ -629,7 +693,7 @@ run(struct daemon *daemon)
 		bg_snapshot_free(first);
 		return complain(EX_OK, "configuration OK");
 	}
-	if (bg_snapshots_new(&daemon->snapshots, &err) != 0) {
+	if (bg_figures_init(&daemon->figures, &err) != 0 || bg_snapshots_new(&daemon->snapshots, &err) != 0) {
 		bg_snapshot_free(first);
 		return complain(EX_OSERR, "%s", err.detail);
 	}
@@ -637,7 +701,7 @@ run(struct daemon *daemon)
 	read_fixed(options, first->conf, &daemon->fixed);
 	if (daemon->fixed.listen.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
-	if ((code = open_log(options, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
+	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
 	    (code = start_threads(daemon, first)) != 0)
 		return code;
 	return serve(daemon);
@@ -658,6 +722,7 @@ clean_up(struct daemon *daemon)
 		bg_snapshots_free(daemon->snapshots);
 	}
 	bg_buf_clear(&daemon->fixed.listen);
+	bg_figures_clear(&daemon->figures);
 }
 
 /* Tokens and keys stay out of core files and out of reach of debuggers (SR-85). */
@@ -718,6 +783,8 @@ main(int argc, char **argv)
 
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
+	daemon.stderr_log = bg_log_stderr();
+	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();
 	keep_memory_small();
 	if ((code = read_options(argc, argv, &daemon.options)) != -1)

@@ -115,11 +115,13 @@ struct bg_worker {
 	atomic_ulong    wakes;		/* how many there have been */
 	atomic_llong    patience;	/* milliseconds, that of options to begin with */
 	atomic_size_t   n_parked;	/* jobs that have been parked and have not ended */
+	atomic_ullong   troubles;	/* what complain was called for */
 
 	pthread_mutex_t lock;		/* guards the members below and the slots */
 	size_t          running;	/* threads that have not left yet */
 	pthread_cond_t  left;		/* running is 0 */
 	struct conns    free;
+	size_t          n_waiting;
 	struct conns    waiting;	/* the oldest first; as all wait equally long, it has the first deadline too */
 	struct jobs     parked;		/* the first deadline first */
 	struct jobs     due;		/* to be tried again, the first to be tried first */
@@ -164,6 +166,7 @@ complain(struct bg_worker *worker, enum bg_log_level level, const char *what, co
 	unsigned long unsaid;
 	bool say;
 
+	atomic_fetch_add(&worker->troubles, 1);
 	if (!bg_log_wants(level))
 		return;
 	pthread_mutex_lock(&worker->lock);
@@ -199,6 +202,7 @@ empty_slot(struct bg_worker *worker, struct conn *conn)
 {
 	TAILQ_REMOVE(&worker->waiting, conn, link);
 	TAILQ_INSERT_HEAD(&worker->free, conn, link);
+	worker->n_waiting--;
 	conn->state = FREE;
 	conn->serial++;
 	return conn->fd;
@@ -249,6 +253,7 @@ enrol(struct bg_worker *worker, int fd)
 		if ((conn = TAILQ_FIRST(&worker->free)) != NULL) {
 			TAILQ_REMOVE(&worker->free, conn, link);
 			TAILQ_INSERT_TAIL(&worker->waiting, conn, link);
+			worker->n_waiting++;
 			conn->state = CLAIMED;
 			conn->fd = fd;
 			conn->ended = false;
@@ -928,6 +933,17 @@ void
 bg_worker_set_patience(struct bg_worker *worker, int64_t patience)
 {
 	atomic_store(&worker->patience, patience);
+}
+
+void
+bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out)
+{
+	*out = (struct bg_worker_figures){ .threads = (size_t)worker->options.threads, .parked = atomic_load(&worker->n_parked),
+	    .max_parked = worker->options.max_parked, .max_waiting = worker->options.max_waiting,
+	    .troubles = atomic_load(&worker->troubles) };
+	pthread_mutex_lock(&worker->lock);
+	out->waiting = worker->n_waiting;
+	pthread_mutex_unlock(&worker->lock);
 }
 
 bool

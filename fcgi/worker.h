@@ -50,6 +50,15 @@ void bg_worker_wake(struct bg_worker *worker);
 /* Another patience, for requests that come from now on; above 0.  From any thread, between start and stop. */
 void bg_worker_set_patience(struct bg_worker *worker, int64_t patience);
 
+/* How busy it is.  From any thread, between start and stop, from inside answer too. */
+struct bg_worker_figures {
+	size_t   threads;
+	size_t   parked, max_parked;	/* requests that wait for a wake */
+	size_t   waiting, max_waiting;	/* connections whose request is not whole yet */
+	uint64_t troubles;		/* connections closed without an answer or not accepted, in all; scans and checks do not count */
+};
+void bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out);
+
 /*
  * Accept nothing more, let requests under way finish within grace milliseconds, those that are parked with a last try at
  * once, close what is still waiting, and free the worker.  Returns false when some request did not finish: its thread

@@ -18,7 +18,7 @@ answer_as(enum bg_role role, const char *variable, size_t max, struct bg_buf *ou
 	bg_log_open(-1, BG_LOG_ERROR);
 	bg_buf_init(out, max);
 	bg_buf_put_str(out, "left over");
-	return bg_authorizer_answer(&gate, now, role, env, true, out);
+	return bg_authorizer_answer(&gate, now, role, env, true, out, NULL);
 }
 
 static int

@@ -483,10 +483,10 @@ START_TEST(a_case_ends_as_it_says)
 	decide(gate, now, env, &request, &decision);
 	bg_buf_init(&answer, BG_ANSWER_MAX);
 	bg_log_open(-1, BG_LOG_ERROR);
-	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &answer), 0);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &answer, NULL), 0);
 	check_answer(names[_i], json_object_get(root, "expect"), &decision, &answer);
 	bg_buf_init(&responder, BG_ANSWER_MAX);
-	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_RESPONDER, env, true, &responder), 0);
+	ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_RESPONDER, env, true, &responder, NULL), 0);
 	check_responder(names[_i], json_object_get(root, "expect"), &answer, &responder);
 	check_cached(names[_i], gate, now, env, &decision, &answer);
 

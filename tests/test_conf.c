@@ -266,6 +266,7 @@ START_TEST(two_variables_are_enough)
 	ck_assert_int_eq(conf->threads, 0);
 	ck_assert_int_eq(conf->token_cache, 10000);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
+	ck_assert(conf->log_format == BG_LOG_TEXT && !conf->log_decisions && conf->log_rate == 200);
 	ck_assert_str_eq(conf->log, "stderr");
 	ck_assert_ptr_null(conf->script);
 	ck_assert_ptr_null(conf->script_root);
@@ -476,6 +477,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
 		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\ntoken_cache = 0\nlog_level = \"debug\" log = /var/log/x.log "
 		    "script_root = / script = /cgi/app pass_credentials = true\n"
+		    "log_format = \"json\" log_decisions = \"denials\" log_rate = 0\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
 		    "issuer 'https://other.example' { jwks_uri = \"https://other.example/keys?v=1\" "
@@ -498,6 +500,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_int_eq(conf->threads, 16);
 	ck_assert_int_eq(conf->token_cache, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
+	ck_assert(conf->log_format == BG_LOG_JSON && conf->log_decisions && conf->log_rate == 0);
 	ck_assert_str_eq(conf->log, "/var/log/x.log");
 	ck_assert_str_eq(conf->script, "/cgi/app");
 	ck_assert_str_eq(conf->script_root, "/");
@@ -724,6 +727,7 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_int_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->token_cache, b->token_cache);
 	ck_assert_int_eq(a->log_level, b->log_level);
+	ck_assert(a->log_format == b->log_format && a->log_decisions == b->log_decisions && a->log_rate == b->log_rate);
 	ck_assert_str_eq(a->log, b->log);
 	ck_assert_pstr_eq(a->script, b->script);
 	ck_assert_pstr_eq(a->script_root, b->script_root);

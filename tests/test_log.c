@@ -1,12 +1,15 @@
 #include "core/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/decision.h"
+#include "core/json.h"
 #include "core/secret.h"
 #include "tests/support/run.h"
 #include "tests/support/tmp.h"
@@ -200,6 +203,216 @@ START_TEST(a_level_changes_at_once)
 }
 END_TEST
 
+static json_t *
+logged_object(void)
+{
+	json_t *object = json_loads(logged(), JSON_REJECT_DUPLICATES, NULL);
+
+	ck_assert_ptr_nonnull(object);
+	return object;
+}
+
+static const char *
+member(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+START_TEST(json_has_an_object_in_each_line)
+{
+	json_t *object;
+
+	open_log(BG_LOG_INFO);
+	bg_log_set_format(BG_LOG_JSON);
+	bg_log(BG_LOG_WARNING, "a \"quoted\" \\ %s", "\x01\xff\n");
+	object = logged_object();
+	ck_assert_str_eq(member(object, "level"), "warning");
+	ck_assert_str_eq(member(object, "message"), "a \"quoted\" \\ \x01\xef\xbf\xbd\n");
+	ck_assert_uint_eq(strlen(member(object, "time")), 20);
+	ck_assert_uint_eq(json_object_size(object), 3);
+	json_decref(object);
+}
+END_TEST
+
+/* Plain text, text whose every byte is longer in JSON, and members: whole objects all, in lines of 4 KiB at most. */
+START_TEST(json_that_is_too_long_is_cut_and_still_json)
+{
+	static const char bytes[] = { 'x', '"', '\x01' };
+	char text[5000];
+
+	memset(text, bytes[_i], sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	open_log(BG_LOG_INFO);
+	bg_log_set_format(BG_LOG_JSON);
+	bg_log(BG_LOG_INFO, "%s", text);
+	json_decref(logged_object());
+	open_log(BG_LOG_INFO);
+	bg_log_members(BG_LOG_INFO, bg_slice_str(text));
+	json_decref(logged_object());
+	open_log(BG_LOG_INFO);
+	bg_log_members(BG_LOG_INFO, (struct bg_slice){ text, 4070 });
+	json_decref(logged_object());
+}
+END_TEST
+
+static const struct { const char *name; int priority; enum bg_log_level level; } priorities[] = {
+	{ "error", 3, BG_LOG_ERROR }, { "warning", 4, BG_LOG_WARNING }, { "info", 6, BG_LOG_INFO }, { "debug", 7, BG_LOG_DEBUG },
+};
+START_TEST(a_line_to_the_journal_begins_with_its_priority)	/* sd-daemon(3) */
+{
+	char stream[64], want[64];
+	struct stat st;
+
+	open_log(BG_LOG_DEBUG);
+	ck_assert_int_eq(fstat(log_pipe[1], &st), 0);
+	bg_format(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	bg_log_journal(stream);
+	bg_log_open(log_pipe[1], BG_LOG_DEBUG);
+	bg_log(priorities[_i].level, "text");
+	bg_format(want, sizeof(want), "<%d>%s text\n", priorities[_i].priority, priorities[_i].name);
+	ck_assert_str_eq(logged(), want);
+}
+END_TEST
+
+static const char *const other_streams[] = { "", "1", "1:2", "x:y", "-", "1:2:3", ":", NULL };
+START_TEST(another_stream_is_no_journal)
+{
+	bg_log_journal(other_streams[_i]);
+	open_log(BG_LOG_INFO);
+	bg_log(BG_LOG_INFO, "text");
+	ck_assert_str_eq(logged() + 20, " info text\n");
+}
+END_TEST
+
+START_TEST(a_log_that_is_switched_away_from_the_journal_loses_its_priorities)
+{
+	struct bg_test_dir dir;
+	char stream[64];
+	struct stat st;
+
+	bg_test_dir_make(&dir);
+	open_log(BG_LOG_INFO);
+	ck_assert_int_eq(fstat(log_pipe[1], &st), 0);
+	bg_format(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	bg_log_journal(stream);
+	bg_log_open(log_pipe[1], BG_LOG_INFO);
+	switch_to(bg_test_file(&dir, "log"));
+	bg_log(BG_LOG_INFO, "text");
+	ck_assert_uint_eq(lines_in(bg_test_file(&dir, "log"), "Z info text"), 1);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
+/* Each kind of descriptor that a reader can let fill up.  Without care the test would never end. */
+static void
+make_pipe(int ends[2])
+{
+	ck_assert_int_eq(pipe(ends), 0);
+}
+
+static void
+make_sockets(int ends[2])
+{
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+}
+
+static void
+make_own_stderr(int ends[2])
+{
+	int own;
+
+	make_pipe(ends);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	ck_assert_int_gt(own = bg_log_stderr(), STDERR_FILENO);
+	ck_assert_int_ne(fcntl(own, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_eq(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);	/* theirs stays as it was */
+	close(ends[1]);
+	ends[1] = own;
+}
+
+static void (*const make_ends[])(int ends[2]) = { make_pipe, make_sockets, make_own_stderr };
+
+START_TEST(a_reader_that_does_not_read_makes_nobody_wait)
+{
+	char text[4096], all[8192];
+	struct pollfd readable;
+	size_t lost = 0, whole = 0;
+	int ends[2];
+	FILE *reader;
+	char *at;
+
+	make_ends[_i](ends);
+	readable = (struct pollfd){ .fd = ends[0], .events = POLLIN };
+	bg_log_open(ends[1], BG_LOG_INFO);
+	for (int i = 0; i < 2000; i++)
+		bg_log(BG_LOG_INFO, "%01000d", 7);
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	while (poll(&readable, 1, 0) == 1 && read(ends[0], all, sizeof(all)) > 0)
+		continue;
+	bg_log(BG_LOG_INFO, "after");
+	ck_assert_ptr_nonnull(reader = fdopen(ends[0], "r"));
+	while (fgets(text, sizeof(text), reader) != NULL) {
+		if ((at = strstr(text, " warning ")) != NULL)
+			lost = strtoul(at + strlen(" warning "), NULL, 10);
+		whole += strstr(text, " info after\n") != NULL;
+	}
+	ck_assert_uint_gt(lost, 100);
+	ck_assert_uint_lt(lost, 2000);
+	ck_assert_uint_eq(whole, 1);
+	fclose(reader);
+}
+END_TEST
+
+static void *
+write_many(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 500; i++)
+		bg_log(BG_LOG_INFO, "%04000d", 7);
+	return NULL;
+}
+
+START_TEST(nor_do_many_threads_wait_at_a_full_pipe)
+{
+	pthread_t threads[8];
+	int ends[2];
+
+	make_pipe(ends);
+	bg_log_open(ends[1], BG_LOG_INFO);
+	for (int i = 0; i < N(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_many, NULL), 0);
+	for (int i = 0; i < N(threads); i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	bg_log_open(-1, BG_LOG_INFO);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
+START_TEST(a_limit_counts_in_seconds_and_tells_what_was_left_out)
+{
+	struct bg_log_limit limit = { 0 };
+	unsigned left_out;
+
+	for (int i = 0; i < 10; i++)
+		ck_assert(bg_log_may(&limit, 3, i, &left_out) == (i < 3));
+	ck_assert_uint_eq(bg_log_left_out(&limit, 999), 0);	/* its second is not over */
+	ck_assert(bg_log_may(&limit, 3, 1000, &left_out));
+	ck_assert_uint_eq(left_out, 7);
+	ck_assert(bg_log_may(&limit, 3, 1999, &left_out));
+	ck_assert_uint_eq(left_out, 0);				/* told once */
+	ck_assert(bg_log_may(&limit, 3, 1999, &left_out) && !bg_log_may(&limit, 3, 1999, &left_out));
+	ck_assert_uint_eq(bg_log_left_out(&limit, 2000), 1);
+	ck_assert_uint_eq(bg_log_left_out(&limit, 2000), 0);
+	ck_assert(bg_log_may(&limit, 3, 9000, &left_out));
+	ck_assert_uint_eq(left_out, 0);
+	for (int i = 0; i < 1000; i++)
+		ck_assert(bg_log_may(&limit, 0, 9000, &left_out));	/* no limit */
+	ck_assert(!bg_log_may(&(struct bg_log_limit){ 1ull << 32 | 1, 0 }, 1, 0, &left_out));
+	ck_assert(bg_log_may(&(struct bg_log_limit){ 0, 0 }, 1, 0, &left_out));	/* the first second of a machine */
+}
+END_TEST
+
 static const struct { struct bg_slice in; const char *out; } texts[] = {
 	{ BG_SLICE_INIT("plain"), "\"plain\"" },
 	{ BG_SLICE_INIT(""), "\"\"" },
@@ -268,6 +481,122 @@ START_TEST(our_own_trouble_shows_at_every_level)
 }
 END_TEST
 
+START_TEST(a_decision_in_json_has_the_same_members)	/* SR-85 */
+{
+	struct bg_decision decision = { .compact = BG_SLICE("canary.canary.canary"), .scheme = BG_SCHEME_DPOP };
+	struct bg_request request = { .method = BG_SLICE("GET"), .uri = BG_SLICE("/a\"b?access_token=canary"),
+		.remote_addr = BG_SLICE("192.0.2.1\nx\xff"), .request_id = BG_SLICE("7") };
+	struct bg_error err = { 0 };
+	json_t *object;
+
+	(void)bg_fail(&err, BG_R_EXPIRED, "exp 1");
+	bg_decision_deny(&decision, &err);
+	open_log(BG_LOG_INFO);
+	bg_log_set_format(BG_LOG_JSON);
+	bg_decision_log(&decision, &request, 401);
+	object = logged_object();
+	ck_assert_str_eq(member(object, "level"), "info");
+	ck_assert_str_eq(member(object, "decision"), "deny");
+	ck_assert_str_eq(member(object, "reason"), "expired");
+	ck_assert_int_eq(json_integer_value(json_object_get(object, "status")), 401);
+	ck_assert_str_eq(member(object, "scheme"), "DPoP");
+	ck_assert_str_eq(member(object, "token"), "sha256:b3717da2");
+	ck_assert_str_eq(member(object, "path"), "/a\"b");
+	ck_assert_str_eq(member(object, "client"), "192.0.2.1\nx\xef\xbf\xbd");
+	ck_assert_str_eq(member(object, "id"), "7");
+	ck_assert_str_eq(member(object, "detail"), "exp 1");
+	ck_assert_uint_eq(json_object_size(object), 12);
+	json_decref(object);
+}
+END_TEST
+
+START_TEST(no_decision_goes_unsaid_in_json_either)
+{
+	struct bg_decision decision = { 0 };
+	struct bg_request request = { 0 };
+	struct bg_error err = { 0 };
+	char text[600];
+	json_t *object;
+
+	memset(text, 1, sizeof(text));	/* six characters each */
+	request.method = request.uri = request.remote_addr = request.request_id = (struct bg_slice){ text, sizeof(text) };
+	(void)bg_fail(&err, BG_R_EXPIRED, "exp");
+	bg_decision_deny(&decision, &err);
+	open_log(BG_LOG_INFO);
+	bg_log_set_format(BG_LOG_JSON);
+	bg_decision_log(&decision, &request, 401);
+	object = logged_object();
+	ck_assert_str_eq(member(object, "reason"), "expired");
+	ck_assert_str_eq(member(object, "detail"), "the rest could not be written");
+	json_decref(object);
+}
+END_TEST
+
+/* What is logged of one allow and one denial. */
+static const struct { const char *name; bool denials; const char *allow, *deny; } choices[] = {
+	{ "all", false, "decision=allow", "decision=deny" },
+	{ "denials alone", true, NULL, "decision=deny" },
+};
+START_TEST(decisions_are_logged_as_the_operator_chose)
+{
+	struct bg_decision allow = { 0 }, deny = { 0 };
+	struct bg_request request = { 0 };
+	const char *text;
+
+	bg_decision_allow_anonymous(&allow);
+	open_log(BG_LOG_INFO);
+	bg_decision_log_set(choices[_i].denials, 0);
+	bg_decision_log(&allow, &request, 200);
+	bg_decision_log(&deny, &request, 500);
+	text = logged();
+	ck_assert_msg((strstr(text, "decision=allow") != NULL) == (choices[_i].allow != NULL), "%s: %s", choices[_i].name, text);
+	ck_assert_msg(strstr(text, choices[_i].deny) != NULL, "%s: %s", choices[_i].name, text);
+}
+END_TEST
+
+START_TEST(denials_of_one_reason_have_a_limit_and_allows_have_none)
+{
+	struct bg_decision allow = { 0 }, expired = { 0 }, other = { 0 };
+	struct bg_error err = { 0 };
+	struct bg_request request = { 0 };
+	size_t allows = 0, denials = 0, others = 0, left_out = 0;
+	char line[4096];
+	FILE *reader;
+
+	bg_decision_allow_anonymous(&allow);
+	(void)bg_fail(&err, BG_R_EXPIRED, "exp");
+	bg_decision_deny(&expired, &err);
+	err = (struct bg_error){ .reason = BG_R_NO_TOKEN };
+	bg_decision_deny(&other, &err);
+	open_log(BG_LOG_INFO);
+	bg_decision_log_set(false, 5);
+	for (int i = 0; i < 100; i++) {
+		bg_decision_log(&expired, &request, 401);
+		bg_decision_log(&allow, &request, 200);
+	}
+	bg_decision_log(&other, &request, 401);
+	bg_decision_log_flush(INT64_MAX);
+	bg_decision_log_flush(INT64_MAX);
+	close(log_pipe[1]);
+	ck_assert_ptr_nonnull(reader = fdopen(log_pipe[0], "r"));
+	while (fgets(line, sizeof(line), reader) != NULL) {
+		const char *more = strstr(line, " reason=expired left_out=");
+
+		allows += strstr(line, "decision=allow") != NULL;
+		others += strstr(line, "reason=no_token") != NULL;
+		if (more != NULL)
+			left_out += strtoul(more + strlen(" reason=expired left_out="), NULL, 10);
+		else
+			denials += strstr(line, "reason=expired") != NULL;
+	}
+	fclose(reader);
+	ck_assert_uint_eq(allows, 100);
+	ck_assert_uint_eq(others, 1);
+	ck_assert_uint_eq(denials + left_out, 100);
+	ck_assert_uint_le(denials, 15);		/* a slow machine may need more than one second */
+}
+END_TEST
+
 START_TEST(secrets_compare_by_content_and_length)	/* SR-9 */
 {
 	ck_assert(bg_secret_equal(BG_SLICE("abc"), BG_SLICE("abc")));
@@ -302,9 +631,21 @@ main(void)
 	tcase_add_test(tc, the_descriptor_of_the_log_keeps_its_number);
 	tcase_add_test(tc, a_log_is_a_file_or_a_device_and_never_waits);
 	tcase_add_test(tc, a_line_too_long_is_cut_and_still_a_line);
+	tcase_add_test(tc, json_has_an_object_in_each_line);
+	tcase_add_loop_test(tc, json_that_is_too_long_is_cut_and_still_json, 0, 3);
+	tcase_add_loop_test(tc, a_line_to_the_journal_begins_with_its_priority, 0, N(priorities));
+	tcase_add_loop_test(tc, another_stream_is_no_journal, 0, N(other_streams));
+	tcase_add_test(tc, a_log_that_is_switched_away_from_the_journal_loses_its_priorities);
+	tcase_add_loop_test(tc, a_reader_that_does_not_read_makes_nobody_wait, 0, N(make_ends));
+	tcase_add_test(tc, nor_do_many_threads_wait_at_a_full_pipe);
+	tcase_add_test(tc, a_limit_counts_in_seconds_and_tells_what_was_left_out);
 	tcase_add_loop_test(tc, text_from_outside_stays_between_its_quotes, 0, N(texts));
 	tcase_add_test(tc, a_decision_is_one_line_without_the_token);
 	tcase_add_test(tc, no_decision_goes_unsaid_however_much_text_a_stranger_sends);
+	tcase_add_test(tc, a_decision_in_json_has_the_same_members);
+	tcase_add_test(tc, no_decision_goes_unsaid_in_json_either);
+	tcase_add_loop_test(tc, decisions_are_logged_as_the_operator_chose, 0, N(choices));
+	tcase_add_test(tc, denials_of_one_reason_have_a_limit_and_allows_have_none);
 	tcase_add_test(tc, our_own_trouble_shows_at_every_level);
 	tcase_add_test(tc, secrets_compare_by_content_and_length);
 	tcase_add_test(tc, a_fingerprint_is_the_start_of_the_sha_256);

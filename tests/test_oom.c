@@ -315,7 +315,7 @@ ask(int i, enum bg_role role, struct bg_buf *out, int *rc)
 		    in == NULL ? "" : in[1] == 'c' ? certificate : proofs[in[1] - '0']);
 		env[n++] = variable;
 	}
-	*rc = bg_authorizer_answer(&gate, now, role, env, true, out);
+	*rc = bg_authorizer_answer(&gate, now, role, env, true, out, NULL);
 }
 
 static int

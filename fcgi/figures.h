@@ -1,0 +1,30 @@
+#ifndef BG_FCGI_FIGURES_H
+#define BG_FCGI_FIGURES_H
+
+#include <stdatomic.h>
+
+#include "fcgi/snapshot.h"
+#include "fcgi/status.h"
+#include "fcgi/worker.h"
+
+/* What only the main thread changes and pages show: atomic, so that they need no lock. */
+struct bg_figures {
+	struct bg_counters *counters;		/* owned */
+	int64_t             started;		/* wall clock; set before the threads start, as is the next */
+	int64_t             started_mono;	/* bg_clock_mono_ms() */
+	atomic_ullong       reloads, failed_reloads;
+	atomic_llong        reloaded, reload_failed;	/* wall clock; 0: never */
+};
+
+int  bg_figures_init(struct bg_figures *figures, struct bg_error *err) BG_MUST_CHECK;
+void bg_figures_clear(struct bg_figures *figures);
+
+/*
+ * Fill in *out by what the daemon is just now.  Asks each key store, and the system about this process.  worker may be NULL.
+ * out borrows from snapshot and is the caller's, for bg_figures_release.  Returns -1 with BG_R_NO_MEMORY.
+ */
+int  bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snapshot, struct bg_worker *worker,
+    struct bg_status *out, struct bg_error *err) BG_MUST_CHECK;
+void bg_figures_release(struct bg_status *status);
+
+#endif
