@@ -692,6 +692,22 @@ START_TEST(a_trickle_does_not_move_the_deadline)
 }
 END_TEST
 
+/* What a page shows of us, soon: a peer may see its connection closed before it is counted. */
+static void
+expect_figures(size_t parked, size_t waiting, uint64_t troubles)
+{
+	int64_t until = bg_clock_mono_ms() + AT_ONCE_MS;
+	struct bg_worker_figures figures;
+
+	do
+		bg_worker_read(worker, &figures);
+	while ((figures.parked != parked || figures.waiting != waiting || figures.troubles != troubles) &&
+	    bg_clock_mono_ms() < until && sched_yield() == 0);
+	ck_assert_uint_eq(figures.parked, parked);
+	ck_assert_uint_eq(figures.waiting, waiting);
+	ck_assert_uint_eq(figures.troubles, troubles);
+}
+
 START_TEST(one_too_many_that_wait_cost_the_oldest_its_connection)
 {
 	struct bg_buf bytes;
@@ -707,11 +723,13 @@ START_TEST(one_too_many_that_wait_cost_the_oldest_its_connection)
 	/* One thread accepts them in order; who comes fifth and sixth costs the first and the second their place. */
 	expect_nothing(fds[0], "the oldest");
 	expect_nothing(fds[1], "the second oldest");
+	expect_figures(0, 4, 2);
 	for (int i = 2; i < 6; i++) {
 		ck_assert(is_open(fds[i]));
 		ck_assert(bg_rec_send(fds[i], (struct bg_slice){ bytes.data + 20, bytes.len - 20 }));
 		expect_answer(fds[i], "/waited", "one that was not the oldest");
 	}
+	expect_figures(0, 0, 2);
 	bg_buf_clear(&bytes);
 }
 END_TEST
@@ -1001,10 +1019,12 @@ START_TEST(parked_requests_hold_no_thread_and_a_wake_answers_each_once)
 	expect_service(_i);
 	for (int i = 0; i < PARKED; i++)
 		ck_assert(is_open(fds[i]));
+	expect_figures(PARKED, 0, 0);
 	wake_ready();
 	for (int i = 0; i < PARKED; i++)
 		expect_wait(fds[i], i);
 	expect_service(_i);
+	expect_figures(0, 0, 0);
 	ck_assert_int_eq(handler.calls, 1 + 2 * PARKED + 1);
 	ck_assert_int_eq(handler.lasts, 0);
 	ck_assert_int_eq(open_descriptors(), before);	/* libfcgi and we left none open */
