@@ -120,6 +120,19 @@ read_worker(struct bg_worker *worker, struct bg_status *out)
 	out->troubles = figures.troubles;
 }
 
+static void
+read_tokens(const struct bg_snapshot *snapshot, struct bg_status *out)
+{
+	struct bg_verified_status status;
+
+	if (snapshot->gate->verified == NULL)
+		return;
+	bg_verified_status(snapshot->gate->verified, &status);
+	out->tokens = status.tokens;
+	out->max_tokens = (size_t)snapshot->conf->token_cache;
+	out->token_bytes = status.bytes;
+}
+
 int
 bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snapshot, struct bg_worker *worker,
     struct bg_status *out, struct bg_error *err)
@@ -147,6 +160,7 @@ bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snap
 	out->failed_reloads = atomic_load(&figures->failed_reloads);
 	out->reloaded = atomic_load(&figures->reloaded);
 	out->reload_failed = atomic_load(&figures->reload_failed);
+	read_tokens(snapshot, out);
 	bg_counters_read(figures->counters, now.mono_ms, &out->counts);
 	read_worker(worker, out);
 	read_process(out);

@@ -175,6 +175,7 @@ bg_status_put_text(const struct bg_status *status, size_t n, struct bg_buf *out)
 	    status->cpu_ms);
 	bg_buf_put_format(out, "dpop             %s, replay store %s, nonces %s\n", status->dpop, status->replay,
 	    status->nonces ? "required" : "off");
+	bg_buf_put_format(out, "known tokens     %zu of %zu, %zu KiB\n", status->tokens, status->max_tokens, status->token_bytes / 1024);
 	bg_buf_put_format(out, "\nallowed          %" PRIu64 "\n", bg_status_allowed(status));
 	for (size_t i = 0; i < BG_PASSED_KINDS; i++)
 		bg_buf_put_format(out, "  %-14s %" PRIu64 "\n", bg_passed_names[i], status->counts.passed[i]);
@@ -288,6 +289,9 @@ bg_status_put_json(const struct bg_status *status, size_t n, struct bg_buf *out)
 	put_known(out, "max_descriptors", status->max_descriptors, -1);
 	put_known(out, "resident_bytes", status->resident, -1);
 	put_known(out, "cpu_ms", status->cpu_ms, -1);
+	put_member(out, "tokens", (int64_t)status->tokens);
+	put_member(out, "max_tokens", (int64_t)status->max_tokens);
+	put_member(out, "token_bytes", (int64_t)status->token_bytes);
 	put_string(out, "dpop", status->dpop);
 	put_string(out, "replay", status->replay);
 	bg_buf_put_format(out, ",\"nonces\":%s", status->nonces ? "true" : "false");
@@ -425,6 +429,11 @@ bg_status_put_metrics(const struct bg_status *status, size_t n, struct bg_buf *o
 	bg_buf_put_str(out, "\"} 1\n");
 	put_decision_metrics(&status->counts, out);
 	put_issuer_metrics(status, n, out);
+	put_sample(out, "bearergate_known_tokens", "gauge", "Tokens whose signature is known to be good.", (int64_t)status->tokens);
+	put_sample(out, "bearergate_known_tokens_limit", "gauge", "How many such tokens are remembered at most.",
+	    (int64_t)status->max_tokens);
+	put_sample(out, "bearergate_known_tokens_bytes", "gauge", "Memory that their parsed forms take.",
+	    (int64_t)status->token_bytes);
 	put_sample(out, "bearergate_threads", "gauge", "Threads that decide.", (int64_t)status->threads);
 	put_sample(out, "bearergate_parked_requests", "gauge", "Requests that wait for keys.", (int64_t)status->parked);
 	put_sample(out, "bearergate_parked_requests_limit", "gauge", "How many requests may wait for keys.",

@@ -27,6 +27,8 @@ struct bg_status {
 	const char *replay;		/* the kind of store: "lmdb", "redis", "rediss", "private", "none" */
 	bool        nonces;
 
+	size_t      tokens, max_tokens;	/* whose signature is known to be good; a maximum of 0: none is remembered */
+	size_t      token_bytes;	/* that their parsed forms take */
 	size_t      threads;
 	size_t      parked, max_parked;	/* requests that wait for keys */
 	size_t      waiting, max_waiting;	/* connections whose request is not whole yet */

@@ -432,7 +432,7 @@ check_cached(const char *name, struct bg_gate *gate, struct bg_now now, char *co
 		ck_assert_msg(status.tokens == status.parsed && (status.tokens == 1 || plain->verdict != BG_ALLOW || plain->anonymous),
 		    "%s: %zu tokens are known", name, status.tokens);
 		bg_decision_clear(&decision);
-		ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &again), 0);
+		ck_assert_int_eq(bg_authorizer_answer(gate, now, BG_ROLE_AUTHORIZER, env, true, &again, NULL), 0);
 		ck_assert_msg(again.len == answer->len && memcmp(again.data, answer->data, again.len) == 0, "%s: %.*s", name,
 		    (int)again.len, again.data);
 	}

@@ -106,6 +106,7 @@ decisions_are_counted() {
 	after=$(counted '.allowed.bearer, .refused.no_token, .answers."401"' | xargs)
 	is "$server_kind: an allow and two refusals are counted" "$after" \
 	    "$(awk '{ print $1 + 1, $2 + 2, $3 + 2 }' <<<"$before")"
+	is "$server_kind: so is the token that is remembered" "$(json '.tokens >= 1 and .max_tokens == 10000')" true
 	is "$server_kind: and are in the chart of the last hour" "$(json '[.recent.allowed[], .recent.refused[]] | add >= 3')" true
 	request /_bearergate/ping
 	is "$server_kind: a page is no decision" "$(counted '.allowed.bearer, .refused.no_token, .answers."401"' | xargs)" "$after"
