@@ -514,7 +514,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		ck_assert_str_eq(conf->issuers[i].audience[1], "two");
 	}
 	ck_assert_str_eq(conf->issuers[2].name, "https://idp.example/x");
-	ck_assert_str_eq(conf->issuers[2].said_at, "f:14");
+	ck_assert_str_eq(conf->issuers[2].said_at, "f:15");
 	ck_assert(conf->issuers[2].any_audience);
 	ck_assert_uint_eq(conf->issuers[2].n_audience, 0);
 	ck_assert_str_eq(conf->issuers[2].jwks_file + strlen(dir), "/keys");
