@@ -38,6 +38,7 @@
 #define CACHED		10000
 #define PORTION		20000L	/* of requests between looks at the memory */
 #define PROOFS		(ROUNDS * PER_ROUND)
+#define PROOFS_AHEAD	300	/* seconds: a store refuses proofs that are older than itself, and these are made before it */
 
 static const char claims_format[] = "{\"iss\":\"" ISSUER "\",\"sub\":\"auth0|%024d\",\"aud\":[\"https://api.example\","
     "\"https://tenant.us.auth0.com/userinfo\"],\"iat\":%" PRId64 ",\"exp\":%" PRId64 ",\"azp\":\"my_client_id\","
@@ -98,6 +99,9 @@ clean_up(void)
 static _Noreturn void
 end(const char *what)
 {
+	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&once);	/* for good: of several clients, one alone may take the servers down */
 	(void)fprintf(stderr, "bench_daemon: %s\n", what);
 	exit(EXIT_FAILURE);
 }
@@ -121,8 +125,8 @@ write_conf(const char *name, int token_cache)
 	char text[1000];
 
 	bg_format(text, sizeof(text), "issuer \"" ISSUER "\" {\n  audience = \"https://api.example\"\n  jwks_file = \"%s/jwks.json\"\n"
-	    "  algorithms = { RS256, EdDSA }\n}\ncache_dir = none\nlog_level = \"error\"\ntoken_cache = %d\ndpop_iat_offset = \"3600s\"\n",
-	    dir, token_cache);
+	    "  algorithms = { RS256, EdDSA }\n}\ncache_dir = none\nlog_level = \"error\"\ntoken_cache = %d\ndpop_iat_leeway = \"%ds\"\n",
+	    dir, token_cache, PROOFS_AHEAD);
 	write_file(name, text);
 }
 
@@ -292,6 +296,7 @@ make_bound(void)
 	int64_t now = bg_clock_wall();
 
 	bg_format(cnf, sizeof(cnf), ",\"cnf\":{\"jkt\":\"%s\"}", bg_mint_jkt(BG_MINT_KEY_P256));
+	now += PROOFS_AHEAD - 60;
 	token = token_of(BG_MINT_KEY_A, 0, cnf);
 	ath = bg_mint_ath(token);
 	make_room(&dpop, PROOFS);
@@ -382,7 +387,10 @@ ask(const struct server *server, const struct bg_buf *request, bool bad)
 	while (len < sizeof(answer) && (n = recv(fd, answer + len, sizeof(answer) - len, 0)) > 0)
 		len += (size_t)n;
 	close(fd);
-	return memmem(answer, len, want, strlen(want)) != NULL;
+	if (memmem(answer, len, want, strlen(want)) != NULL)
+		return true;
+	(void)fprintf(stderr, "%s: %zu bytes: %.*s\n", server->address, len, len > 8 ? (int)len - 8 : 0, answer + 8);
+	return false;
 }
 
 static void *
