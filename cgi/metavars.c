@@ -29,12 +29,10 @@ static const struct variable {
 	{ BG_SLICE_INIT("HTTP_X_FORWARDED_PROTO"), MEMBER(x_forwarded_proto), MEMBER(repeated_forwarded) },
 	{ BG_SLICE_INIT("HTTP_X_FORWARDED_HOST"), MEMBER(x_forwarded_host), MEMBER(repeated_forwarded) },
 	{ BG_SLICE_INIT("HTTP_X_FORWARDED_PREFIX"), MEMBER(x_forwarded_prefix), MEMBER(repeated_forwarded) },
-	{ BG_SLICE_INIT("SERVER_PROTOCOL"), MEMBER(call[0]), 0 },
-	{ BG_SLICE_INIT("REDIRECT_STATUS"), MEMBER(call[1]), 0 },
-	{ BG_SLICE_INIT("REDIRECT_URL"), MEMBER(call[2]), 0 },
-	{ BG_SLICE_INIT("FCGI_APACHE_ROLE"), MEMBER(call[3]), 0 },
-	{ BG_SLICE_INIT("SCRIPT_FILENAME"), MEMBER(call[4]), 0 },
-	{ BG_SLICE_INIT("PATH_INFO"), MEMBER(call[5]), 0 },
+	{ BG_SLICE_INIT("SERVER_PROTOCOL"), MEMBER(call[BG_CALL_INCLUDED]), 0 },
+	{ BG_SLICE_INIT("SCRIPT_FILENAME"), MEMBER(call[BG_CALL_FILE]), 0 },
+	{ BG_SLICE_INIT("REDIRECT_URL"), MEMBER(call[BG_CALL_REDIRECT_URL]), 0 },
+	{ BG_SLICE_INIT("FCGI_APACHE_ROLE"), MEMBER(call[BG_CALL_ROLE]), 0 },
 };
 
 /* A value that a variable of ours may have. */
@@ -191,6 +189,14 @@ is_on(struct bg_slice https)
 	return bg_slice_equal_nocase(https, BG_SLICE("on")) || bg_slice_equal(https, BG_SLICE("1"));
 }
 
+/* What the client may have chosen is no mark of the call (core/request.h). */
+static void
+forget_clients_choice(struct bg_slice call[BG_CALL_VARIABLES])
+{
+	if (!bg_slice_equal(call[BG_CALL_INCLUDED], BG_SLICE("INCLUDED")))
+		call[BG_CALL_INCLUDED] = call[BG_CALL_FILE] = (struct bg_slice){ NULL, 0 };
+}
+
 int
 bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 {
@@ -225,6 +231,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		}
 		read_variable(out, name, value);
 	}
+	forget_clients_choice(out->call);
 	out->want_scope = ours.want_scope;
 	out->want_any_scope = ours.want_any_scope;
 	out->want_permission = ours.want_permission;

@@ -444,6 +444,11 @@ bg_forwarded_find(const struct bg_proxies *proxies, const struct bg_request *req
 	if (find_x_forwarded(proxies, request, &found, err) != 0 || find_forwarded(proxies, request, &standard, err) != 0 ||
 	    merge(&found.proto, standard.proto, "proto", err) != 0 || merge(&found.host, standard.host, "host", err) != 0)
 		return -1;
+	/* What proxies say of a WebSocket's handshake, which is HTTP.  RFC 6455 section 3. */
+	if (bg_slice_equal_nocase(found.proto, BG_SLICE("ws")))
+		found.proto = BG_SLICE("http");
+	else if (bg_slice_equal_nocase(found.proto, BG_SLICE("wss")))
+		found.proto = BG_SLICE("https");
 	if (found.proto.len > 0 && !bg_slice_equal_nocase(found.proto, BG_SLICE("http")) &&
 	    !bg_slice_equal_nocase(found.proto, BG_SLICE("https")))
 		return bg_fail(err, BG_R_BAD_FORWARDED, "the scheme \"%.*s\" of a proxy is neither http nor https",

@@ -70,13 +70,27 @@ bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request, str
 		bg_decision_deny(out, &err);
 }
 
-int
-bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
+/*
+ * What was spent must stay spent.  Where the store is another one, or proofs live longer than they were remembered for, those
+ * that may have been spent are refused until none of them is good any more (SR-63).
+ */
+static void
+take_over_spent(struct bg_dpop *dpop, const struct bg_dpop *old, struct bg_now now)
 {
-	struct bg_replay *replay = gate->dpop.replay;
+	int64_t latest = now.wall + (old->iat_leeway > dpop->iat_leeway ? old->iat_leeway : dpop->iat_leeway);
+	bool known;
 
-	if (replay != NULL && replay->take_over != NULL && old->dpop.replay != NULL)
-		replay->take_over(replay, old->dpop.replay);
+	if (dpop->replay == NULL)
+		return;
+	known = old->replay != NULL && dpop->replay->take_over(dpop->replay, old->replay) &&
+	    dpop->iat_offset <= old->iat_offset && dpop->iat_leeway <= old->iat_leeway;
+	dpop->not_before = known ? old->not_before : latest;
+}
+
+int
+bg_gate_take_over(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
+{
+	take_over_spent(&gate->dpop, &old->dpop, now);
 	/* No store takes anything from one of another issuer, and no gate has two of one. */
 	for (size_t i = 0; i < gate->n_issuers; i++)
 		for (size_t j = 0; j < old->n_issuers; j++)

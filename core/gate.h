@@ -35,11 +35,11 @@ void bg_gate_decide(const struct bg_gate *gate, const struct bg_request *request
     struct bg_decision *out);
 
 /*
- * Take up the keys of another gate's issuers, see bg_keystore_take_over, and what its replay store alone knows; that one may
- * be at work.  To be called before
+ * Take up the keys of another gate's issuers, see bg_keystore_take_over, and what its replay store knows; that one may be at work.
+ * Where that is not known any more, proofs made before are refused for a while (struct bg_dpop, not_before).  To be called before
  * bg_gate_start.  Returns -1 with BG_R_NO_MEMORY.
  */
-int  bg_gate_take_over(const struct bg_gate *gate, const struct bg_gate *old, struct bg_now now,
+int  bg_gate_take_over(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now,
     struct bg_error *err) BG_MUST_CHECK;
 
 /*

@@ -85,7 +85,7 @@
 /* A proof is remembered for minutes.  Beyond this, times in milliseconds would come near their ends. */
 #define BG_REPLAY_LIFE_MAX_MS	(INT64_C(366) * 24 * 60 * 60 * 1000)
 
-/* What Redis says to one spending: INFO has some 2 KiB, the other answers a line each. */
+/* What Redis says to one call: INFO has some 6 KiB and grows with each version, all other answers are a line. */
 #define BG_REDIS_ANSWER_MAX	(32 * 1024)
 
 /* A request target; servers stop at 8 KiB unless told otherwise. */

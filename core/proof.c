@@ -213,7 +213,8 @@ make_spending(const struct bg_dpop *dpop, const struct bg_request *request, stru
     struct bg_slice url, int64_t now, struct bg_spending *out, struct bg_error *err)
 {
 	struct bg_slice proof[] = { jkt, claims->jti, claims->htm, url };
-	struct bg_slice from[] = { request->request_id, request->remote_addr, request->remote_port, request->method, request->uri };
+	struct bg_slice from[] = { request->request_id, request->remote_addr, request->remote_port, request->method, request->host,
+		request->uri };	/* the host as sent: with public_url it is not in the proof, and may lead to other files */
 
 	out->by_call = request->request_id.len == 0;
 	out->iat = claims->iat;
@@ -309,6 +310,16 @@ bg_proof_check(const struct bg_dpop *dpop, const struct bg_request *request, con
 	return jkt.ptr != NULL ? check_dpop(dpop, request, cred, jkt, now.wall, out, err) : 0;
 }
 
+static int
+spend(const struct bg_dpop *dpop, const struct bg_spending *spending, struct bg_now now, int64_t *retry_after, struct bg_error *err)
+{
+	if (spending->iat > dpop->not_before)
+		return dpop->replay->spend(dpop->replay, spending, now, retry_after, err);
+	*retry_after = dpop->not_before >= now.wall ? dpop->not_before - now.wall + 1 : 1;
+	return bg_fail(err, BG_R_STORE_YOUNG, "the configuration of the store changed too lately to know whether a proof with iat %"
+	    PRId64 " was spent", spending->iat);
+}
+
 int
 bg_proof_spend(const struct bg_dpop *dpop, const struct bg_proof *proof, struct bg_now now, int64_t *retry_after,
     struct bg_error *err)
@@ -320,7 +331,7 @@ bg_proof_spend(const struct bg_dpop *dpop, const struct bg_proof *proof, struct 
 		return 0;
 	if (dpop->replay == NULL)
 		return bg_fail(err, BG_R_INTERNAL, "there is no replay store");
-	if (dpop->replay->spend(dpop->replay, &proof->spending, now, retry_after, &why) == 0)
+	if (spend(dpop, &proof->spending, now, retry_after, &why) == 0)
 		return 0;
 	if (dpop->replay_fail_open && bg_reason_oauth(why.reason) == BG_OAUTH_UNAVAILABLE) {
 		bg_log(BG_LOG_WARNING, "a proof passes though it may have been used before (replay_on_error): %s", why.detail);

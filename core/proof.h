@@ -18,6 +18,7 @@ struct bg_dpop {
 	struct bg_nonces      nonces;
 	struct bg_replay     *replay;	/* owned; NULL only where mode is BG_DPOP_DISABLED */
 	bool                  replay_fail_open;	/* replay_on_error = "allow" */
+	int64_t               not_before;	/* proofs with this iat or an earlier one may have been spent and be forgotten */
 };
 
 /* What is left to do for a proof that is good: to spend it. */
@@ -41,7 +42,7 @@ int bg_proof_check(const struct bg_dpop *dpop, const struct bg_request *request,
 
 /*
  * Spend it: the last step before an allow, so that a request that is refused for anything else costs the store nothing.
- * Returns -1 as struct bg_replay says, *retry_after with it.
+ * Returns -1 as struct bg_replay says, *retry_after with it; BG_R_STORE_YOUNG also for what stands in not_before.
  *
  * RFC 9449 section 11.1; SR-63, SR-65.
  */

@@ -24,13 +24,14 @@ struct bg_spending {
  */
 struct bg_replay {
 	/*
-	 * Go on with what old knows, where it would be forgotten otherwise: in a private store, for a reload.  old may be of any
-	 * kind, and at work.  To be called before open; NULL where there is nothing to be done.
+	 * Go on with what old knows, for a reload: true when all of it is known here too, since both are the same directory or
+	 * server, or old was private and is shared from now on.  old may be of any kind, and at work.  To be called before open.
 	 */
-	void (*take_over)(struct bg_replay *replay, const struct bg_replay *old);
+	bool (*take_over)(struct bg_replay *replay, const struct bg_replay *old);
 
 	/*
-	 * Make the store ready: LMDB opens its file, Redis need not be up.  Nothing was created or asked before this.  To be
+	 * Make the store ready: LMDB opens its file; Redis is greeted, for as long as one spending may take, and need not be up.
+	 * Nothing was created or asked before this.  To be
 	 * called once, before spend.  Returns -1 with BG_R_STORE_DOWN and what an operator must know, or BG_R_NO_MEMORY.
 	 */
 	int  (*open)(struct bg_replay *replay, struct bg_now now, struct bg_error *err);
@@ -56,7 +57,8 @@ struct bg_replay {
 /*
  * The embedded store: one LMDB environment in the directory path, made at need, which must be ours (or root's) and
  * writable for us alone.  Processes of one machine share it, and it is kept over restarts; two stores of one process with
- * one path share one environment.  With path NULL it is a private one that nobody else sees and that is gone with the process.
+ * one path share one environment.  With path NULL it is a private one that nobody else sees and that is gone with the process;
+ * so what was spent before it was opened is refused with BG_R_STORE_YOUNG, as far as clients' clocks are not ahead.
  *
  * What it holds belongs to one boot of the machine: LMDB is not told to wait for the disk.  A store of another boot, or one
  * that is no store any more, is thrown away with a line in the log, and every proof that could have been in it is then

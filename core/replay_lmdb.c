@@ -53,8 +53,9 @@
 struct shared {
 	struct shared  *next;		/* of the registry; this and users are guarded by its lock */
 	unsigned        users;
-	char           *path;		/* as configured; NULL: private.  Never changes, nor do the next two */
+	char           *path;		/* as configured; NULL: private.  Never changes, nor do the next three */
 	char           *file;		/* the environment's */
+	char           *lock_file;	/* LMDB's */
 	char            boot[BOOT_ID_LEN + 1];
 
 	/*
@@ -67,8 +68,8 @@ struct shared {
 	MDB_dbi         about;		/* "about" to struct about */
 	MDB_dbi         proofs;		/* proof to struct entry and its calls */
 	MDB_dbi         expiry;		/* struct due to nothing, the next to expire first */
-	dev_t           dir_dev, dev;	/* of the directory, and of the environment's file */
-	ino_t           dir_ino, ino;
+	dev_t           dir_dev, dev, lock_dev;	/* of the directory, of the environment's file, and of LMDB's lock */
+	ino_t           dir_ino, ino, lock_ino;
 	size_t          map_size;
 };
 
@@ -274,6 +275,17 @@ close_env(struct shared *shared)
 	shared->env = NULL;
 }
 
+static int
+begin(struct shared *shared, MDB_txn **txn)
+{
+	int rc = mdb_txn_begin(shared->env, NULL, 0, txn);
+
+	/* Another process has made it larger. */
+	if (rc == MDB_MAP_RESIZED && (rc = mdb_env_set_mapsize(shared->env, 0)) == 0)
+		rc = mdb_txn_begin(shared->env, NULL, 0, txn);
+	return rc;
+}
+
 /*
  * The databases, in one transaction.  lost is when an environment that was here before was lost, should this one turn out
  * to be new; at_least is put there in any case.  0: no loss.  Returns 0 or what LMDB says, MDB_VERSION_MISMATCH where
@@ -288,7 +300,7 @@ set_up(struct shared *shared, int64_t lost, int64_t at_least, bool *fresh)
 	int rc;
 
 	*fresh = false;
-	if ((rc = mdb_txn_begin(shared->env, NULL, 0, &txn)) != 0)
+	if ((rc = begin(shared, &txn)) != 0)
 		return rc;
 	if ((rc = mdb_dbi_open(txn, "about", MDB_CREATE, &shared->about)) == 0 &&
 	    (rc = mdb_dbi_open(txn, "proofs", MDB_CREATE, &shared->proofs)) == 0 &&
@@ -417,7 +429,16 @@ open_in(struct shared *shared, int dir, int made, struct bg_now now, struct bg_e
 		rc = try_env(shared, file, 0, lost, lost, &fresh);
 	} else if (rc == 0 && fresh && lost != 0)
 		bg_log(BG_LOG_WARNING, "replay store %s: it was removed, a new one takes its place", shared->path);
-	return rc == 0 ? 0 : fail(err, shared, "opening it", rc);
+	if (rc != 0)
+		return fail(err, shared, "opening it", rc);
+	if (fstatat(dir, lock, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		rc = errno;
+		close_env(shared);
+		return fail(err, shared, "its lock", rc);
+	}
+	shared->lock_dev = st.st_dev;
+	shared->lock_ino = st.st_ino;
+	return 0;
 }
 
 /* The registry's lock is held.  Is another one of this process in that directory? */
@@ -463,14 +484,23 @@ open_private(struct shared *shared, int64_t lost, struct bg_error *err)
 	return rc == 0 ? 0 : fail(err, shared, dir, rc);
 }
 
-/* Was the environment's file removed or replaced since it was opened?  One system call for each spending. */
 static bool
-is_moved(const struct shared *shared)
+is_file(const char *file, dev_t dev, ino_t ino)
 {
 	struct stat st;
 
-	return shared->path != NULL &&
-	    (stat(shared->file, &st) != 0 || st.st_dev != shared->dev || st.st_ino != shared->ino);
+	return stat(file, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+/*
+ * Was the environment's file removed or replaced since it was opened, or its lock?  Whoever opens it then makes another lock,
+ * and two who write under two locks undo what the other one noted.  Two system calls for each spending.
+ */
+static bool
+is_moved(const struct shared *shared)
+{
+	return shared->path != NULL && (!is_file(shared->file, shared->dev, shared->ino) ||
+	    !is_file(shared->lock_file, shared->lock_dev, shared->lock_ino));
 }
 
 /* shared->lock is held.  Whatever is there now is opened in the place of what we had. */
@@ -507,6 +537,7 @@ shared_free(struct shared *shared)
 	pthread_mutex_destroy(&shared->lock);
 	free(shared->path);
 	free(shared->file);
+	free(shared->lock_file);
 	free(shared);
 }
 
@@ -526,11 +557,13 @@ shared_new(const char *path, size_t map_size, struct shared **out, struct bg_err
 
 		if (boot_id(shared->boot, err) != 0)
 			goto fail;
-		if ((shared->path = strdup(path)) == NULL || (shared->file = malloc(size)) == NULL) {
+		if ((shared->path = strdup(path)) == NULL || (shared->file = malloc(size)) == NULL ||
+		    (shared->lock_file = malloc(size)) == NULL) {
 			bg_fail(err, BG_R_NO_MEMORY, "replay store");
 			goto fail;
 		}
 		bg_format(shared->file, size, "%s/" PREFIX "%s.mdb", path, shared->boot);
+		bg_format(shared->lock_file, size, "%s/" PREFIX "%s.mdb-lock", path, shared->boot);
 	}
 	*out = shared;
 	return 0;
@@ -565,12 +598,13 @@ shared_get(const char *path, size_t map_size, struct bg_now now, struct bg_error
 	return shared;
 }
 
+/* lost: as for set_up. */
 static struct shared *
-shared_private(size_t map_size, struct bg_error *err)
+shared_private(size_t map_size, int64_t lost, struct bg_error *err)
 {
 	struct shared *shared;
 
-	if (shared_new(NULL, map_size, &shared, err) == 0 && open_private(shared, 0, err) == 0)
+	if (shared_new(NULL, map_size, &shared, err) == 0 && open_private(shared, lost, err) == 0)
 		return shared;
 	shared_free(shared);
 	return NULL;
@@ -781,17 +815,6 @@ note(MDB_txn *txn, const struct store *store, const struct bg_spending *spending
 	return mdb_put(txn, shared->expiry, &key, &value, 0);
 }
 
-static int
-begin(struct shared *shared, MDB_txn **txn)
-{
-	int rc = mdb_txn_begin(shared->env, NULL, 0, txn);
-
-	/* Another process has made it larger. */
-	if (rc == MDB_MAP_RESIZED && (rc = mdb_env_set_mapsize(shared->env, 0)) == 0)
-		rc = mdb_txn_begin(shared->env, NULL, 0, txn);
-	return rc;
-}
-
 /* One transaction, of which nothing stays unless the proof was noted.  Returns what LMDB says. */
 static int
 transact(struct store *store, const struct bg_spending *spending, struct bg_now now, enum verdict *verdict,
@@ -887,18 +910,23 @@ store_spend(struct bg_replay *base, const struct bg_spending *spending, struct b
 }
 
 /* An environment that has a name is found by it; one that has none would be gone with the old gate. */
-static void
+static bool
 store_take_over(struct bg_replay *base, const struct bg_replay *old)
 {
 	struct store *store = (struct store *)base;
 	const struct store *from = (const struct store *)old;
 
-	if (old->spend != store_spend || store->path != NULL || from->path != NULL || from->shared == NULL || store->shared != NULL)
-		return;
+	if (old->spend != store_spend)
+		return false;
+	if (store->path != NULL || from->path != NULL)
+		return store->path != NULL && from->path != NULL && strcmp(store->path, from->path) == 0;
+	if (from->shared == NULL || store->shared != NULL)
+		return false;
 	pthread_mutex_lock(&registry_lock);
 	store->shared = from->shared;
 	store->shared->users++;
 	pthread_mutex_unlock(&registry_lock);
+	return true;
 }
 
 static int
@@ -910,8 +938,13 @@ store_open(struct bg_replay *base, struct bg_now now, struct bg_error *err)
 	struct shared *shared = store->shared;
 	int rc = 0;
 
+	/*
+	 * Whoever used a private one before is gone, and what was spent with it.  Without the leeway, which would cost every start
+	 * as many seconds: only clocks that are ahead are not covered.
+	 */
 	if (shared == NULL)
-		shared = store->path != NULL ? shared_get(store->path, map_size, now, err) : shared_private(map_size, err);
+		shared = store->path != NULL ? shared_get(store->path, map_size, now, err) :
+		    shared_private(map_size, now.wall - store->leeway, err);
 	if (shared == NULL)
 		return -1;
 	store->shared = NULL;

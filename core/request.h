@@ -8,11 +8,17 @@ enum bg_auth { BG_AUTH_REQUIRED = 0, BG_AUTH_OPTIONAL, BG_AUTH_NONE };
 
 /*
  * A server may ask several times for one client request: for sub-requests, internal redirects, several providers.  Where
- * it gives the request no id, those calls differ in one of these variables at least, while the same client's next request
- * begins with a call that was there before: SERVER_PROTOCOL (Apache: INCLUDED), REDIRECT_STATUS, REDIRECT_URL,
- * FCGI_APACHE_ROLE, SCRIPT_FILENAME, PATH_INFO.
+ * it gives the request no id, those calls differ in one of these at least, while the same client's next request begins with a
+ * call that was there before.  So nothing may stand here that a client chooses: with another HTTP version, or a header that
+ * the server finds another file by, the same request would be a new call.
  */
-#define BG_CALL_VARIABLES	6
+enum bg_call {
+	BG_CALL_INCLUDED = 0,	/* Apache's SERVER_PROTOCOL, where it is INCLUDED: a sub-request, which the client did not write */
+	BG_CALL_FILE,		/* SCRIPT_FILENAME of a sub-request; of all others not set */
+	BG_CALL_REDIRECT_URL,	/* from where an internal redirect came */
+	BG_CALL_ROLE,		/* FCGI_APACHE_ROLE */
+	BG_CALL_VARIABLES,	/* how many these are */
+};
 
 /*
  * A client's request in neutral words, as a front end makes it out of what its server handed in (cgi/metavars.c).

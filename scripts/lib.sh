@@ -145,9 +145,11 @@ daemon_is_up() { # daemon_is_up LISTENERS LOG
 	gone "$daemon" || lines_at_least "$1" 'listening on' "$2"
 }
 
+bg_edit=()	# further edits, options of sed, of tests that want an example without one of its lines
+
 fill() { # fill TEMPLATE NAME=VALUE...: the template with each @NAME@ replaced, on standard output
 	local template=$1 pair
-	local edit=()
+	local edit=("${bg_edit[@]}")
 
 	shift
 	for pair; do
@@ -164,10 +166,11 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 }
 
 # start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
-# text of the file MORE after it (for nginx, at the end of its server block); sets $server, $port and $server_log.  nginx
-# wants the program at $backend.  $bg_template, where it is set, is another example of that server.  A port that somebody took first is no reason to fail.
+# template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
+# wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
+# $bg_template, where it is set, is another example of that server.
 start_server() {
-	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template
+	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template values
 
 	server_log=$work/$kind.log
 	case $kind in
@@ -179,18 +182,21 @@ start_server() {
 	template=${bg_template:-$template}
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
-		fill "$template" PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer" \
-		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims" \
-		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}" \
-		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid" \
-		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params" \
-		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}" >"$config"
+		tls_port=$(free_port)
+		values=(PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer"
+		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims"
+		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
+		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
+		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
+		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
+		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
+		fill "$template" "${values[@]}" >"$config"
 		if [ -n "$more" ] && [ "$kind" = nginx ]; then
 			sed -i -e '$d' "$config"
 			sed -i -e '$d' "$config"
-			{ cat "$more" && printf '  }\n}\n'; } >>"$config"
+			{ fill "$more" "${values[@]}" && printf '  }\n}\n'; } >>"$config"
 		elif [ -n "$more" ]; then
-			cat "$more" >>"$config"
+			fill "$more" "${values[@]}" >>"$config"
 		fi
 		: >"$server_log"
 		rm -f "$work/tmp/$kind.error"
@@ -238,6 +244,7 @@ libpcre2-dev          pkg libpcre2-8
 libconfuse-dev        pkg libconfuse
 libseccomp-dev        pkg libseccomp
 liblmdb-dev           pkg lmdb
+libhiredis-dev        pkg hiredis
 '
 bg_lighttpd_packages='
 lighttpd              command lighttpd
@@ -248,6 +255,9 @@ apache2-bin           command apache2
 bg_nginx_packages='
 nginx-light           command nginx
 perl-base             command perl
+'
+bg_tls_packages='
+lighttpd-mod-openssl  file /usr/lib/lighttpd/mod_openssl.so
 '
 bg_demo_packages='
 curl                  command curl

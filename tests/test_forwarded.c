@@ -180,9 +180,11 @@ static const struct {
 	{ "a host in quotes is not taken apart", OURS, .x_host = "\"a,b\"", .host = "b\"" },	/* public.c refuses it */
 	/* schemes */
 	{ "capitals", OURS, .x_proto = "HTTPS", .proto = "HTTPS" },
-	{ "another scheme", OURS, .x_proto = "wss", .want = BG_R_BAD_FORWARDED },
+	{ "another scheme", OURS, .x_proto = "gopher", .want = BG_R_BAD_FORWARDED },
 	{ "a scheme with more", OURS, .x_proto = "https://evil", .want = BG_R_BAD_FORWARDED },
 	{ "a scheme in quotes", OURS, .x_proto = "\"https\"", .want = BG_R_BAD_FORWARDED },
+	{ "a WebSocket's handshake is HTTP", OURS, .x_proto = "wss", .x_host = "h", .proto = "https", .host = "h" },	/* RFC 6455 section 3 */
+	{ "an open one", OURS, .forwarded = "proto=WS;host=h", .proto = "http", .host = "h" },
 	{ "another scheme, by Forwarded", OURS, .forwarded = "proto=ftp", .want = BG_R_BAD_FORWARDED },
 	{ "another scheme that does not count", OURS, .x_proto = "wss, https", .proto = "https" },
 	/* prefixes */

@@ -404,6 +404,58 @@ START_TEST(a_proof_is_spent_last)
 }
 END_TEST
 
+static const struct bg_replay *took, *took_from;
+
+static bool
+take_all(struct bg_replay *replay, const struct bg_replay *old)
+{
+	took = replay;
+	took_from = old;
+	return true;
+}
+
+static bool
+take_nothing(struct bg_replay *replay, const struct bg_replay *old)
+{
+	(void)replay, (void)old;
+	return false;
+}
+
+/* Else a reload would forget what was spent, and a proof would pass twice.  SR-63. */
+START_TEST(a_reload_hands_the_replay_store_on)
+{
+	struct bg_replay before = { .take_over = take_all }, same = { .take_over = take_all }, other = { .take_over = take_nothing };
+	const struct { const char *name; struct bg_dpop old, new; int64_t not_before; } rows[] = {
+		{ "the same store", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, 0 },
+		{ "the same, after another one", { .replay = &before, .iat_offset = 300, .iat_leeway = 30, .not_before = 777 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, 777 },
+		{ "another store", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &other, .iat_offset = 300, .iat_leeway = 30 }, NOW + 30 },
+		{ "another, less leeway", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &other, .iat_offset = 300, .iat_leeway = 5 }, NOW + 30 },
+		{ "shorter lives", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 10, .iat_leeway = 0 }, 0 },
+		{ "a longer offset", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 301, .iat_leeway = 30 }, NOW + 30 },
+		{ "a longer leeway", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 },
+		    { .replay = &same, .iat_offset = 300, .iat_leeway = 31 }, NOW + 31 },
+		{ "DPoP was off", { .mode = BG_DPOP_DISABLED }, { .replay = &same, .iat_offset = 300, .iat_leeway = 30 }, NOW + 30 },
+		{ "DPoP is off now", { .replay = &before, .iat_offset = 300, .iat_leeway = 30 }, { .mode = BG_DPOP_DISABLED }, 0 },
+	};
+
+	for (int i = 0; i < N(rows); i++) {
+		struct bg_gate old = { .dpop = rows[i].old }, new = { .dpop = rows[i].new };
+		bool asked = rows[i].new.replay == &same && rows[i].old.replay != NULL;
+
+		took = took_from = NULL;
+		ck_assert_int_eq(bg_gate_take_over(&new, &old, (struct bg_now){ .wall = NOW }, NULL), 0);
+		ck_assert_msg(new.dpop.not_before == rows[i].not_before, "%s: %d", rows[i].name, (int)new.dpop.not_before);
+		ck_assert_msg(took == (asked ? &same : NULL) && took_from == (asked ? &before : NULL), "%s", rows[i].name);
+	}
+}
+END_TEST
+
 START_TEST(a_gate_that_was_only_cleared_denies)
 {
 	char *header = header_sent(GOOD);
@@ -442,6 +494,7 @@ main(void)
 	tcase_add_test(tc, an_issuer_that_differs_by_a_slash_hides_no_other);
 	tcase_add_test(tc, where_all_issuers_have_sites_other_hosts_have_none);
 	tcase_add_loop_test(tc, a_proof_is_spent_last, 0, N(spent));
+	tcase_add_test(tc, a_reload_hands_the_replay_store_on);
 	tcase_add_test(tc, a_gate_that_was_only_cleared_denies);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

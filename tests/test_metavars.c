@@ -58,12 +58,10 @@ END_TEST
 
 START_TEST(each_variable_goes_to_its_member)
 {
-	static const char *const calls[BG_CALL_VARIABLES] = { "INCLUDED", "200", "/i", "AUTHORIZER", "/s", "/p" };
-	const char *env[] = { "SERVER_PROTOCOL=INCLUDED", "REDIRECT_STATUS=200", "REDIRECT_URL=/i", "FCGI_APACHE_ROLE=AUTHORIZER",
-		"SCRIPT_FILENAME=/s", "PATH_INFO=/p", "HTTP_DPOP=d", "REMOTE_PORT=4711", "SSL_CLIENT_CERT=c",
-		"HTTP_FORWARDED=for=1.2.3.4",
-		"HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=x",
-		"HTTP_X_FORWARDED_PREFIX=/x",
+	static const char *const calls[BG_CALL_VARIABLES] = { "INCLUDED", "/s", "/i", "AUTHORIZER" };
+	const char *env[] = { "SERVER_PROTOCOL=INCLUDED", "REDIRECT_URL=/i", "FCGI_APACHE_ROLE=AUTHORIZER", "SCRIPT_FILENAME=/s",
+		"HTTP_DPOP=d", "REMOTE_PORT=4711", "SSL_CLIENT_CERT=c", "HTTP_FORWARDED=for=1.2.3.4",
+		"HTTP_X_FORWARDED_FOR=1.2.3.4", "HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=x", "HTTP_X_FORWARDED_PREFIX=/x",
 		"REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "HTTP_HOST=h:1", "REMOTE_ADDR=::1", "UNIQUE_ID=u",
 		"REQUEST_SCHEME=https", "HTTP_ORIGIN=https://o", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PUT", "BEARERGATE_SCOPE=s",
 		"BEARERGATE_ANY_SCOPE=t u", "BEARERGATE_PERMISSION=p", "BEARERGATE_POLICY=n m", "BEARERGATE_AUTH=optional", NULL };
@@ -186,9 +184,8 @@ static const struct { const char *name; size_t member; } own[] = {
 	{ "REQUEST_SCHEME", offsetof(struct bg_request, scheme) }, { "HTTP_HOST", offsetof(struct bg_request, host) },
 	{ "REMOTE_ADDR", offsetof(struct bg_request, remote_addr) }, { "REMOTE_PORT", offsetof(struct bg_request, remote_port) },
 	{ "UNIQUE_ID", offsetof(struct bg_request, request_id) }, { "SSL_CLIENT_CERT", offsetof(struct bg_request, client_cert) },
-	{ "SERVER_PROTOCOL", offsetof(struct bg_request, call[0]) }, { "REDIRECT_STATUS", offsetof(struct bg_request, call[1]) },
-	{ "REDIRECT_URL", offsetof(struct bg_request, call[2]) }, { "FCGI_APACHE_ROLE", offsetof(struct bg_request, call[3]) },
-	{ "SCRIPT_FILENAME", offsetof(struct bg_request, call[4]) }, { "PATH_INFO", offsetof(struct bg_request, call[5]) },
+	{ "REDIRECT_URL", offsetof(struct bg_request, call[BG_CALL_REDIRECT_URL]) },
+	{ "FCGI_APACHE_ROLE", offsetof(struct bg_request, call[BG_CALL_ROLE]) },
 };
 
 static struct bg_slice
@@ -200,18 +197,37 @@ slice_at(const struct bg_request *request, size_t member)
 	return slice;
 }
 
+/* The same request with another HTTP version, or a header by which a rule of the server's finds another file, is no new call. */
+START_TEST(what_a_client_chooses_marks_no_call)	/* SR-63 */
+{
+	static const char *const protocols[] = { "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "included", "INCLUDED ", "" };
+	struct bg_request request;
+
+	for (int i = 0; i < N(protocols); i++) {
+		char one[64];
+		const char *env[] = { one, "SCRIPT_FILENAME=/s", "PATH_INFO=/p", "REDIRECT_STATUS=404", NULL };
+
+		bg_format(one, sizeof(one), "SERVER_PROTOCOL=%s", protocols[i]);
+		ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
+		for (int n = 0; n < BG_CALL_VARIABLES; n++)
+			ck_assert_msg(request.call[n].ptr == NULL, "%s: %d", protocols[i], n);
+	}
+}
+END_TEST
+
 START_TEST(a_header_is_no_variable_of_the_server)	/* SR-68 */
 {
 	const char *env[] = { "HTTP_REMOTE_ADDR=10.0.0.1", "HTTP_REMOTE_PORT=1", "HTTP_HTTPS=on", "HTTP_REQUEST_SCHEME=https",
 		"HTTP_X_REAL_IP=10.0.0.1", "HTTP_X_ORIGINAL_URL=/x", "HTTP_X_REWRITE_URL=/x", "HTTP_X_FORWARDED_URI=/x",
-		"HTTP_X_FORWARDED_METHOD=GET", "HTTP_X_HTTP_METHOD_OVERRIDE=GET", "HTTP_UNIQUE_ID=u",
-		"HTTP_SERVER_PROTOCOL=INCLUDED",
-		"HTTP_PATH_INFO=/", "HTTP_REDIRECT_STATUS=200", NULL };
+		"HTTP_X_FORWARDED_METHOD=GET", "HTTP_X_HTTP_METHOD_OVERRIDE=GET", "HTTP_UNIQUE_ID=u", "HTTP_SERVER_PROTOCOL=INCLUDED",
+		"HTTP_SCRIPT_FILENAME=/", "HTTP_REDIRECT_URL=/", "HTTP_FCGI_APACHE_ROLE=AUTHORIZER", NULL };
 	struct bg_request request;
 
 	ck_assert_int_eq(bg_metavars_read((char *const *)(uintptr_t)env, &request, NULL), 0);
 	for (int n = 0; n < N(own); n++)
 		ck_assert_msg(slice_at(&request, own[n].member).ptr == NULL, "%s", own[n].name);
+	for (int n = 0; n < BG_CALL_VARIABLES; n++)
+		ck_assert_msg(request.call[n].ptr == NULL, "call %d", n);
 }
 END_TEST
 
@@ -334,9 +350,8 @@ START_TEST(no_value_of_a_variable_upsets_us)
 	static const char *const names[] = { "REQUEST_METHOD", "REQUEST_URI", "HTTP_HOST", "REMOTE_ADDR", "UNIQUE_ID",
 		"HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "REQUEST_SCHEME", "HTTP_ORIGIN",
 		"HTTP_ACCESS_CONTROL_REQUEST_METHOD", "HTTP_DPOP", "HTTPS", "SSL_CLIENT_CERT", "REMOTE_PORT", "HTTP_FORWARDED",
-		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX",
-		"SERVER_PROTOCOL",
-		"REDIRECT_STATUS", "REDIRECT_URL", "FCGI_APACHE_ROLE", "SCRIPT_FILENAME", "PATH_INFO" };
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX", "SERVER_PROTOCOL",
+		"REDIRECT_URL", "FCGI_APACHE_ROLE", "SCRIPT_FILENAME" };
 	static const char *const values[] = { "", "\r\nX: y", "\x01\x7f\xff", "%00", "=", "a=b=c", "\xc3\x28" };
 
 	for (int n = 0; n < N(names); n++)
@@ -381,6 +396,7 @@ main(void)
 	tcase_add_loop_test(tc, what_proxies_say_twice_is_noticed, 0, N(proxies));
 	tcase_add_test(tc, a_header_is_no_certificate);
 	tcase_add_test(tc, a_header_is_no_variable_of_the_server);
+	tcase_add_test(tc, what_a_client_chooses_marks_no_call);
 	tcase_add_loop_test(tc, a_scheme_that_nobody_says_is_what_https_says, 0, N(schemes));
 	tcase_add_test(tc, the_first_of_a_servers_own_variables_counts);
 	tcase_add_loop_test(tc, auth_is_one_of_three_words, 0, N(auths));

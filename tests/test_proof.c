@@ -4,6 +4,7 @@
 
 #include "core/b64url.h"
 #include "core/jwk.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/mint.h"
 #include "tests/support/run.h"
@@ -23,7 +24,7 @@ static const struct bg_request request = {
 static void
 setup(void)
 {
-	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA" };
+	static const char *const names[] = { "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519" };
 	unsigned char hash[BG_SHA256_LEN];
 
 	bg_log_open(-1, BG_LOG_ERROR);
@@ -89,6 +90,7 @@ static const struct {
 	{ "by RS256", BG_MINT_KEY_A, NULL, NULL, NULL, BG_R_OK, NULL },		/* jkt of RSA: RFC 7638 section 3.2 */
 	{ "by PS256", BG_MINT_KEY_A, "PS256", NULL, NULL, BG_R_OK, NULL },
 	{ "by EdDSA", BG_MINT_KEY_ED25519, NULL, NULL, NULL, BG_R_OK, NULL },	/* jkt of OKP: RFC 8037 section 2 */
+	{ "by Ed25519", BG_MINT_KEY_ED25519, "Ed25519", NULL, NULL, BG_R_OK, NULL },	/* RFC 9864 section 2.2 */
 
 	/* check 2: well-formed */
 	{ "payload that is no object", BG_MINT_KEY_P256, NULL, NULL, "[]", BG_R_BAD_PROOF, NULL },
@@ -352,7 +354,7 @@ END_TEST
 static const struct {
 	const char       *name;
 	const char       *claims;
-	struct bg_request request;	/* what differs from the usual one, by method, uri, remote_port, request_id, call[0] */
+	struct bg_request request;	/* what differs from the usual one, by method, uri, host, remote_port, request_id, call */
 	bool              proof, from, call;	/* the same as of the usual one? */
 	bool              by_call;
 } spendings[] = {
@@ -365,11 +367,36 @@ static const struct {
 	    false, false, true, true },
 	{ "another query", NULL, { .method = BG_SLICE_INIT("GET"), .uri = BG_SLICE_INIT("/messages?page=3") }, true, false, true, true },
 	{ "another connection", NULL, { .method = BG_SLICE_INIT("GET"), .remote_port = BG_SLICE_INIT("4712") }, true, false, true, true },
+	{ "another host, where public_url says what clients see", NULL, { .method = BG_SLICE_INIT("GET"), .host = BG_SLICE_INIT("other.example") },
+	    true, false, true, true },
 	{ "a request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("r1") }, true, false, true, false },
 	{ "an empty request id", NULL, { .method = BG_SLICE_INIT("GET"), .request_id = BG_SLICE_INIT("") }, true, false, true, true },
-	{ "a sub-request", NULL, { .method = BG_SLICE_INIT("GET"), .call = { BG_SLICE_INIT("INCLUDED") } }, true, true, false, true },
-	{ "an internal redirect", NULL, { .method = BG_SLICE_INIT("GET"), .call = { { NULL, 0 }, BG_SLICE_INIT("200") } }, true, true, false, true },
+	{ "a sub-request", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_INCLUDED] = BG_SLICE_INIT("INCLUDED") } },
+	    true, true, false, true },
+	{ "an internal redirect", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_REDIRECT_URL] = BG_SLICE_INIT("/a") } },
+	    true, true, false, true },
+	{ "another provider", NULL, { .method = BG_SLICE_INIT("GET"), .call = { [BG_CALL_ROLE] = BG_SLICE_INIT("AUTHORIZER") } },
+	    true, true, false, true },
 };
+
+/* Else whoever learns a jti could spend it before its author does.  SR-63. */
+START_TEST(one_jti_by_two_keys_is_two_proofs)
+{
+	static const enum bg_mint_key keys[] = { BG_MINT_KEY_P256, BG_MINT_KEY_ED25519 };
+	struct bg_error err = { 0 };
+	struct bg_proof out[2];
+
+	for (int i = 0; i < 2; i++) {
+		char *proof = proof_of(keys[i], NULL, NULL, NULL);
+		json_t *all = cnf_of("jkt", bg_mint_jkt(keys[i]));
+
+		ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &out[i], &err), err, BG_R_OK, "a good one");
+		json_decref(all);
+		free(proof);
+	}
+	ck_assert(memcmp(out[0].spending.proof, out[1].spending.proof, BG_SHA256_LEN) != 0);
+}
+END_TEST
 
 START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 {
@@ -378,16 +405,21 @@ START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 	struct bg_request changed = request;
 	struct bg_error err = { 0 };
 	struct bg_proof a, b;
+	char url[] = "https://api.example";
 
 	changed.method = spendings[_i].request.method;
 	if (spendings[_i].request.uri.ptr != NULL)
 		changed.uri = spendings[_i].request.uri;
 	if (spendings[_i].request.remote_port.ptr != NULL)
 		changed.remote_port = spendings[_i].request.remote_port;
+	if (spendings[_i].request.host.ptr != NULL)
+		changed.host = spendings[_i].request.host;
 	changed.request_id = spendings[_i].request.request_id;
 	memcpy(changed.call, spendings[_i].request.call, sizeof(changed.call));
+	dpop.public.url = url;
 	ck_reason(check(&request, BG_SCHEME_DPOP, usual, all, &a, &err), err, BG_R_OK, "usual");
 	ck_reason(check(&changed, BG_SCHEME_DPOP, other, all, &b, &err), err, BG_R_OK, spendings[_i].name);
+	dpop.public.url = NULL;
 	ck_assert_msg((memcmp(a.spending.proof, b.spending.proof, BG_SHA256_LEN) == 0) == spendings[_i].proof, "%s", spendings[_i].name);
 	ck_assert_msg((memcmp(a.spending.request, b.spending.request, BG_SHA256_LEN) == 0) == spendings[_i].from, "%s", spendings[_i].name);
 	ck_assert_msg((memcmp(a.spending.call, b.spending.call, BG_SHA256_LEN) == 0) == spendings[_i].call, "%s", spendings[_i].name);
@@ -395,6 +427,45 @@ START_TEST(a_proof_is_remembered_with_the_request_that_brings_it)
 	json_decref(all);
 	free(other);
 	free(usual);
+}
+END_TEST
+
+START_TEST(each_variable_of_a_call_tells_it_from_others)	/* SR-63; interop.md section 2.9 */
+{
+	char *proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, NULL);
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof a, b;
+
+	ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &a, &err), err, BG_R_OK, "usual");
+	for (int i = 0; i < BG_CALL_VARIABLES; i++) {
+		struct bg_request changed = request;
+
+		changed.call[i] = BG_SLICE("x");
+		ck_reason(check(&changed, BG_SCHEME_DPOP, proof, all, &b, &err), err, BG_R_OK, "changed");
+		ck_assert_msg(memcmp(a.spending.call, b.spending.call, BG_SHA256_LEN) != 0, "variable %d", i);
+		ck_assert(memcmp(a.spending.request, b.spending.request, BG_SHA256_LEN) == 0);
+	}
+	json_decref(all);
+	free(proof);
+}
+END_TEST
+
+START_TEST(a_jti_has_so_many_bytes_at_most)
+{
+	json_t *all = cnf_of("jkt", bg_mint_jkt(BG_MINT_KEY_P256));
+	struct bg_error err = { 0 };
+	struct bg_proof out;
+
+	for (int more = 0; more < 2; more++) {
+		char claims[BG_JTI_MAX + 20], *proof;
+
+		bg_format(claims, sizeof(claims), "{\"jti\":\"%0*d\"}", BG_JTI_MAX + more, 0);
+		proof = proof_of(BG_MINT_KEY_P256, NULL, NULL, claims);
+		ck_reason(check(&request, BG_SCHEME_DPOP, proof, all, &out, &err), err, more == 0 ? BG_R_OK : BG_R_BAD_PROOF, claims);
+		free(proof);
+	}
+	json_decref(all);
 }
 END_TEST
 
@@ -448,7 +519,7 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 		{ BG_R_STORE_YOUNG, BG_R_STORE_YOUNG, BG_R_OK },
 		{ BG_R_NO_MEMORY, BG_R_NO_MEMORY, BG_R_NO_MEMORY },
 	};
-	struct bg_proof proof = { .spend = true };
+	struct bg_proof proof = { .spend = true, .spending = { .iat = NOW } };
 
 	for (int i = 0; i < N(rows) * 2; i++) {
 		struct store store = { .replay = { .spend = store_spend }, .reason = rows[i / 2].says };
@@ -464,9 +535,30 @@ START_TEST(a_store_that_cannot_answer_denies_unless_told_otherwise)
 }
 END_TEST
 
+START_TEST(a_proof_from_before_the_store_changed_is_not_let_in)	/* SR-63 */
+{
+	static const struct { int64_t iat, not_before; enum bg_reason want; int64_t wait; } rows[] = {
+		{ NOW, 0, BG_R_OK, 0 }, { NOW, NOW - 1, BG_R_OK, 0 }, { NOW, NOW, BG_R_STORE_YOUNG, 1 },
+		{ NOW - 100, NOW - 50, BG_R_STORE_YOUNG, 1 }, { NOW, NOW + 30, BG_R_STORE_YOUNG, 31 }, { NOW + 31, NOW + 30, BG_R_OK, 0 },
+	};
+
+	for (int i = 0; i < N(rows); i++) {
+		struct store store = { .replay = { .spend = store_spend }, .reason = BG_R_OK };
+		struct bg_dpop with = { .replay = &store.replay, .not_before = rows[i].not_before };
+		struct bg_proof proof = { .spend = true, .spending = { .iat = rows[i].iat } };
+		struct bg_error err = { 0 };
+		int64_t retry_after = -1;
+
+		ck_reason(bg_proof_spend(&with, &proof, (struct bg_now){ .wall = NOW }, &retry_after, &err), err, rows[i].want, "");
+		ck_assert_int_eq(retry_after, rows[i].wait);
+		ck_assert_int_eq(store.spent, rows[i].want == BG_R_OK);
+	}
+}
+END_TEST
+
 START_TEST(what_is_no_proof_is_not_spent_and_no_store_is_no_allow)
 {
-	struct bg_proof none = { .spend = false }, one = { .spend = true };
+	struct bg_proof none = { .spend = false }, one = { .spend = true, .spending = { .iat = NOW } };
 	struct bg_dpop without = { .mode = BG_DPOP_ALLOWED };
 	struct bg_error err = { 0 };
 	int64_t retry_after;
@@ -489,9 +581,13 @@ main(void)
 	tcase_add_test(tc, a_proof_by_another_key_than_the_one_it_shows_is_refused);
 	tcase_add_loop_test(tc, a_bound_token_passes_with_its_proof_alone, 0, N(bindings));
 	tcase_add_test(tc, a_nonce_is_asked_for_last_and_must_be_ours);
+	tcase_add_test(tc, one_jti_by_two_keys_is_two_proofs);
 	tcase_add_loop_test(tc, a_proof_is_remembered_with_the_request_that_brings_it, 0, N(spendings));
+	tcase_add_test(tc, each_variable_of_a_call_tells_it_from_others);
+	tcase_add_test(tc, a_jti_has_so_many_bytes_at_most);
 	tcase_add_test(tc, a_proof_is_remembered_as_long_as_it_could_pass);
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);
+	tcase_add_test(tc, a_proof_from_before_the_store_changed_is_not_let_in);
 	tcase_add_test(tc, what_is_no_proof_is_not_spent_and_no_store_is_no_allow);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

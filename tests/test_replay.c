@@ -65,6 +65,8 @@ open_store(const char *where, struct bg_now now)
 	struct bg_replay *replay = new_store(where, 1000);
 	struct bg_error err = { 0 };
 
+	if (where == NULL)		/* a private one is young for proofs of before it was opened */
+		now = (struct bg_now){ .wall = now.wall - 2, .wall_ms = now.wall_ms - 2000, .mono_ms = now.mono_ms - 2000 };
 	ck_reason(replay->open(replay, now, &err), err, BG_R_OK, "open");
 	return replay;
 }
@@ -150,14 +152,50 @@ START_TEST(a_private_store_is_nobody_elses)
 }
 END_TEST
 
+/* Whoever used one before is gone, with what it knew.  SR-63. */
+START_TEST(a_private_store_knows_nothing_of_before_it_was_opened)
+{
+	struct bg_replay *replay = new_store(NULL, 1000);
+	struct bg_error err = { 0 };
+	int64_t wait;
+
+	ck_reason(replay->open(replay, at(0), &err), err, BG_R_OK, "open");
+	ck_assert_int_eq(spend_iat(replay, &once, at(0), at(0).wall - 1, 1, &wait), BG_R_STORE_YOUNG);
+	ck_assert_int_eq(spend_iat(replay, &once, at(0), at(0).wall, 2, &wait), BG_R_STORE_YOUNG);
+	ck_assert_int_eq(wait, 1);
+	ck_assert_int_eq(spend_iat(replay, &once, at(1000), at(1000).wall, 3, NULL), BG_R_OK);
+	bg_replay_free(replay);
+}
+END_TEST
+
+START_TEST(what_another_store_knows_is_not_known)
+{
+	struct bg_replay *private = open_store(NULL, at(0)), *named, *again, *more;
+
+	begin();
+	named = open_store(path, at(0));
+	again = new_store(path, 10);
+	more = new_store(NULL, 10);
+	ck_assert(again->take_over(again, named));
+	ck_assert(!again->take_over(again, private));
+	ck_assert(!more->take_over(more, named));
+	ck_assert(more->take_over(more, private));
+	bg_replay_free(more);
+	bg_replay_free(again);
+	bg_replay_free(named);
+	bg_replay_free(private);
+	end();
+}
+END_TEST
+
 START_TEST(a_reload_forgets_nothing_that_is_private)	/* SR-63 */
 {
 	struct bg_replay *old = open_store(NULL, at(0)), *unopened = new_store(NULL, 1000), *now_in_force = new_store(NULL, 2000), *named;
 	struct bg_error err = { 0 };
 
 	ck_spend(old, &once, 0, 1, BG_R_OK, "before");
-	now_in_force->take_over(now_in_force, unopened);	/* has nothing yet */
-	now_in_force->take_over(now_in_force, old);
+	ck_assert(!now_in_force->take_over(now_in_force, unopened));	/* has nothing yet */
+	ck_assert(now_in_force->take_over(now_in_force, old));
 	ck_reason(now_in_force->open(now_in_force, at(1), &err), err, BG_R_OK, "open");
 	ck_spend(now_in_force, &other, 1, 1, BG_R_PROOF_SPENT, "after");
 	ck_spend(now_in_force, &once, 2, 2, BG_R_OK, "another, after");
@@ -166,7 +204,7 @@ START_TEST(a_reload_forgets_nothing_that_is_private)	/* SR-63 */
 	ck_spend(now_in_force, &other, 4, 1, BG_R_PROOF_SPENT, "when the old one is gone");
 	begin();
 	named = new_store(path, 1000);
-	named->take_over(named, now_in_force);		/* what others share is what others share */
+	ck_assert(!named->take_over(named, now_in_force));	/* what others share is what others share */
 	ck_reason(named->open(named, at(5), &err), err, BG_R_OK, "open");
 	ck_spend(named, &other, 5, 1, BG_R_OK, "another store");
 	bg_replay_free(named);
@@ -393,6 +431,43 @@ START_TEST(two_stores_of_one_process_are_one_by_any_name)
 }
 END_TEST
 
+/* One process wants less room than another, whose proofs outgrow it at that very moment. */
+START_TEST(a_smaller_store_opens_while_a_larger_one_grows)
+{
+	int status, ends[2];
+	pid_t pid;
+	char byte;
+
+	begin();
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0) {
+		struct bg_replay *large = new_store(path, 1000000);
+		uint64_t i;
+
+		if (large->open(large, at(0), NULL) != 0)
+			_exit(1);
+		for (i = 0; i < 60000; i++)
+			if (spend(large, &once, 0, i) != BG_R_OK || (i == 20000 && write(ends[1], "x", 1) != 1))
+				_exit(1);
+		_exit(0);
+	}
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 1);	/* more than fits into the map of a small one */
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		struct bg_replay *small = new_store(path, 1);
+		struct bg_error err = { 0 };
+
+		ck_reason(small->open(small, at(0), &err), err, BG_R_OK, "small");
+		ck_spend(small, &other, 0, 5, BG_R_PROOF_SPENT, "one of the other's");
+		bg_replay_free(small);
+	}
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(ends[0]);
+	end();
+}
+END_TEST
+
 /* SR-65 */
 START_TEST(a_full_store_gives_up_no_proof_that_is_live)
 {
@@ -402,7 +477,7 @@ START_TEST(a_full_store_gives_up_no_proof_that_is_live)
 
 	begin();
 	replay = new_store(_i == 0 ? path : NULL, 20);
-	ck_assert_int_eq(replay->open(replay, at(0), NULL), 0);
+	ck_assert_int_eq(replay->open(replay, at(-2000), NULL), 0);
 	for (uint64_t i = 0; i < 19; i++)
 		ck_spend(replay, &once, 0, i, BG_R_OK, "room");
 	ck_spend(replay, &shorter, 0, 19, BG_R_OK, "the last room");
@@ -558,6 +633,33 @@ START_TEST(a_store_removed_under_its_users_is_young)
 	bg_replay_free(fresh);
 	replay = open_store(path, at(60000));
 	ck_spend(replay, &once, 60000, 1, BG_R_PROOF_SPENT, "after a restart");
+	bg_replay_free(replay);
+	end();
+}
+END_TEST
+
+/* By somebody who takes it for a leftover.  Under two locks, one process would undo what the other noted.  SR-63 */
+START_TEST(a_process_whose_lock_was_removed_takes_the_new_one)
+{
+	struct bg_replay *replay;
+	int status;
+	pid_t pid;
+
+	begin();
+	replay = open_store(path, at(0));
+	ck_spend(replay, &once, 0, 1, BG_R_OK, "before");
+	ck_assert_int_eq(unlink(file_ending(".mdb-lock")), 0);
+	if ((pid = fork()) == 0) {
+		execl("/proc/self/exe", "test_replay", "spend", path, (char *)NULL);
+		_exit(2);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == BG_R_OK);
+	ck_spend(replay, &once, 1000, 2, BG_R_PROOF_SPENT, "by the other process");
+	ck_spend(replay, &once, 1000, 3, BG_R_OK, "after it");
+	ck_assert_int_eq(unlink(file_ending(".mdb-lock")), 0);
+	ck_spend(replay, &other, 1000, 3, BG_R_PROOF_SPENT, "removed again, and nothing is lost");
+	ck_assert_ptr_nonnull(file_ending(".mdb-lock"));
 	bg_replay_free(replay);
 	end();
 }
@@ -807,6 +909,8 @@ main(int argc, char *argv[])
 	}
 	tcase_add_loop_test(tcase, a_proof_is_spent_once_for_one_request, 0, 2);
 	tcase_add_test(tcase, a_private_store_is_nobody_elses);
+	tcase_add_test(tcase, a_private_store_knows_nothing_of_before_it_was_opened);
+	tcase_add_test(tcase, what_another_store_knows_is_not_known);
 	tcase_add_test(tcase, a_reload_forgets_nothing_that_is_private);
 	tcase_add_test(tcase, a_proof_is_forgotten_when_its_life_is_over);
 	tcase_add_test(tcase, a_life_that_is_none_is_refused);
@@ -816,10 +920,12 @@ main(int argc, char *argv[])
 	tcase_add_test(tcase, a_process_killed_while_spending_leaves_the_others_working);
 	tcase_add_test(tcase, it_is_kept_over_a_restart);
 	tcase_add_test(tcase, two_stores_of_one_process_are_one_by_any_name);
+	tcase_add_test(tcase, a_smaller_store_opens_while_a_larger_one_grows);
 	tcase_add_loop_test(tcase, a_full_store_gives_up_no_proof_that_is_live, 0, 2);
 	tcase_add_test(tcase, what_expires_makes_room_and_the_file_does_not_grow);
 	tcase_add_loop_test(tcase, a_store_that_is_none_any_more_is_thrown_away_and_then_young, 0, N(broken));
 	tcase_add_loop_test(tcase, a_store_removed_under_its_users_is_young, 0, 4);
+	tcase_add_test(tcase, a_process_whose_lock_was_removed_takes_the_new_one);
 	tcase_add_test(tcase, the_store_of_another_boot_is_thrown_away_unopened);
 	tcase_add_test(tcase, a_file_that_is_not_of_a_store_is_left_alone);
 	tcase_add_loop_test(tcase, a_directory_that_others_can_write_to_is_refused, 0, N(modes));

@@ -75,6 +75,7 @@ static const struct bg_issuer_alg algs[] = {
 	{ BG_SLICE_INIT("ES384"), &p384,    "SHA384", false },
 	{ BG_SLICE_INIT("ES512"), &p521,    "SHA512", false },
 	{ BG_SLICE_INIT("EdDSA"), &ed25519, NULL,     false },
+	{ BG_SLICE_INIT("Ed25519"), &ed25519, NULL,   false },
 };
 
 #define N_ALGS	(sizeof(algs) / sizeof(algs[0]))

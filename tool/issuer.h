@@ -16,7 +16,7 @@ struct bg_issuer_alg;
 /* One private key, with the algorithm it signs by.  Never changed after it was made. */
 struct bg_issuer_key;
 
-#define BG_ISSUER_ALGS	"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"	/* all there are, for messages */
+#define BG_ISSUER_ALGS	"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519"	/* all there are, for messages */
 #define BG_PEM_MAX	(64 * 1024)		/* bytes of a key file; RSA 8192 needs under 7 KiB */
 #define BG_MINTED_MAX	(4 * 1024 * 1024)	/* bytes of one token: far more than a server takes, to see it refused */
 

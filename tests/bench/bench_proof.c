@@ -72,7 +72,7 @@ open_store(const char *path, size_t max)
 	struct bg_replay *store;
 	struct bg_error err = { 0 };
 
-	if (bg_replay_lmdb_new(path, max, 30, &store, &err) != 0 || store->open(store, clock_at(0), &err) != 0)
+	if (bg_replay_lmdb_new(path, max, 30, &store, &err) != 0 || store->open(store, clock_at(-2000), &err) != 0)
 		end(err.detail);
 	return store;
 }

@@ -114,6 +114,8 @@ other_character() { # other_character TEXT INDEX: the text with one base64url ch
 
 # Requests.
 
+scheme=http
+
 # request PATH [CURL-OPTION...]: sets $status (000 when there was no answer); head and body are files in $work
 request() {
 	local path=$1
@@ -122,7 +124,7 @@ request() {
 	: >"$work/head"
 	: >"$work/body"
 	status=$(curl -s -g --path-as-is --max-time 30 -D "$work/head" -o "$work/body" -w '%{http_code}' "$@" \
-	    "http://127.0.0.1:$port$path") || :
+	    "$scheme://127.0.0.1:$port$path") || :
 }
 
 head_body() { # head_body PATH [HEADER]: the bytes behind the head of an answer to HEAD, where none may be

@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -14,7 +13,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,12 +96,7 @@ struct wrong {
 
 struct load {
 	/* Set before the threads start, read only after. */
-	union {
-		struct sockaddr     any;
-		struct sockaddr_un  un;
-		struct sockaddr_in  in;
-	} address;
-	socklen_t   address_len;
+	struct bg_rec_address address;
 	const char *uri;
 	const char *audience;
 	long        requests, seconds, clients, rate;	/* 0: not said */
@@ -321,13 +314,13 @@ static int
 reach(const struct load *load, int64_t until, struct outcome *out)
 {
 	for (;;) {
-		int fd = socket(load->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+		int fd = socket(load->address.to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
 		socklen_t len = sizeof(error);
 		enum wait wait = READY;
 
 		if (fd == -1)
 			die("socket");
-		if (connect(fd, &load->address.any, load->address_len) != 0)
+		if (connect(fd, &load->address.to.any, load->address.len) != 0)
 			error = errno;
 		if (error == EINPROGRESS && (wait = wait_for(load, fd, POLLOUT, until)) == READY &&
 		    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
@@ -440,24 +433,7 @@ read_answer(struct client *client, int fd, int64_t until, struct outcome *out)
 static void
 read_status(struct client *client, struct outcome *out)
 {
-	const char *line, *next;
-
-	bg_buf_put_char(&client->out, '\0');
-	if (client->out.failed)
-		die("an answer");
-	for (line = client->out.data; *line != '\0' && *line != '\r' && *line != '\n'; line = next) {
-		next = strchr(line, '\n');
-		next = next != NULL ? next + 1 : line + strlen(line);
-		if (strncasecmp(line, "Status:", 7) == 0 && out->status == 0) {
-			const char *digits = line + 7 + strspn(line + 7, " ");
-
-			if (strspn(digits, "0123456789") == 3)
-				out->status = atoi(digits);
-		}
-	}
-	line += *line == '\r';
-	line += *line == '\n';
-	out->body = bg_slice_str(line);
+	out->status = bg_rec_status(&client->out, &out->body);
 	if (out->status == 0)
 		no_answer(out, "an answer without Status");
 }
@@ -675,31 +651,6 @@ read_number(const char *text, long min, long max, long *out)
 	return errno == 0 && end != text && *end == '\0' && *out >= min && *out <= max;
 }
 
-/* Loopback alone: this is no tool to trouble others with. */
-static bool
-read_address(const char *text, struct load *load)
-{
-	const char *colon = strrchr(text, ':');
-	char host[64];
-	long port;
-
-	memset(&load->address, 0, sizeof(load->address));
-	if (strncmp(text, "unix:", 5) == 0) {
-		load->address.un.sun_family = AF_UNIX;
-		load->address_len = sizeof(load->address.un);
-		return text[5] != '\0' && bg_format(load->address.un.sun_path, sizeof(load->address.un.sun_path), "%s",
-		    text + 5) == strlen(text + 5);
-	}
-	if (colon == NULL || !read_number(colon + 1, 1, 65535, &port))
-		return false;
-	bg_format(host, sizeof(host), "%.*s", (int)(colon - text), text);
-	load->address.in.sin_family = AF_INET;
-	load->address.in.sin_port = htons((uint16_t)port);
-	load->address_len = sizeof(load->address.in);
-	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &load->address.in.sin_addr) == 1 &&
-	    ntohl(load->address.in.sin_addr.s_addr) >> 24 == 127;
-}
-
 /* Three digits each, with commas between. */
 static bool
 read_statuses(const char *text, struct source *source)
@@ -740,7 +691,7 @@ take_option(struct load *load, int option, const char *arg, struct source **sour
 {
 	switch (option) {
 	case 's':
-		return read_address(arg, load);
+		return bg_rec_parse_address(arg, &load->address);
 	case 'S':
 		return read_number(arg, 1, RUN_MAX, &load->seconds);
 	case 'n':
@@ -829,7 +780,7 @@ main(int argc, char *argv[])
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		if (!take_option(&load, option, optarg, &source))
 			return usage();
-	if (optind != argc || load.address_len == 0 || load.n_sources == 0 || (load.seconds == 0 && load.requests == 0))
+	if (optind != argc || load.address.len == 0 || load.n_sources == 0 || (load.seconds == 0 && load.requests == 0))
 		return usage();
 	for (int i = 0; i < load.n_sources; i++) {
 		if (!sources[i].expects)

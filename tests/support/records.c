@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define READ_MS	20000
@@ -270,26 +270,42 @@ bg_rec_make_bad(int i, struct bg_buf *out)
 
 /* ---- a client ---- */
 
+bool
+bg_rec_parse_address(const char *text, struct bg_rec_address *out)
+{
+	const char *colon = strrchr(text, ':');
+	char host[64], *end;
+	long port;
+
+	memset(out, 0, sizeof(*out));
+	if (strncmp(text, "unix:", 5) == 0) {
+		out->to.un.sun_family = AF_UNIX;
+		out->len = sizeof(out->to.un);
+		return text[5] != '\0' && bg_format(out->to.un.sun_path, sizeof(out->to.un.sun_path), "%s", text + 5) ==
+		    strlen(text + 5);
+	}
+	if (colon == NULL)
+		return false;
+	port = strtol(colon + 1, &end, 10);
+	if (end == colon + 1 || *end != '\0' || port < 1 || port > 65535)
+		return false;
+	bg_format(host, sizeof(host), "%.*s", (int)(colon - text), text);
+	out->to.in.sin_family = AF_INET;
+	out->to.in.sin_port = htons((uint16_t)port);
+	out->len = sizeof(out->to.in);
+	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &out->to.in.sin_addr) == 1 &&
+	    ntohl(out->to.in.sin_addr.s_addr) >> 24 == 127;
+}
+
 int
 bg_rec_connect(const char *address)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_un un;
-		struct sockaddr_in in;
-	} to = { .un = { .sun_family = AF_UNIX } };
-	socklen_t len = sizeof(to.un);
-	int fd;
+	struct bg_rec_address at;
+	int fd = -1;
 
-	if (strncmp(address, "unix:", 5) == 0)
-		bg_format(to.un.sun_path, sizeof(to.un.sun_path), "%s", address + 5);
-	else {
-		to.in.sin_family = AF_INET;
-		to.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		to.in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
-		len = sizeof(to.in);
-	}
-	if ((fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 || connect(fd, &to.any, len) != 0)
+	errno = EINVAL;
+	if (!bg_rec_parse_address(address, &at) || (fd = socket(at.to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    connect(fd, &at.to.any, at.len) != 0)
 		fault(address);
 	return fd;
 }
@@ -309,10 +325,12 @@ bg_rec_send(int fd, struct bg_slice bytes)
 	return true;
 }
 
-/* Take the records apart; a cut or foreign one leaves the answer not whole. */
-static void
-parse(struct bg_slice all, struct bg_rec_answer *out)
+/* A record that is cut or foreign leaves the answer not whole. */
+void
+bg_rec_parse_answer(struct bg_slice all, struct bg_rec_answer *out)
 {
+	*out = (struct bg_rec_answer){ .bytes = all.len };
+	bg_buf_init(&out->out, BG_REC_MAX);
 	while (all.len >= 8) {
 		const unsigned char *header = (const unsigned char *)all.ptr;
 		size_t content = (size_t)header[4] << 8 | header[5], padding = header[6];
@@ -337,8 +355,6 @@ bg_rec_read(int fd, struct bg_rec_answer *out)
 	char bytes[4096];
 	ssize_t n;
 
-	*out = (struct bg_rec_answer){ 0 };
-	bg_buf_init(&out->out, BG_REC_MAX);
 	bg_buf_init(&all, BG_REC_MAX);
 	do {
 		if (poll(&ready, 1, READ_MS) != 1)
@@ -346,9 +362,8 @@ bg_rec_read(int fd, struct bg_rec_answer *out)
 		if ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
 			bg_buf_put(&all, (struct bg_slice){ bytes, (size_t)n });
 	} while (n > 0);
+	bg_rec_parse_answer((struct bg_slice){ all.data, all.len }, out);
 	out->reset = n < 0;
-	out->bytes = all.len;
-	parse((struct bg_slice){ all.data, all.len }, out);
 	bg_buf_clear(&all);
 }
 
@@ -356,4 +371,29 @@ void
 bg_rec_answer_clear(struct bg_rec_answer *answer)
 {
 	bg_buf_clear(&answer->out);
+}
+
+int
+bg_rec_status(struct bg_buf *out, struct bg_slice *body)
+{
+	const char *line, *next;
+	int status = 0;
+
+	bg_buf_put_char(out, '\0');
+	if (out->failed)
+		fault("an answer");
+	for (line = out->data; *line != '\0' && *line != '\r' && *line != '\n'; line = next) {
+		next = strchr(line, '\n');
+		next = next != NULL ? next + 1 : line + strlen(line);
+		if (strncasecmp(line, "Status:", 7) == 0 && status == 0) {
+			const char *digits = line + 7 + strspn(line + 7, " ");
+
+			if (strspn(digits, "0123456789") == 3)
+				status = atoi(digits);
+		}
+	}
+	line += *line == '\r';
+	line += *line == '\n';
+	*body = bg_slice_str(line);
+	return status;
 }

@@ -1,7 +1,10 @@
 #ifndef BG_TESTS_SUPPORT_RECORDS_H
 #define BG_TESTS_SUPPORT_RECORDS_H
 
+#include <netinet/in.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "core/buf.h"
 
@@ -51,6 +54,17 @@ extern const struct bg_rec_bad bg_rec_bad[];
 extern const int bg_rec_n_bad;
 void bg_rec_make_bad(int i, struct bg_buf *out);
 
+/* Where an authorizer listens: "unix:PATH", "127.0.0.1:PORT" or "localhost:PORT"; loopback alone, to trouble nobody else. */
+struct bg_rec_address {
+	union {
+		struct sockaddr    any;
+		struct sockaddr_un un;
+		struct sockaddr_in in;
+	} to;
+	socklen_t len;
+};
+bool bg_rec_parse_address(const char *text, struct bg_rec_address *out);
+
 /* A client.  address is "unix:PATH" or "127.0.0.1:PORT".  Reading gives up after 20 seconds, which ends the test. */
 int bg_rec_connect(const char *address);
 bool bg_rec_send(int fd, struct bg_slice bytes);	/* false: the peer has gone */
@@ -64,6 +78,11 @@ struct bg_rec_answer {
 	bool          reset;		/* it ended with an error instead of an end */
 };
 void bg_rec_read(int fd, struct bg_rec_answer *out);	/* out is the caller's to clear */
+/* The same from bytes that the caller has read. */
+void bg_rec_parse_answer(struct bg_slice bytes, struct bg_rec_answer *out);
 void bg_rec_answer_clear(struct bg_rec_answer *answer);
+
+/* The Status of an answer, 0 without one; its body, terminated, borrowed from out, to which a NUL is added. */
+int bg_rec_status(struct bg_buf *out, struct bg_slice *body);
 
 #endif

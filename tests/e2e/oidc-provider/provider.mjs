@@ -1,5 +1,5 @@
-// An OpenID Provider for tests/e2e/oidc-provider.sh: the npm package oidc-provider on loopback, over TLS, with one
-// client that gets JWT access tokens by client credentials.
+// An OpenID Provider for tests/e2e/oidc-provider.sh and oidc-dpop.sh: the npm package oidc-provider on loopback, over
+// TLS, with one client that gets JWT access tokens by client credentials, bound to its key where it shows one by DPoP.
 // usage: node provider.mjs TLS-KEY.pem TLS-CERT.pem CLIENT-SECRET; prints "listening on PORT".
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -25,9 +25,11 @@ server.listen(0, '127.0.0.1', () => {
       response_types: [],
     }],
     scopes: ['read:messages', 'write:messages'],
+    enabledJWA: { dPoPSigningAlgValues: ['ES256', 'EdDSA', 'RS256'] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
       // RFC 8707: any https resource is an API of ours, with JWT access tokens as RFC 9068 has them.
       resourceIndicators: {
         enabled: true,
