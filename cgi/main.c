@@ -264,7 +264,7 @@ serve(struct call *call)
 		bg_fail(&err, BG_R_INTERNAL, "no randomness, or a library that is at work already");
 		return fail(&err);
 	}
-	if (bg_environment_read(environ, &call->env, &err) != 0 || configure(call, &err) != 0)
+	if (bg_environment_read(environ, bg_script_by_action(environ), &call->env, &err) != 0 || configure(call, &err) != 0)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
 	bg_response_init(&response);

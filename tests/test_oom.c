@@ -612,7 +612,7 @@ read_environment(struct bg_error *err)
 	char **vars = NULL;
 	int rc = -1;
 
-	if (bg_environment_read(env, &vars, err) == 0)
+	if (bg_environment_read(env, true, &vars, err) == 0)
 		rc = bg_environment_make(env, &ours, false, BG_SLICE("CLAIM_SUB\0bob\0ROLES\0\0"), &setting, 1, &environment, err);
 	expect((rc == 0) == (environment.vars != NULL), "variables and a failure, or neither");
 	if (rc == 0)

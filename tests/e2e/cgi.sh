@@ -70,9 +70,14 @@ answers "so is one without any variable (SR-23)" 401 no_token
 vars=("${all[@]}")
 answers "a bad token is refused" 401 bad_token HTTP_AUTHORIZATION='Bearer x'
 answers "a demand that is not met is refused" 403 no_scope "$good" BEARERGATE_SCOPE=read:messages
-answers "so is one that a redirect carried (Action)" 403 no_scope "$good" REDIRECT_BEARERGATE_SCOPE=read:messages
-answers "and an unknown one" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPES=read:messages
-answers "two that differ are a riddle" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPE=a BEARERGATE_SCOPE=b
+action=(SCRIPT_FILENAME="$bg_cgi" REDIRECT_STATUS=200 REDIRECT_URL=/x PATH_INFO=/x)
+answers "so is one that a redirect carried (Action)" 403 no_scope "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPE=read:messages
+answers "and an unknown one" 500 bad_variable "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPES=read:messages
+answers "two that differ are a riddle" 500 bad_variable "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPE=a BEARERGATE_SCOPE=b
+answers "what another place allows does not open this one" 401 no_token REDIRECT_BEARERGATE_AUTH=none REDIRECT_STATUS=404 \
+    REDIRECT_URL=/public
+answers "nor does it by way of Action" 401 no_token "${action[@]}" REDIRECT_REDIRECT_BEARERGATE_AUTH=none
+runs "but Action hands on what was said for the place itself" "${action[@]}" REDIRECT_BEARERGATE_AUTH=none
 runs "a good token runs the script" "$good"
 runs "a redirect may have carried it" "REDIRECT_REDIRECT_$good"
 runs "a public place needs none" BEARERGATE_AUTH=none
@@ -109,9 +114,9 @@ mv "$work/before.conf" "$work/bin/bearergate.conf"
 mv "$work/bin/bearergate.conf" "$work/named.conf"
 answers "without a configuration nobody is let in" 500 internal "$good"
 runs "BEARERGATE_CONFIG names one" "$good" BEARERGATE_CONFIG="$work/named.conf"
-runs "also from before a redirect" "$good" REDIRECT_BEARERGATE_CONFIG="$work/named.conf"
+runs "also for a place behind Action" "$good" "${action[@]}" REDIRECT_BEARERGATE_CONFIG="$work/named.conf"
 answers "one that is not there is no reason to take another" 500 internal "$good" BEARERGATE_CONFIG="$work/none.conf"
-answers "two are a riddle" 500 bad_variable "$good" BEARERGATE_CONFIG="$work/named.conf" REDIRECT_BEARERGATE_CONFIG=/x
+answers "two are a riddle" 500 bad_variable "$good" "${action[@]}" BEARERGATE_CONFIG="$work/named.conf" REDIRECT_BEARERGATE_CONFIG=/x
 ln -s "$work/nowhere" "$work/bin/bearergate.conf"
 answers "a broken link beside the wrapper is not passed over" 500 internal "$good"
 rm "$work/bin/bearergate.conf"
