@@ -47,7 +47,7 @@ name_of(const char *var)
 }
 
 int
-bg_environment_read(char *const *env, char ***out, struct bg_error *err)
+bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_error *err)
 {
 	char **vars = calloc(count(env) + 1, sizeof(*vars));
 	size_t n = 0;
@@ -57,14 +57,17 @@ bg_environment_read(char *const *env, char ***out, struct bg_error *err)
 		return bg_fail(err, BG_R_NO_MEMORY, "environment");
 	for (; *env != NULL; env++) {
 		struct bg_slice name = name_of(*env);
+		int redirects = 0;
 		bool again = false;
 
-		while (bg_slice_starts(name, BG_SLICE(REDIRECT)))
+		for (; bg_slice_starts(name, BG_SLICE(REDIRECT)); redirects++)
 			name = bg_slice_skip(name, strlen(REDIRECT));
 		if (!bg_slice_starts(name, BG_SLICE(OURS))) {
 			vars[n++] = *env;
 			continue;
 		}
+		if (redirects > (by_action ? 1 : 0))
+			continue;
 		for (size_t i = 0; i < n && !again; i++) {
 			if (!bg_slice_equal(name_of(vars[i]), name))
 				continue;

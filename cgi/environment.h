@@ -9,13 +9,14 @@
  */
 
 /*
- * All variables of env, but where a BEARERGATE_ name has REDIRECT_ in front, to any depth, that is taken off: so Apache hands
- * on what was set for the place that a request was redirected from, and with Action that place is the protected one.  A
- * client's headers all begin with HTTP_.  What is then there twice with one value is there once; with two values, nobody
- * knows what is demanded: BG_R_BAD_VARIABLE.  BG_R_NO_MEMORY otherwise.  *out is the caller's to free, its strings are
- * borrowed from env; NULL after a failure.
+ * All variables of env, but for BEARERGATE_ names with REDIRECT_ in front: so Apache hands on what was set for the place that a
+ * request was redirected from.  With Action that is the protected place, and by_action says that it is: then one REDIRECT_ is
+ * taken off, and the variable counts.  Any other is dropped: what a public place says, whose ErrorDocument is a script of ours,
+ * must not open that.  What is then there twice with one value is there once; with two values, nobody knows what is demanded:
+ * BG_R_BAD_VARIABLE.  BG_R_NO_MEMORY otherwise.  *out is the caller's to free, its strings are borrowed from env; NULL after
+ * a failure.
  */
-int bg_environment_read(char *const *env, char ***out, struct bg_error *err) BG_MUST_CHECK;
+int bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_error *err) BG_MUST_CHECK;
 
 /* Drop the two BEARERGATE_ variables that are for the configuration alone, and no demands. */
 void bg_environment_drop_config(char **env);

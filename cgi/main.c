@@ -12,8 +12,10 @@
 #include "cgi/reply.h"
 #include "conf/conf.h"
 #include "core/io.h"
+#include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/secret.h"
 
 #define CONFIGURATION	"bearergate.conf"
 #define FETCH		"bearergate-fetch"
@@ -261,7 +263,11 @@ serve(struct call *call)
 	struct bg_error err = { 0 };
 	int rc;
 
-	if (bg_environment_read(environ, &call->env, &err) != 0 || configure(call, &err) != 0)
+	if (bg_json_start() != 0 || bg_secret_start() != 0) {
+		bg_fail(&err, BG_R_INTERNAL, "no randomness, or a library that is at work already");
+		return fail(&err);
+	}
+	if (bg_environment_read(environ, bg_script_by_action(environ), &call->env, &err) != 0 || configure(call, &err) != 0)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
 	bg_response_init(&response);

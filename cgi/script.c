@@ -38,6 +38,24 @@ is_file(const char *path, const struct stat *file)
 	return stat(path, &st) == 0 && is_same(&st, file);
 }
 
+/* With its own URL a client could choose: the path that is behind it must be the one that was asked for. */
+static bool
+is_redirected(char *const *env)
+{
+	const char *info = bg_environment_get(env, "PATH_INFO"), *url = bg_environment_get(env, "REDIRECT_URL");
+
+	return bg_environment_get(env, "REDIRECT_STATUS") != NULL && url != NULL && info != NULL && strcmp(url, info) == 0;
+}
+
+bool
+bg_script_by_action(char *const *env)
+{
+	const char *filename = bg_environment_get(env, "SCRIPT_FILENAME");
+	struct stat self;
+
+	return filename != NULL && stat("/proc/self/exe", &self) == 0 && is_file(filename, &self) && is_redirected(env);
+}
+
 /* SCRIPT_FILENAME as one of the words: 1 or 2, or 0 when it is neither. */
 static int
 word_of(char *const *argv, const char *filename)
@@ -54,7 +72,6 @@ choose(const struct bg_script_options *options, char *const *argv, char *const *
     struct bg_script *out, enum call *call, const char **path, struct bg_error *err)
 {
 	const char *filename = bg_environment_get(env, "SCRIPT_FILENAME"), *translated = bg_environment_get(env, "PATH_TRANSLATED");
-	const char *info = bg_environment_get(env, "PATH_INFO"), *url = bg_environment_get(env, "REDIRECT_URL");
 	int word;
 
 	out->words = argv[0] != NULL ? argv + 1 : argv;
@@ -69,7 +86,7 @@ choose(const struct bg_script_options *options, char *const *argv, char *const *
 	if (is_file(filename, self)) {
 		if (translated == NULL)
 			return bg_fail(err, BG_R_INTERNAL, "the server does not say what to run: no PATH_TRANSLATED, and no script is set");
-		if (bg_environment_get(env, "REDIRECT_STATUS") == NULL || url == NULL || info == NULL || strcmp(url, info) != 0)
+		if (!is_redirected(env))
 			return bg_fail(err, BG_R_INTERNAL, "this program was asked for by its own URL, and not by way of what it protects");
 		*call = BY_PATH_TRANSLATED;
 		*path = translated;

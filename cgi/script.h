@@ -47,4 +47,10 @@ int bg_script_open(const struct bg_script_options *options, char *const *argv, c
 
 void bg_script_clear(struct bg_script *script);
 
+/*
+ * Was this program called by Apache's Action, or in the same way: does SCRIPT_FILENAME name it, in a request that was redirected
+ * here from the very path that PATH_INFO has?
+ */
+bool bg_script_by_action(char *const *env);
+
 #endif

@@ -146,13 +146,13 @@ START_TEST(an_environment_may_be_large)
 	memcpy(value, "LONG=", 5);
 	value[1024 * 1024] = '\0';
 	env[MANY] = value;
-	env[MANY + 1] = (char *)(uintptr_t)"REDIRECT_REDIRECT_BEARERGATE_SCOPE=a b";
+	env[MANY + 1] = (char *)(uintptr_t)"REDIRECT_BEARERGATE_SCOPE=a b";
 	ck_reason(bg_environment_make(env, &exports, false, variables, settings, N(settings), &environment, &err), err, BG_R_OK, "large");
 	assert_ours(environment.vars, MANY / 2 + 1);
 	ck_assert_ptr_eq(environment.vars[MANY / 2], value);
 	bg_environment_clear(&environment);
 
-	ck_reason(bg_environment_read(env, &vars, &err), err, BG_R_OK, "large");
+	ck_reason(bg_environment_read(env, true, &vars, &err), err, BG_R_OK, "large");
 	ck_assert_uint_eq(count(vars), MANY + 2);
 	ck_assert_str_eq(bg_environment_get(vars, "BEARERGATE_SCOPE"), "a b");
 	free(vars);
@@ -179,29 +179,33 @@ START_TEST(what_does_not_fit_is_no_environment)
 END_TEST
 
 /* Apache's Action: what was set for the guarded place arrives with REDIRECT_ (interop section 4.1). */
-static const struct { const char *name, *env[4], *want[4]; enum bg_reason reason; } readings[] = {
-	{ "no variable", { NULL }, { NULL }, BG_R_OK },
-	{ "not redirected", { "BEARERGATE_SCOPE=a", "X=y" }, { "BEARERGATE_SCOPE=a", "X=y" }, BG_R_OK },
-	{ "redirected", { "REDIRECT_BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK },
-	{ "redirected twice", { "REDIRECT_REDIRECT_BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK },
-	{ "before and after", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK },
-	{ "another before", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=b" }, { NULL }, BG_R_BAD_VARIABLE },
-	{ "an empty one after", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=" }, { NULL }, BG_R_BAD_VARIABLE },
-	{ "two", { "BEARERGATE_CONFIG=/a", "BEARERGATE_CONFIG=/b" }, { NULL }, BG_R_BAD_VARIABLE },
-	{ "an unknown one", { "REDIRECT_BEARERGATE_SCOPES=a" }, { "BEARERGATE_SCOPES=a" }, BG_R_OK },	/* refused later */
+static const struct { const char *name, *env[4], *want[4]; enum bg_reason reason; bool otherwise; } readings[] = {
+	{ "no variable", { NULL }, { NULL }, BG_R_OK, false },
+	{ "not redirected", { "BEARERGATE_SCOPE=a", "X=y" }, { "BEARERGATE_SCOPE=a", "X=y" }, BG_R_OK, false },
+	{ "redirected", { "REDIRECT_BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK, false },
+	{ "redirected twice", { "REDIRECT_REDIRECT_BEARERGATE_AUTH=none" }, { NULL }, BG_R_OK, false },
+	{ "redirected twice, and once", { "REDIRECT_REDIRECT_BEARERGATE_AUTH=none", "REDIRECT_BEARERGATE_AUTH=optional" },
+	    { "BEARERGATE_AUTH=optional" }, BG_R_OK, false },
+	{ "otherwise than by Action", { "REDIRECT_BEARERGATE_AUTH=none", "BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK, true },
+	{ "otherwise, and not redirected", { "BEARERGATE_AUTH=none" }, { "BEARERGATE_AUTH=none" }, BG_R_OK, true },
+	{ "before and after", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK, false },
+	{ "another before", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=b" }, { NULL }, BG_R_BAD_VARIABLE, false },
+	{ "an empty one after", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=" }, { NULL }, BG_R_BAD_VARIABLE, false },
+	{ "two", { "BEARERGATE_CONFIG=/a", "BEARERGATE_CONFIG=/b" }, { NULL }, BG_R_BAD_VARIABLE, false },
+	{ "an unknown one", { "REDIRECT_BEARERGATE_SCOPES=a" }, { "BEARERGATE_SCOPES=a" }, BG_R_OK, false },	/* refused later */
 	{ "others stay", { "REDIRECT_URL=/x", "REDIRECT_HTTP_AUTHORIZATION=y" }, { "REDIRECT_URL=/x", "REDIRECT_HTTP_AUTHORIZATION=y" },
-	    BG_R_OK },
+	    BG_R_OK, false },
 	{ "a header is none", { "HTTP_BEARERGATE_AUTH=none", "HTTP_REDIRECT_BEARERGATE_AUTH=none" },
-	    { "HTTP_BEARERGATE_AUTH=none", "HTTP_REDIRECT_BEARERGATE_AUTH=none" }, BG_R_OK },
-	{ "no variables", { "", "BEARERGATE_AUTH", "REDIRECT_" }, { "", "BEARERGATE_AUTH", "REDIRECT_" }, BG_R_OK },
+	    { "HTTP_BEARERGATE_AUTH=none", "HTTP_REDIRECT_BEARERGATE_AUTH=none" }, BG_R_OK, false },
+	{ "no variables", { "", "BEARERGATE_AUTH", "REDIRECT_" }, { "", "BEARERGATE_AUTH", "REDIRECT_" }, BG_R_OK, false },
 };
 
-START_TEST(demands_survive_a_redirect)	/* SR-72 */
+START_TEST(what_the_protected_place_demands_survives_its_redirect_and_nothing_else_does)	/* SR-72 */
 {
 	struct bg_error err = { 0 };
 	char **vars;
 
-	ck_reason(bg_environment_read((char *const *)(uintptr_t)readings[_i].env, &vars, &err), err, readings[_i].reason, readings[_i].name);
+	ck_reason(bg_environment_read((char *const *)(uintptr_t)readings[_i].env, !readings[_i].otherwise, &vars, &err), err, readings[_i].reason, readings[_i].name);
 	ck_assert((vars != NULL) == (readings[_i].reason == BG_R_OK));
 	for (size_t i = 0; vars != NULL && i < 4; i++) {
 		ck_assert((vars[i] == NULL) == (readings[_i].want[i] == NULL));
@@ -236,7 +240,7 @@ main(void)
 	tcase_add_loop_test(tc, a_script_gets_no_variable_of_ours_from_outside, 0, N(incoming));
 	tcase_add_test(tc, an_environment_may_be_large);
 	tcase_add_test(tc, what_does_not_fit_is_no_environment);
-	tcase_add_loop_test(tc, demands_survive_a_redirect, 0, N(readings));
+	tcase_add_loop_test(tc, what_the_protected_place_demands_survives_its_redirect_and_nothing_else_does, 0, N(readings));
 	tcase_add_test(tc, what_is_for_the_configuration_is_no_demand);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "cgi/environment.h"
+#include "cgi/script.h"
 #include "core/certificate.h"
 #include "core/discovery.h"
 #include "core/gate.h"
@@ -658,7 +660,50 @@ step_again(struct bg_error *err)
 	return 0;
 }
 
+/* What a wrapper hands over: all of it or nothing. */
+static int
+read_environment(struct bg_error *err)
+{
+	static char role[] = "ROLES";
+	struct bg_export row = { .name = role };
+	struct bg_exports ours = { .exports = &row, .n_exports = 1 };
+	struct bg_setting setting = { "PATH_INFO", BG_SLICE_INIT("/more") };
+	char *env[] = { TEXT("CLAIM_SUB=x"), TEXT("REDIRECT_BEARERGATE_SCOPE=a"), TEXT("PATH=/bin"), NULL };
+	struct bg_environment environment = { .vars = NULL };
+	char **vars = NULL;
+	int rc = -1;
+
+	if (bg_environment_read(env, true, &vars, err) == 0)
+		rc = bg_environment_make(env, &ours, false, BG_SLICE("CLAIM_SUB\0bob\0ROLES\0\0"), &setting, 1, &environment, err);
+	expect((rc == 0) == (environment.vars != NULL), "variables and a failure, or neither");
+	if (rc == 0)
+		expect(strcmp(environment.vars[0], "PATH=/bin") == 0 && strcmp(environment.vars[1], "CLAIM_SUB=bob") == 0, "others");
+	bg_environment_clear(&environment);
+	free(vars);
+	return rc;
+}
+
+static int
+read_script(struct bg_error *err)
+{
+	struct bg_script_options options = { .script = NULL, .root = "/usr" };
+	char *argv[] = { TEXT("wrapper"), NULL };
+	char *env[] = { TEXT("SCRIPT_FILENAME=/proc/self/exe"), TEXT("PATH_TRANSLATED=/usr/bin/env/a/b"), TEXT("PATH_INFO=/u/env/a/b"),
+		TEXT("REDIRECT_URL=/u/env/a/b"), TEXT("REDIRECT_STATUS=200"), TEXT("DOCUMENT_ROOT=/srv"), NULL };
+	struct bg_script script;
+	bool missing;
+	int rc = bg_script_open(&options, argv, env, &script, &missing, err);
+
+	expect(!missing, "want of memory became a file that is not there");
+	if (rc == 0)
+		expect(strcmp(script.path, "/usr/bin/env") == 0 && script.n_settings == 4, "another script");
+	bg_script_clear(&script);
+	return rc;
+}
+
 static const struct { const char *name; reading *read; unsigned least; } readings[] = {
+	{ "an environment", read_environment, 3 },
+	{ "a script", read_script, 2 },
 	{ "a key set", read_jwks, 100 },
 	{ "an RSA key", read_rsa, 100 },
 	{ "an EC key", read_ec, 100 },

@@ -41,4 +41,11 @@ request "/bearergate-cgi/api/private-scoped"
 is "with a token or without" "$status" 401
 request "/bearergate-cgi/bin/c.cgi" "${auth[@]}" -H 'Redirect-Status: 200' -H 'Redirect-Url: /bin/c.cgi'
 is "whatever headers say" "$status" 500
+
+# Other spellings of a path are the same place for whoever may go there.
+for path in /api//private /api/./private /api/%70rivate /api/public/../private '/api/private/a%20b' '/api/private/a%3fb%25;c=d' \
+    /api/private/a//b '/api/private/%c3%a9' '/api/private?x=/y&z=%2f' '/api/private/\\x'; do
+	request "$path" "${auth[@]}"
+	is "$path with a token leads to the script" "$status $(route)" "200 /api/private"
+done
 finish

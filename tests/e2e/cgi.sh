@@ -70,9 +70,14 @@ answers "so is one without any variable (SR-23)" 401 no_token
 vars=("${all[@]}")
 answers "a bad token is refused" 401 bad_token HTTP_AUTHORIZATION='Bearer x'
 answers "a demand that is not met is refused" 403 no_scope "$good" BEARERGATE_SCOPE=read:messages
-answers "so is one that a redirect carried (Action)" 403 no_scope "$good" REDIRECT_BEARERGATE_SCOPE=read:messages
-answers "and an unknown one" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPES=read:messages
-answers "two that differ are a riddle" 500 bad_variable "$good" REDIRECT_BEARERGATE_SCOPE=a BEARERGATE_SCOPE=b
+action=(SCRIPT_FILENAME="$bg_cgi" REDIRECT_STATUS=200 REDIRECT_URL=/x PATH_INFO=/x)
+answers "so is one that a redirect carried (Action)" 403 no_scope "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPE=read:messages
+answers "and an unknown one" 500 bad_variable "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPES=read:messages
+answers "two that differ are a riddle" 500 bad_variable "$good" "${action[@]}" REDIRECT_BEARERGATE_SCOPE=a BEARERGATE_SCOPE=b
+answers "what another place allows does not open this one" 401 no_token REDIRECT_BEARERGATE_AUTH=none REDIRECT_STATUS=404 \
+    REDIRECT_URL=/public
+answers "nor does it by way of Action" 401 no_token "${action[@]}" REDIRECT_REDIRECT_BEARERGATE_AUTH=none
+runs "but Action hands on what was said for the place itself" "${action[@]}" REDIRECT_BEARERGATE_AUTH=none
 runs "a good token runs the script" "$good"
 runs "a redirect may have carried it" "REDIRECT_REDIRECT_$good"
 runs "a public place needs none" BEARERGATE_AUTH=none
@@ -81,19 +86,37 @@ run REQUEST_METHOD=HEAD
 is "HEAD is answered without a body" "$(tail -n 1 "$work/out" | tr -d '\r')" ""
 run SCRIPT_FILENAME=/cgi/nph-app
 is "nph- is answered with a status line" "$(head -n 1 "$work/out" | tr -d '\r')" "HTTP/1.1 401 Unauthorized"
-# SR-64
-answers "a DPoP proof is no good where nobody remembers it" 401 not_bound HTTP_AUTHORIZATION="DPoP ${good#*Bearer }" HTTP_DPOP=a.b.c
 body=$(head -c 30000 /dev/zero | tr '\0' a)
 answers "a body is read before a refusal" 401 no_token CONTENT_LENGTH=30000
 body=
+
+# DPoP: each proof once, for all processes together (SR-63), or not at all where nobody would remember it (SR-64).
+"$BG_TOOL" mint key -a ES256 -o "$work/client.pem"
+bound=$("$BG_TOOL" mint token -k "$work/key.pem" --iss "$issuer" --aud "$audience" --sub bob --dpop-key "$work/client.pem")
+printf %s "$bound" >"$work/bound"
+proof() {
+	"$BG_TOOL" mint --dpop -k "$work/client.pem" --method GET --url http://api.example/x --token-file "$work/bound"
+}
+by_dpop=(HTTP_AUTHORIZATION="DPoP $bound" REQUEST_SCHEME=http SERVER_PORT=80)
+answers "a proof is no good where nobody remembers it" 500 internal "${by_dpop[@]}" HTTP_DPOP="$(proof)"
+check "and the log says what is missing" grep -q 'replay = .*lmdb:/PATH' "$work/cgi.log"
+cp "$work/bin/bearergate.conf" "$work/before.conf"
+printf 'replay = "lmdb:%s"\n' "$work/tmp/replay" >>"$work/bin/bearergate.conf"
+proof=$(proof)
+runs "with a store it is good once" "${by_dpop[@]}" HTTP_DPOP="$proof"
+answers "and not in the next process" 400 proof_spent "${by_dpop[@]}" HTTP_DPOP="$proof"
+runs "another one is" "${by_dpop[@]}" HTTP_DPOP="$(proof)"
+(cd "$work/bin" && "${unprivileged[@]}" env -i "${vars[@]}" ./probe) <"$work/in" >"$work/bare"
+is "the store is not open in the script" "$(grep '^fd ' "$work/out")" "$(grep '^fd ' "$work/bare")"
+mv "$work/before.conf" "$work/bin/bearergate.conf"
 
 # Configuration.
 mv "$work/bin/bearergate.conf" "$work/named.conf"
 answers "without a configuration nobody is let in" 500 internal "$good"
 runs "BEARERGATE_CONFIG names one" "$good" BEARERGATE_CONFIG="$work/named.conf"
-runs "also from before a redirect" "$good" REDIRECT_BEARERGATE_CONFIG="$work/named.conf"
+runs "also for a place behind Action" "$good" "${action[@]}" REDIRECT_BEARERGATE_CONFIG="$work/named.conf"
 answers "one that is not there is no reason to take another" 500 internal "$good" BEARERGATE_CONFIG="$work/none.conf"
-answers "two are a riddle" 500 bad_variable "$good" BEARERGATE_CONFIG="$work/named.conf" REDIRECT_BEARERGATE_CONFIG=/x
+answers "two are a riddle" 500 bad_variable "$good" "${action[@]}" BEARERGATE_CONFIG="$work/named.conf" REDIRECT_BEARERGATE_CONFIG=/x
 ln -s "$work/nowhere" "$work/bin/bearergate.conf"
 answers "a broken link beside the wrapper is not passed over" 500 internal "$good"
 rm "$work/bin/bearergate.conf"
@@ -130,6 +153,7 @@ chmod 755 "$work/bin/probe"
 run "$good"
 is "so is one whose interpreter is not there" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
 check "and the log says what failed" grep -q 'script=refused status=500 detail=.*cannot be executed: No such file' "$work/cgi.log"
+# shellcheck disable=SC2016 # for the script to expand
 printf '#!%s /bin/sh\nprintf "Content-Type: text/plain\\n\\n%%s" "$0"' "$bg_cgi" >"$work/bin/probe"
 runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
