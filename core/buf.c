@@ -1,6 +1,6 @@
 #include "core/buf.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -153,4 +153,18 @@ bg_format(char *dst, size_t size, const char *fmt, ...)
 	n = bg_vformat(dst, size, fmt, ap);
 	va_end(ap);
 	return n;
+}
+
+void
+bg_buf_put_span(struct bg_buf *buf, int64_t seconds)
+{
+	static const struct { char letter; int64_t seconds; } units[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+	const size_t n = sizeof(units) / sizeof(units[0]);
+	size_t i = 0;
+
+	while (i < n - 1 && seconds < units[i].seconds)
+		i++;
+	bg_buf_put_format(buf, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
+	if (i < n - 1 && seconds % units[i].seconds / units[i + 1].seconds > 0)
+		bg_buf_put_format(buf, "%" PRId64 "%c", seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
 }

@@ -2,6 +2,7 @@
 #define BG_CORE_BUF_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 #include "core/error.h"
 
@@ -30,6 +31,9 @@ void bg_buf_put_format(struct bg_buf *buf, const char *fmt, ...) BG_PRINTF(2, 3)
 
 /* As a quoted-string; what may not stand in one becomes "?".  RFC 9110 section 5.6.4. */
 void bg_buf_put_quoted(struct bg_buf *buf, struct bg_slice bytes);
+
+/* A span of time for people: its two largest units, "2d3h", "5m"; seconds is at least 0. */
+void bg_buf_put_span(struct bg_buf *buf, int64_t seconds);
 
 /* Make room for n more bytes and return where they go (uninitialised, len already counts them), or NULL: failed. */
 char *bg_buf_extend(struct bg_buf *buf, size_t n);

@@ -39,15 +39,6 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * Undo the escaping once.  A plus stands for itself, since base64 has it and the servers that leave it alone escape a space
  * as %20.  Returns the number of bytes, or -1; dst has room for as many as src has.
@@ -66,7 +57,7 @@ unescape(char *dst, struct bg_slice src)
 			dst[n++] = src.ptr[i];
 			continue;
 		}
-		if (src.len - i < 3 || (high = hex(src.ptr[i + 1])) < 0 || (low = hex(src.ptr[i + 2])) < 0)
+		if (src.len - i < 3 || (high = bg_hex_digit(src.ptr[i + 1])) < 0 || (low = bg_hex_digit(src.ptr[i + 2])) < 0)
 			return -1;
 		dst[n++] = (char)(high << 4 | low);
 		i += 2;

@@ -14,6 +14,7 @@ struct bg_credentials {
 	enum bg_scheme  scheme;		/* as far as it is known, in a refusal too; NONE where it is another or none */
 	struct bg_slice token;		/* borrowed from the request */
 	struct bg_slice proof;		/* of BG_SCHEME_DPOP: the DPoP header's value */
+	const unsigned char *digest;	/* SHA-256 of token, where somebody has made it already; NULL otherwise */
 };
 
 /*

@@ -29,7 +29,7 @@ bool bg_proxies_trust(const struct bg_proxies *proxies, struct bg_slice remote_a
 
 /* What the first proxy of ours was asked; ptr NULL where none says so.  Borrowed from the request. */
 struct bg_forwarded {
-	struct bg_slice proto;
+	struct bg_slice proto;		/* http or https, in any case; ws and wss, of a WebSocket's handshake, are these */
 	struct bg_slice host;
 	struct bg_slice prefix;		/* a path that it took away */
 };

@@ -89,6 +89,7 @@ judge(const struct bg_gate *gate, const struct bg_request *request, struct bg_no
 	/* Only here, so that of a token that is not for us, or no longer, none pushes out one that is. */
 	if (news)
 		bg_verified_put(gate->verified, out->digest, out->token, by);
+	cred.digest = out->hashed ? out->digest : NULL;
 	if (bg_proof_check(&gate->dpop, request, &cred, claims, now, proof, err) != 0 ||
 	    bg_policy_check(&gate->policies, &out->demand, claims, err) != 0 ||
 	    bg_proof_spend(&gate->dpop, proof, now, &out->retry_after, err) != 0)

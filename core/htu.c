@@ -16,18 +16,6 @@ static const struct scheme {
 
 enum part { HOST, PATH };
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 is_upper(unsigned char c)
 {
@@ -91,7 +79,7 @@ text_wrong(struct bg_slice text, enum part part)
 		unsigned char c = (unsigned char)text.ptr[i];
 
 		if (c == '%') {
-			if (text.len - i < 3 || hex(text.ptr[i + 1]) < 0 || hex(text.ptr[i + 2]) < 0)
+			if (text.len - i < 3 || bg_hex_digit(text.ptr[i + 1]) < 0 || bg_hex_digit(text.ptr[i + 2]) < 0)
 				return "has a \"%\" in it without two hexadecimal digits";
 			i += 2;
 		} else if (c <= 0x20 || c == 0x7f)
@@ -116,7 +104,7 @@ put_text(struct bg_slice text, enum part part, struct bg_buf *out)
 		size_t n = 1;
 
 		if (c == '%') {
-			c = (unsigned char)(hex(text.ptr[1]) << 4 | hex(text.ptr[2]));
+			c = (unsigned char)(bg_hex_digit(text.ptr[1]) << 4 | bg_hex_digit(text.ptr[2]));
 			encode = !is_unreserved(c);
 			n = 3;
 		}

@@ -727,3 +727,17 @@ bg_keystore_status_clear(struct bg_keystore_status *status)
 	bg_jwks_unref(status->keys);
 	*status = (struct bg_keystore_status){ .keys = NULL };
 }
+
+const char *
+bg_keystore_state(const struct bg_keystore_status *status)
+{
+	if (status->keys == NULL)
+		return "none";
+	return status->failed != 0 ? "failing" : "good";
+}
+
+const char *
+bg_keystore_location(const struct bg_keystore_status *status)
+{
+	return status->file != NULL ? status->file : status->jwks_uri;
+}

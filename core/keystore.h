@@ -92,4 +92,8 @@ struct bg_keystore_status {
 void bg_keystore_status(struct bg_keystore *store, struct bg_now now, struct bg_keystore_status *out);
 void bg_keystore_status_clear(struct bg_keystore_status *status);
 
+/* For people: how the set is, "good", "failing" (it serves, and could not be refreshed) or "none"; and where it is from. */
+const char *bg_keystore_state(const struct bg_keystore_status *status);
+const char *bg_keystore_location(const struct bg_keystore_status *status);	/* borrowed; "" when it is not known yet */
+
 #endif

@@ -2,18 +2,6 @@
 
 #include "core/request.h"
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Take one character of a path, decoded; -1 when it is one that servers read differently, with the words in *why. */
 static int
 next_char(struct bg_slice *rest, const char **why)
@@ -23,7 +11,7 @@ next_char(struct bg_slice *rest, const char **why)
 
 	*rest = bg_slice_skip(*rest, 1);
 	if (encoded) {
-		if (rest->len < 2 || (high = hex(rest->ptr[0])) < 0 || (low = hex(rest->ptr[1])) < 0) {
+		if (rest->len < 2 || (high = bg_hex_digit(rest->ptr[0])) < 0 || (low = bg_hex_digit(rest->ptr[1])) < 0) {
 			*why = "a percent sign without two digits";
 			return -1;
 		}

@@ -163,15 +163,16 @@ check_time(const struct bg_dpop *dpop, const struct proof_claims *claims, int64_
 
 /* RFC 9449 section 4.3 check 12: the proof is for this token, and by the key this token is bound to. */
 static int
-check_binding(struct bg_slice token, const struct proof_claims *claims, const struct bg_jwk *key, struct bg_slice jkt,
+check_binding(const struct bg_credentials *cred, const struct proof_claims *claims, const struct bg_jwk *key, struct bg_slice jkt,
     struct bg_error *err)
 {
 	char ath[BG_B64URL_ENCODED(BG_SHA256_LEN) + 1] = "", thumbprint[BG_THUMBPRINT_LEN + 1];
+	const unsigned char *digest = cred->digest;
 	unsigned char hash[BG_SHA256_LEN];
 
-	if (bg_sha256(token, hash, err) != 0)
+	if (digest == NULL && bg_sha256(cred->token, hash, err) != 0)
 		return -1;
-	bg_b64url_encode(ath, hash, sizeof(hash));
+	bg_b64url_encode(ath, digest != NULL ? digest : hash, BG_SHA256_LEN);
 	if (!bg_secret_equal(claims->ath, bg_slice_str(ath)))
 		return bg_fail(err, BG_R_PROOF_TOKEN, "proof: ath \"%.*s\", the token has \"%s\"", BG_SLICE_ARG(claims->ath), ath);
 	if (bg_jwk_thumbprint(key, thumbprint, err) != 0)
@@ -241,7 +242,7 @@ check_dpop(const struct bg_dpop *dpop, const struct bg_request *request, const s
 	bg_buf_init(&url, BG_URI_MAX);
 	if (parse(cred->proof, &proof, err) != 0 || read_key(proof, &key, err) != 0 || check_signature(dpop, proof, key, err) != 0 ||
 	    read_claims(proof->payload, &claims, err) != 0 || check_target(dpop, request, &claims, &url, err) != 0 ||
-	    check_time(dpop, &claims, now, err) != 0 || check_binding(cred->token, &claims, key, jkt, err) != 0)
+	    check_time(dpop, &claims, now, err) != 0 || check_binding(cred, &claims, key, jkt, err) != 0)
 		goto out;
 	/* Last, so that only a proof that is good otherwise is worth a nonce.  RFC 9449 section 4.3 check 10. */
 	if (dpop->nonces.key != NULL && bg_nonce_check(&dpop->nonces, claims.nonce, now, &current, err) != 0)

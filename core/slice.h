@@ -67,6 +67,19 @@ bg_slice_skip(struct bg_slice s, size_t n)
 	return (struct bg_slice){ s.ptr + n, s.len - n };
 }
 
+/* What a hexadecimal digit stands for, in either case; -1 for any other character. */
+static inline int
+bg_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /*
  * Take the next word off rest, words being separated by any number of spaces.  Returns false when there is none left.
  * Scope and permission lists, RFC 6749 section 3.3.

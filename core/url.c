@@ -20,12 +20,6 @@ is_alpha(char c)
 }
 
 static bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool
 has(struct bg_slice s, char c)
 {
 	return s.len > 0 && memchr(s.ptr, c, s.len) != NULL;
@@ -48,7 +42,7 @@ bytes_wrong(struct bg_slice url)
 			return "has white space in it";
 		if (c <= 0x20 || c >= 0x7f)	/* where char is signed, all above 0x7f is negative */
 			return "has a byte in it that is not printable ASCII";
-		if (c == '%' && (url.len - i < 3 || !is_hex(url.ptr[i + 1]) || !is_hex(url.ptr[i + 2])))
+		if (c == '%' && (url.len - i < 3 || bg_hex_digit(url.ptr[i + 1]) < 0 || bg_hex_digit(url.ptr[i + 2]) < 0))
 			return "has a \"%\" in it without two hexadecimal digits";
 		if (c != '%' && !is_digit(c) && !is_alpha(c) && strchr("-._~:/?#[]@!$&'()*+,;=", c) == NULL)
 			return "has a character in it that no URL may have";

@@ -40,38 +40,10 @@ bg_status_refused(const struct bg_status *status)
 	return sum(status->counts.refused, BG_R_COUNT);
 }
 
-const char *
-bg_status_of_issuer(const struct bg_keystore_status *issuer)
-{
-	if (issuer->keys == NULL)
-		return "none";
-	return issuer->failed != 0 ? "failing" : "good";
-}
-
-static const char *
-location_of(const struct bg_keystore_status *issuer)
-{
-	return issuer->file != NULL ? issuer->file : issuer->jwks_uri;
-}
-
 static size_t
 keys_of(const struct bg_keystore_status *issuer)
 {
 	return issuer->keys != NULL ? bg_jwks_count(issuer->keys) : 0;
-}
-
-void
-bg_status_put_span(struct bg_buf *out, int64_t seconds)
-{
-	static const struct { char letter; int64_t seconds; } units[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
-	const size_t n = sizeof(units) / sizeof(units[0]);
-	size_t i = 0;
-
-	while (i < n - 1 && seconds < units[i].seconds)
-		i++;
-	bg_buf_put_format(out, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
-	if (i < n - 1 && seconds % units[i].seconds / units[i + 1].seconds > 0)
-		bg_buf_put_format(out, "%" PRId64 "%c", seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
 }
 
 void
@@ -95,7 +67,7 @@ bg_status_put_moment(struct bg_buf *out, int64_t at, int64_t now)
 	}
 	bg_status_put_time(out, at);
 	bg_buf_put_str(out, at > now ? ", in " : ", ");
-	bg_status_put_span(out, at > now ? at - now : now - at);
+	bg_buf_put_span(out, at > now ? at - now : now - at);
 	bg_buf_put_str(out, at > now ? "" : " ago");
 }
 
@@ -137,9 +109,9 @@ put_issuer_text(const struct bg_status *status, const struct bg_keystore_status 
 {
 	bg_buf_put_str(out, "issuer           ");
 	bg_log_text(out, bg_slice_str(issuer->issuer));
-	bg_buf_put_format(out, "\n  keys           %s, %zu%s\n  source         ", bg_status_of_issuer(issuer), keys_of(issuer),
+	bg_buf_put_format(out, "\n  keys           %s, %zu%s\n  source         ", bg_keystore_state(issuer), keys_of(issuer),
 	    issuer->keys != NULL && issuer->from_disk ? ", from cache_dir" : "");
-	bg_log_text(out, bg_slice_str(location_of(issuer)));
+	bg_log_text(out, bg_slice_str(bg_keystore_location(issuer)));
 	bg_buf_put_str(out, "\n  fetched        ");
 	bg_status_put_moment(out, issuer->fetched, status->now);
 	bg_buf_put_str(out, "\n  next           ");
@@ -222,8 +194,8 @@ put_issuer_json(const struct bg_keystore_status *issuer, struct bg_buf *out)
 {
 	bg_buf_put_format(out, "{\"keys\":%zu", keys_of(issuer));
 	put_string(out, "issuer", issuer->issuer);
-	put_string(out, "state", bg_status_of_issuer(issuer));
-	put_string(out, "location", location_of(issuer));
+	put_string(out, "state", bg_keystore_state(issuer));
+	put_string(out, "location", bg_keystore_location(issuer));
 	bg_buf_put_format(out, ",\"from_disk\":%s", issuer->from_disk ? "true" : "false");
 	put_known(out, "fetched", issuer->fetched, 0);
 	put_known(out, "next", issuer->next, 0);

@@ -58,10 +58,8 @@ void bg_status_put_html(const struct bg_status *status, size_t n, struct bg_buf 
 /* What they have in common. */
 uint64_t bg_status_allowed(const struct bg_status *status);
 uint64_t bg_status_refused(const struct bg_status *status);
-const char *bg_status_of_issuer(const struct bg_keystore_status *issuer);	/* "good", "failing", "none" */
 extern const char *const bg_passed_names[BG_PASSED_KINDS];	/* "bearer", "dpop", "anonymous" */
 extern const char *const bg_outcome_names[BG_OUTCOMES];		/* "allowed", "refused", "failed" */
-void bg_status_put_span(struct bg_buf *out, int64_t seconds);	/* its two largest units: "3d4h" */
 void bg_status_put_time(struct bg_buf *out, int64_t at);	/* "2026-11-26T17:22:01Z" */
 void bg_status_put_moment(struct bg_buf *out, int64_t at, int64_t now);	/* "2026-11-26T17:22:01Z, 3m ago"; "never" for 0 */
 

@@ -162,7 +162,7 @@ put_chart(const struct bg_status *status, struct bg_buf *out)
 		if (at_slot(status, slot) == 0)
 			continue;
 		bg_buf_put_format(out, "<rect x=\"%zu\" width=\"1\" height=\"%d\"><title>", slot, CHART_HEIGHT);
-		bg_status_put_span(out, (int64_t)(BG_RECENT_SLOTS - 1 - slot) * BG_RECENT_SECONDS);
+		bg_buf_put_span(out, (int64_t)(BG_RECENT_SLOTS - 1 - slot) * BG_RECENT_SECONDS);
 		bg_buf_put_format(out, " ago: %" PRIu64 " allowed, %" PRIu64 " refused, %" PRIu64 " failed</title></rect>",
 		    status->counts.recent[BG_OUTCOME_ALLOWED][slot], status->counts.recent[BG_OUTCOME_REFUSED][slot],
 		    status->counts.recent[BG_OUTCOME_FAILED][slot]);
@@ -245,13 +245,13 @@ put_age(const struct bg_status *status, const struct bg_keystore_status *issuer,
 	if (issuer->keys == NULL || issuer->fetched == 0 || life <= 0 || age < 0)
 		return;
 	bg_buf_put_format(out, "<div class=\"bar %s\" title=\"age of the keys, of their time until the next fetch\">"
-	    "<i style=\"width:%d%%\"></i></div>", bg_status_of_issuer(issuer), age >= life ? 100 : (int)((double)age / (double)life * 100));
+	    "<i style=\"width:%d%%\"></i></div>", bg_keystore_state(issuer), age >= life ? 100 : (int)((double)age / (double)life * 100));
 }
 
 static void
 put_issuer(const struct bg_status *status, const struct bg_keystore_status *issuer, struct bg_buf *out)
 {
-	const char *state = bg_status_of_issuer(issuer);
+	const char *state = bg_keystore_state(issuer);
 
 	bg_buf_put_str(out, "<div class=\"card\"><div class=\"top\"><span class=\"name\">");
 	put_text(out, issuer->issuer);
@@ -270,7 +270,7 @@ put_issuer(const struct bg_status *status, const struct bg_keystore_status *issu
 	put_age(status, issuer, out);
 	if (issuer->failed != 0) {
 		bg_buf_put_format(out, "<p class=\"err %s\">%u failed, the last one ", state, issuer->failures);
-		bg_status_put_span(out, status->now > issuer->failed ? status->now - issuer->failed : 0);
+		bg_buf_put_span(out, status->now > issuer->failed ? status->now - issuer->failed : 0);
 		bg_buf_put_str(out, " ago: ");
 		put_text(out, issuer->error);
 		bg_buf_put_str(out, "</p>");
@@ -334,7 +334,7 @@ bg_status_put_html(const struct bg_status *status, size_t n, struct bg_buf *out)
 	bg_buf_put_str(out, style);
 	bg_buf_put_format(out, "</style></head>\n<body><main><header><h1>bearergate-fcgi</h1><span class=\"pill %s\">%s</span>"
 	    "<span class=\"dim\">up ", ready ? "good" : "none", ready ? "ready" : "not ready");
-	bg_status_put_span(out, status->uptime);
+	bg_buf_put_span(out, status->uptime);
 	bg_buf_put_str(out, "</span></header>\n<div class=\"tiles\">");
 	put_tile(out, "a", "allowed", recent(status, BG_OUTCOME_ALLOWED));
 	put_tile(out, "d", "refused", recent(status, BG_OUTCOME_REFUSED));

@@ -85,12 +85,31 @@ START_TEST(a_cut_format_tells_how_much_stands_there)	/* SR-32 */
 }
 END_TEST
 
+static const struct { int64_t seconds; const char *text; } spans[] = {
+	{ 0, "0s" }, { 59, "59s" }, { 60, "1m" }, { 61, "1m1s" }, { 3600, "1h" }, { 3601, "1h" }, { 3660, "1h1m" },
+	{ 86399, "23h59m" }, { 86400, "1d" }, { 90000, "1d1h" }, { 172800 + 59, "2d" },
+};
+
+START_TEST(a_span_has_its_two_largest_units)
+{
+	struct bg_slice text;
+	struct bg_buf buf;
+
+	bg_buf_init(&buf, 100);
+	bg_buf_put_span(&buf, spans[_i].seconds);
+	ck_assert_int_eq(bg_buf_finish(&buf, &text, NULL), 0);
+	ck_assert_str_eq(text.ptr, spans[_i].text);
+	bg_buf_clear(&buf);
+}
+END_TEST
+
 int
 main(void)
 {
 	Suite *suite = suite_create("buf");
 	TCase *tc = tcase_create("buf");
 
+	tcase_add_loop_test(tc, a_span_has_its_two_largest_units, 0, N(spans));
 	tcase_add_test(tc, what_is_put_comes_out_in_order);
 	tcase_add_test(tc, a_buffer_fails_at_its_ceiling_and_stays_failed);
 	tcase_add_test(tc, a_length_that_would_wrap_fails);

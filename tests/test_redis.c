@@ -137,42 +137,16 @@ START_TEST(a_proof_is_spent_once_for_one_request)
 }
 END_TEST
 
-struct runner {
-	struct bg_replay  *replay;
-	pthread_barrier_t *start;
-	char               request;
-	enum bg_reason     got;
-};
-
-static void *
-run_one(void *arg)
+static enum bg_reason
+spend_one(struct bg_replay *replay, const struct bg_test_spend *row)
 {
-	struct runner *runner = arg;
-	struct bg_test_spend row = { .proof = 'p', .request = runner->request };
-
-	pthread_barrier_wait(runner->start);
-	runner->got = spend_iat(runner->replay, &row, at(0), T0 + LATER, 1, NULL, NULL);
-	return NULL;
+	return spend_iat(replay, row, at(0), T0 + LATER, 1, NULL, NULL);
 }
 
 static void
 run_threads(struct bg_replay *replay, int n, unsigned counts[BG_R_COUNT])
 {
-	struct runner runners[64];
-	pthread_barrier_t start;
-	pthread_t threads[64];
-
-	memset(counts, 0, BG_R_COUNT * sizeof(counts[0]));
-	pthread_barrier_init(&start, NULL, (unsigned)n);
-	for (int i = 0; i < n; i++) {
-		runners[i] = (struct runner){ replay, &start, (char)(i + 1), BG_R_OK };
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, run_one, &runners[i]), 0);
-	}
-	for (int i = 0; i < n; i++) {
-		pthread_join(threads[i], NULL);
-		counts[runners[i].got]++;
-	}
-	pthread_barrier_destroy(&start);
+	bg_test_spend_at_once((struct bg_replay *[]){ replay, replay }, n, spend_one, counts);
 }
 
 /* SR-63 */

@@ -262,49 +262,24 @@ START_TEST(a_request_passes_with_so_many_calls_at_most)
 }
 END_TEST
 
-struct runner {
-	struct bg_replay *replay;
-	pthread_barrier_t *start;
-	char              request;
-	enum bg_reason    got;
-};
-
-static void *
-run_one(void *arg)
+static enum bg_reason
+spend_one(struct bg_replay *replay, const struct bg_test_spend *row)
 {
-	struct runner *runner = arg;
-	struct bg_test_spend row = { .proof = 'p', .request = runner->request };
-
-	pthread_barrier_wait(runner->start);
-	runner->got = spend(runner->replay, &row, 0, 1);
-	return NULL;
+	return spend(replay, row, 0, 1);
 }
 
 /* SR-63 */
 START_TEST(of_64_threads_with_one_proof_exactly_one_passes)
 {
-	struct runner runners[64];
-	pthread_t threads[64];
-	pthread_barrier_t start;
+	unsigned counts[BG_R_COUNT];
 	struct bg_replay *replay[2];
-	int passed = 0, spent = 0;
 
 	begin();
 	replay[0] = open_store(_i == 0 ? path : NULL, at(0));
 	replay[1] = _i == 0 ? open_store(path, at(0)) : replay[0];	/* as in a reload */
-	pthread_barrier_init(&start, NULL, N(runners));
-	for (int i = 0; i < N(runners); i++) {
-		runners[i] = (struct runner){ replay[i % 2], &start, (char)(i + 1), BG_R_OK };
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, run_one, &runners[i]), 0);
-	}
-	for (int i = 0; i < N(runners); i++) {
-		pthread_join(threads[i], NULL);
-		passed += runners[i].got == BG_R_OK;
-		spent += runners[i].got == BG_R_PROOF_SPENT;
-	}
-	ck_assert_int_eq(passed, 1);
-	ck_assert_int_eq(spent, 63);
-	pthread_barrier_destroy(&start);
+	bg_test_spend_at_once(replay, 64, spend_one, counts);
+	ck_assert_uint_eq(counts[BG_R_OK], 1);
+	ck_assert_uint_eq(counts[BG_R_PROOF_SPENT], 63);
 	if (_i == 0)
 		bg_replay_free(replay[1]);
 	bg_replay_free(replay[0]);

@@ -76,38 +76,9 @@ source_of(const struct bg_conf_issuer *issuer)
 }
 
 static const char *
-state_of(const struct bg_keystore_status *status)
-{
-	if (status->keys == NULL)
-		return "none";
-	return status->failed != 0 ? "failing" : "good";
-}
-
-static const char *
-location_of(const struct bg_keystore_status *status)
-{
-	return status->file != NULL ? status->file : status->jwks_uri;
-}
-
-static const char *
 alg_of(const struct bg_jwk *key)
 {
 	return key->alg != NULL ? key->alg->name.ptr : "any";
-}
-
-/* A span for people: its two largest units. */
-static void
-put_span(struct bg_buf *out, int64_t seconds)
-{
-	static const struct { char letter; int64_t seconds; } units[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
-	const size_t n = sizeof(units) / sizeof(units[0]);
-	size_t i = 0;
-
-	while (i < n - 1 && seconds < units[i].seconds)
-		i++;
-	bg_buf_put_format(out, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
-	if (i < n - 1 && seconds % units[i].seconds / units[i + 1].seconds > 0)
-		bg_buf_put_format(out, "%" PRId64 "%c", seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
 }
 
 /* A moment, and how far it is from now. */
@@ -121,7 +92,7 @@ put_moment(struct bg_buf *out, int64_t at, int64_t now)
 	if (gmtime_r(&t, &tm) != NULL)
 		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	bg_buf_put_format(out, "%s, %s", text, at > now ? "in " : "");
-	put_span(out, at > now ? at - now : now - at);
+	bg_buf_put_span(out, at > now ? at - now : now - at);
 	bg_buf_put_str(out, at > now ? "" : " ago");
 }
 
@@ -150,10 +121,10 @@ put_text(struct bg_buf *out, const struct bg_conf_issuer *issuer, const struct b
     int64_t now)
 {
 	bg_buf_put_format(out, "%s\n", issuer->name);
-	bg_buf_put_format(out, "  state    %s%s\n", state_of(status),
+	bg_buf_put_format(out, "  state    %s%s\n", bg_keystore_state(status),
 	    status->keys != NULL && status->from_disk ? ", from cache_dir" : "");
-	bg_buf_put_format(out, "  source   %s%s%s\n", source_of(issuer), location_of(status)[0] != '\0' ? ", " : "",
-	    location_of(status));
+	bg_buf_put_format(out, "  source   %s%s%s\n", source_of(issuer), bg_keystore_location(status)[0] != '\0' ? ", " : "",
+	    bg_keystore_location(status));
 	if (status->fetched != 0) {
 		bg_buf_put_str(out, "  fetched  ");
 		put_moment(out, status->fetched, now);
@@ -214,8 +185,8 @@ json_of(const struct bg_conf_issuer *issuer, const struct bg_keystore_status *st
 			json_decref(keys);
 			return NULL;
 		}
-	object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "issuer", issuer->name, "state", state_of(status), "source",
-	    source_of(issuer), "location", location_of(status), "from_disk", status->from_disk, "keys", keys);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "issuer", issuer->name, "state", bg_keystore_state(status), "source",
+	    source_of(issuer), "location", bg_keystore_location(status), "from_disk", status->from_disk, "keys", keys);
 	if (object == NULL)
 		return NULL;
 	if ((status->fetched != 0 && json_object_set_new(object, "fetched", json_integer(status->fetched)) != 0) ||

@@ -165,8 +165,10 @@ out:
 }
 
 static int
-read_option(int c, struct order *order)
+read_option(int c, void *arg)
 {
+	struct order *order = arg;
+
 	switch (c) {
 	case OPT_ISS:
 		return bg_minting_text("--iss", optarg, &order->iss);
@@ -234,21 +236,13 @@ bg_verb_mint_token(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	struct order order = { .aud = json_array(), .expires = LIFETIME };
-	int c, rc = EX_OK;
+	bool done;
+	int rc;
 
 	bg_minting_init(&order.common);
-	while (rc == EX_OK && (c = getopt_long(argc, argv, ":a:k:h", longopts, NULL)) != -1) {
-		if (c == 'h') {
-			rc = bg_verb_print(bg_slice_str(bg_minting_usage));
-			goto out;
-		}
-		rc = c == ':' || c == '?' ? bg_verb_bad_option(c, argv, longopts) : read_option(c, &order);
-	}
-	if (rc == EX_OK && optind < argc)
-		rc = bg_verb_usage("mint token takes no \"%s\"", argv[optind]);
-	if (rc == EX_OK && (rc = check_order(&order)) == EX_OK)
+	rc = bg_minting_options("token", argc, argv, longopts, read_option, &order, &done);
+	if (rc == EX_OK && !done && (rc = check_order(&order)) == EX_OK)
 		rc = make_token(&order);
-out:
 	bg_minting_clear(&order.common);
 	json_decref(order.aud);
 	return rc;

@@ -238,6 +238,25 @@ bg_minting_option(int c, struct bg_minting *minting)
 	}
 }
 
+int
+bg_minting_options(const char *what, int argc, char **argv, const struct option *longopts, int (*take)(int c, void *order),
+    void *order, bool *done)
+{
+	int c, rc = EX_OK;
+
+	*done = false;
+	while (rc == EX_OK && (c = getopt_long(argc, argv, ":a:k:h", longopts, NULL)) != -1) {
+		if (c == 'h') {
+			*done = true;
+			return bg_verb_print(bg_slice_str(bg_minting_usage));
+		}
+		rc = c == ':' || c == '?' ? bg_verb_bad_option(c, argv, longopts) : take(c, order);
+	}
+	if (rc == EX_OK && optind < argc)
+		rc = bg_verb_usage("mint %s takes no \"%s\"", what, argv[optind]);
+	return rc;
+}
+
 bool
 bg_minting_says(const struct bg_minting *minting, const char *claim)
 {

@@ -57,6 +57,13 @@ enum { BG_MINTING_CLAIM = 256, BG_MINTING_CLAIMS, BG_MINTING_HEADER, BG_MINTING_
 /* Take the option that getopt_long has just returned. */
 int bg_minting_option(int c, struct bg_minting *minting) BG_MUST_CHECK;
 
+/*
+ * Read the command line of "mint WHAT" with longopts, handing each option to take.  *done is true where it was --help, which has
+ * been answered.
+ */
+int bg_minting_options(const char *what, int argc, char **argv, const struct option *longopts, int (*take)(int c, void *order),
+    void *order, bool *done) BG_MUST_CHECK;
+
 /* Is there something for this claim, if only null: somebody wants it bad? */
 bool bg_minting_says(const struct bg_minting *minting, const char *claim);
 

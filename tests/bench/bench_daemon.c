@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "tests/bench/bench.h"
 #include "tests/support/mint.h"
 #include "tests/support/records.h"
 
@@ -409,14 +410,6 @@ client(void *arg)
 	return NULL;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static struct round
 load(const struct server *server, struct requests *requests, int clients, long n)
 {
@@ -437,8 +430,7 @@ load(const struct server *server, struct requests *requests, int clients, long n
 		pthread_join(threads[i], NULL);
 	out.rate = (double)n / (now_us() - from) * 1e6;
 	out.cpu = (cpu_of(server) - cpu) / 1e3 / (double)n;
-	qsort(run.took, (size_t)n, sizeof(*run.took), compare);
-	out.p50 = run.took[n / 2];
+	out.p50 = bg_bench_median(run.took, (size_t)n);
 	out.p99 = run.took[n * 99 / 100];
 	free(run.took);
 	return out;
@@ -461,20 +453,13 @@ figure_of(const struct round *round, enum figure figure)
 }
 
 static double
-median(double values[ROUNDS])
-{
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
-}
-
-static double
 median_of(enum subject subject, enum figure figure)
 {
 	double values[ROUNDS];
 
 	for (int i = 0; i < ROUNDS; i++)
 		values[i] = figure_of(&rounds[subject][i], figure);
-	return median(values);
+	return bg_bench_median(values, ROUNDS);
 }
 
 /* The rate against that of another, and the CPU beyond that of another, round by round. */
@@ -485,7 +470,7 @@ ratio_of(enum subject subject, enum subject other)
 
 	for (int i = 0; i < ROUNDS; i++)
 		values[i] = rounds[subject][i].rate / rounds[other][i].rate;
-	return median(values);
+	return bg_bench_median(values, ROUNDS);
 }
 
 static double
@@ -495,7 +480,7 @@ beyond(enum subject subject, enum subject other)
 
 	for (int i = 0; i < ROUNDS; i++)
 		values[i] = rounds[subject][i].cpu - rounds[other][i].cpu;
-	return median(values);
+	return bg_bench_median(values, ROUNDS);
 }
 
 static void

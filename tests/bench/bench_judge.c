@@ -9,6 +9,7 @@
 #include "core/gate.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "tests/bench/bench.h"
 #include "tests/support/fixed.h"
 #include "tests/support/mint.h"
 
@@ -218,21 +219,6 @@ measure(side *run, const struct subject *s)
 	return ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 1e3 / PER_ROUND;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-median(double *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
-}
-
 static void
 report(const struct subject *s)
 {
@@ -250,7 +236,7 @@ report(const struct subject *s)
 		ratio[i] = a[i] / b[i];
 		again[i] = measure(judge_again, s);
 	}
-	(void)printf("%-6s %10.2f %10.2f %8.3f %10.2f\n", s->alg, median(a), median(b), median(ratio), median(again));
+	(void)printf("%-6s %10.2f %10.2f %8.3f %10.2f\n", s->alg, bg_bench_median(a, ROUNDS), bg_bench_median(b, ROUNDS), bg_bench_median(ratio, ROUNDS), bg_bench_median(again, ROUNDS));
 }
 
 int

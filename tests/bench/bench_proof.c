@@ -8,6 +8,7 @@
 #include "core/gate.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "tests/bench/bench.h"
 #include "tests/support/mint.h"
 
 /*
@@ -156,21 +157,6 @@ measure(int threads)
 	return PER_ROUND / ((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-median(double *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
-}
-
 static void
 report(int threads)
 {
@@ -187,7 +173,7 @@ report(int threads)
 		ratio[i] = with[i] / without[i];
 		bg_replay_free(store);
 	}
-	(void)printf("%-10d %10.0f %10.0f %8.3f\n", threads, median(with), median(without), median(ratio));
+	(void)printf("%-10d %10.0f %10.0f %8.3f\n", threads, bg_bench_median(with, ROUNDS), bg_bench_median(without, ROUNDS), bg_bench_median(ratio, ROUNDS));
 }
 
 /* A store's file under a load whose proofs expire: the store alone, with time handed in. */

@@ -4,6 +4,8 @@
 # shellcheck disable=SC2317,SC2119 # functions that wait_for and check call
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/keys.inc
+. "$(dirname "$0")/keys.inc"
 
 begin
 unprivileged=("${bg_unprivileged[@]}")
@@ -208,21 +210,11 @@ code=0
 is "closed descriptors do no harm" "$code $(head -n 1 "$work/out")" "0 Content-Type: text/plain"
 
 # Keys by https: the first request that needs them fetches, the next ones find them on disk.
-serve=${top_builddir:-.}/tests/support/serve
-[ -x "$serve" ] || die "no $serve: make check builds it"
-serve=$(realpath "$serve")
-mkdir -p "$work/issuer/.well-known" "$work/cache"
-chown "$(stat -c %u:%g "$work/tmp")" "$work/cache"
-"$serve" --dir "$work/issuer" --ca "$work/ca" --port-file "$work/port" --max-age 3600 </dev/null >"$work/issuer.log" 2>&1 &
-issuer_pid=$!
-bg_pids+=("$issuer_pid")
-wait_for 20 test -s "$work/port" || die "the issuer does not start"
-chmod 755 "$work/ca"
-chmod 644 "$work/ca/ca.pem"
-issuer=https://localhost:$(cat "$work/port")/
-jq -n --arg issuer "$issuer" '{issuer: $issuer, jwks_uri: ($issuer + "jwks.json")}' \
-    >"$work/issuer/.well-known/openid-configuration"
-cp "$work/jwks.json" "$work/issuer/jwks.json"
+issuer_begin
+make_cache
+start_issuer --max-age 3600
+discovery | put .well-known/openid-configuration
+put jwks.json <"$work/jwks.json"
 cat >"$work/bin/bearergate.conf" <<END
 ca_file   = "$work/ca/ca.pem"
 cache_dir = "$work/cache"

@@ -189,7 +189,7 @@ while IFS='|' read -r sentence words does; do
 	stop "$server" || :
 done <<'END'
 a server that hangs up|no answer (127.0.0.1:|1
-one that never answers|no answer (127.0.0.1:|sleep 4
+one that never answers|no answer (127.0.0.1:|1 while $c->sysread(my $more, 4096)
 one that speaks another language|no answer (127.0.0.1:|$c->syswrite("220 mail.example ESMTP\r\n")
 a head without an end|no answer (127.0.0.1:|$c->syswrite("HTTP/1.1 200 OK\r\n"); for (1..200) { $c->syswrite("X: " . "x" x 1000 . "\r\n") or last }
 a body without an end|200|$c->syswrite("HTTP/1.1 200 OK\r\n\r\n"); while ($c->syswrite("x" x 65536)) {}

@@ -3,23 +3,14 @@
 # shellcheck disable=SC2317,SC2119 # functions that wait_for and check call
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/keys.inc
+. "$(dirname "$0")/keys.inc"
 
 begin
-serve=${top_builddir:-.}/tests/support/serve
-[ -x "$serve" ] || die "no $serve: make check builds it"
-serve=$(realpath "$serve")
-
-mkdir -p "$work/issuer/.well-known" "$work/cache"
-chown "$(stat -c %u:%g "$work/tmp")" "$work/cache"
-"$serve" --dir "$work/issuer" --ca "$work/ca" --port-file "$work/port" --max-age 3600 </dev/null >"$work/issuer.log" 2>&1 &
-issuer_pid=$!
-bg_pids+=("$issuer_pid")
-wait_for 20 test -s "$work/port" || die "the issuer does not start"
-chmod 755 "$work/ca"
-chmod 644 "$work/ca/ca.pem"
-issuer=https://localhost:$(cat "$work/port")/
-jq -n --arg issuer "$issuer" '{issuer: $issuer, jwks_uri: ($issuer + "jwks.json")}' \
-    >"$work/issuer/.well-known/openid-configuration"
+issuer_begin
+make_cache
+start_issuer --max-age 3600
+discovery | put .well-known/openid-configuration
 "$BG_TOOL" mint key -o "$work/other.pem"
 "$BG_TOOL" mint jwks "$work/key.pem" "$work/other.pem" -o "$work/issuer/jwks.json"
 openssl pkey -in "$work/key.pem" -pubout -out "$work/public.pem"

@@ -1,6 +1,10 @@
 #ifndef BG_TESTS_SUPPORT_SPEND_H
 #define BG_TESTS_SUPPORT_SPEND_H
 
+#include <pthread.h>
+
+#include <check.h>
+
 #include "core/replay.h"
 
 /*
@@ -52,6 +56,49 @@ bg_test_spending(const struct bg_test_spend *row, int64_t iat, uint64_t salt)
 	memset(spending.request, row->request, sizeof(spending.request));
 	memset(spending.call, row->call, sizeof(spending.call));
 	return spending;
+}
+
+/* What a test's own way of spending comes to. */
+typedef enum bg_reason bg_test_spender(struct bg_replay *replay, const struct bg_test_spend *row);
+
+struct bg_test_runner {
+	struct bg_replay  *replay;
+	bg_test_spender   *spend;
+	pthread_barrier_t *start;
+	char               request;
+	enum bg_reason     got;
+};
+
+static inline void *
+bg_test_run_one(void *arg)
+{
+	struct bg_test_runner *runner = arg;
+	struct bg_test_spend row = { .proof = 'p', .request = runner->request };
+
+	pthread_barrier_wait(runner->start);
+	runner->got = runner->spend(runner->replay, &row);
+	return NULL;
+}
+
+/* n threads, at most 64, spend one proof in one moment, each for a request of its own, in two stores in turn; counts how that ends. */
+static inline void
+bg_test_spend_at_once(struct bg_replay *const replays[2], int n, bg_test_spender *spend, unsigned counts[BG_R_COUNT])
+{
+	struct bg_test_runner runners[64];
+	pthread_barrier_t start;
+	pthread_t threads[64];
+
+	memset(counts, 0, BG_R_COUNT * sizeof(counts[0]));
+	pthread_barrier_init(&start, NULL, (unsigned)n);
+	for (int i = 0; i < n; i++) {
+		runners[i] = (struct bg_test_runner){ replays[i % 2], spend, &start, (char)(i + 1), BG_R_OK };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, bg_test_run_one, &runners[i]), 0);
+	}
+	for (int i = 0; i < n; i++) {
+		pthread_join(threads[i], NULL);
+		counts[runners[i].got]++;
+	}
+	pthread_barrier_destroy(&start);
 }
 
 #endif
