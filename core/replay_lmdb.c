@@ -635,7 +635,7 @@ shared_put(struct shared *shared)
 /* ---- spending --------------------------------------------------------------------------------------------------- */
 
 /* What came of looking at the databases: a refusal of ours is no failure of LMDB's. */
-enum verdict { NOTED, SPENT, YOUNG, FULL };
+enum verdict { SPENT = 0, YOUNG, FULL, NOTED };
 
 /* Take up to n expired proofs out of both databases, and count them in *cleared. */
 static int
