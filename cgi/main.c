@@ -5,22 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cgi/alone.h"
 #include "cgi/drain.h"
 #include "cgi/launch.h"
-#include "cgi/metavars.h"
+#include "cgi/part.h"
 #include "cgi/reply.h"
-#include "conf/conf.h"
 #include "core/io.h"
-#include "core/json.h"
 #include "core/limits.h"
-#include "core/log.h"
-#include "core/secret.h"
+#include "core/line.h"
 
 #define CONFIGURATION	"bearergate.conf"
 #define FETCH		"bearergate-fetch"
 #define REPORT_MAX	(64 * 1024)
-#define LINE_MAX_LEN	4000
 #define LINK_MAX_LEN	4095	/* of /proc/self/exe */
 #define NOT_FOUND	"{\"detail\":{\"error\":\"not_found\",\"error_description\":\"there is no such program here\"}}"
 
@@ -33,8 +28,7 @@ struct call {
 	struct bg_conf *conf;
 	char        *beside;	/* the directory of this program, with a slash behind */
 	char        *fetch;	/* the program that fetches */
-	struct bg_fetch_helper fetcher;
-	struct bg_gate *gate;
+	const struct bg_part *part;	/* what decides, where no daemon is asked */
 };
 
 /* An answer of ours instead of the script's.  Returns the exit status. */
@@ -66,13 +60,11 @@ answer(const struct bg_response *response)
 static int
 answer_fault(enum bg_reason reason)
 {
-	struct bg_decision decision = { .verdict = BG_DENY, .error = { .reason = reason } };
-	struct bg_gate none = { .answers = { .realm = NULL } };
 	struct bg_response response;
 	int rc;
 
 	bg_response_init(&response);
-	bg_response_make(&none, &decision, &response);
+	bg_response_fault(&response, reason);
 	rc = answer(&response);
 	bg_response_clear(&response);
 	return rc;
@@ -82,11 +74,21 @@ answer_fault(enum bg_reason reason)
 static int
 fail(const struct bg_error *err)
 {
-	struct bg_decision decision = { .verdict = BG_DENY, .error = *err };
-	struct bg_request request = { .uri = bg_slice_str(bg_environment_get(environ, "REQUEST_URI")) };
+	enum bg_reason reason = err->reason != BG_R_OK ? err->reason : BG_R_INTERNAL;
+	const char *uri = bg_environment_get(environ, "REQUEST_URI");
+	struct bg_line line;
 
-	bg_decision_log(&decision, &request, bg_reason_status(err->reason));
-	return answer_fault(err->reason);
+	bg_line_init(&line);
+	bg_line_word(&line, "decision", "deny");
+	bg_line_word(&line, "reason", bg_reason_name(reason));
+	bg_line_number(&line, "status", (unsigned)bg_reason_status(reason));
+	if (uri != NULL)
+		bg_line_text(&line, "path", (struct bg_slice){ uri, strcspn(uri, "?") });
+	bg_line_text(&line, "detail", bg_slice_str(err->detail));
+	if (!bg_line_write(&line, BG_LOG_ERROR))
+		bg_log(BG_LOG_ERROR, "decision=deny reason=%s status=%d", bg_reason_name(reason), bg_reason_status(reason));
+	bg_line_clear(&line);
+	return answer_fault(reason);
 }
 
 /* What was found wrong with an allowed request's script. */
@@ -95,15 +97,14 @@ answer_script(const struct bg_error *err, bool missing)
 {
 	int status = missing ? 404 : bg_reason_status(err->reason), rc;
 	struct bg_response response;
-	struct bg_slice text;
-	struct bg_buf line;
+	struct bg_line line;
 
-	bg_buf_init(&line, LINE_MAX_LEN);
-	bg_log_text(&line, bg_slice_str(err->detail));
-	if (bg_buf_finish(&line, &text, NULL) == 0)
-		bg_log(missing ? BG_LOG_INFO : BG_LOG_ERROR, "script=%s status=%d detail=%s", missing ? "missing" : "refused", status,
-		    text.ptr);
-	bg_buf_clear(&line);
+	bg_line_init(&line);
+	bg_line_word(&line, "script", missing ? "missing" : "refused");
+	bg_line_number(&line, "status", (unsigned)status);
+	bg_line_text(&line, "detail", bg_slice_str(err->detail));
+	(void)bg_line_write(&line, missing ? BG_LOG_INFO : BG_LOG_ERROR);
+	bg_line_clear(&line);
 	if (!missing)
 		return answer_fault(err->reason);
 	bg_response_init(&response);
@@ -170,6 +171,21 @@ log_report(enum bg_log_level level, struct bg_buf *report)
 	}
 }
 
+/* The part that decides, beside this program or installed. */
+static int
+load_part(struct call *call, struct bg_error *err)
+{
+	bool lean = bg_part_is_lean(call->conf);
+	char *path = NULL;
+	int rc = -1;
+
+	if (find(call, lean ? BG_PART_LEAN : BG_PART_WHOLE, lean ? LIBEXECDIR "/" BG_PART_LEAN : LIBEXECDIR "/" BG_PART_WHOLE,
+	    &path, err) == 0)
+		rc = bg_part_load(path, &call->part, err);
+	free(path);
+	return rc;
+}
+
 static int
 configure(struct call *call, struct bg_error *err)
 {
@@ -191,46 +207,23 @@ configure(struct call *call, struct bg_error *err)
 	}
 	bg_log_set_level(call->conf->log_level);
 	bg_log_set_format(call->conf->log_format);
-	bg_decision_log_set(call->conf->log_decisions, 0);	/* one decision makes no flood */
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
-	bg_fetch_helper_init(&call->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch,
-	    .ca_file = call->conf->ca_file, .ca_dir = call->conf->ca_dir, .proxy = call->conf->proxy });
-	call->conf->token_cache = 0;	/* no second token comes this way */
-	if (bg_conf_build(call->conf, &call->fetcher.base, &call->gate, err) == 0)
-		rc = bg_alone_prepare(call->gate, call->conf->replay == NULL, err);
+	rc = load_part(call, err);
 out:
 	free(found);
 	bg_buf_clear(&report);
 	return rc;
 }
 
-/* Decide, log, and for a denial answer; *response has the variables of an allow. */
-static bool
-decide(const struct call *call, struct bg_response *response)
+/* The names that are ours alone, borrowed from the configuration; the array is the caller's to free. */
+static int
+name_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error *err)
 {
-	struct bg_alone alone = {
-		.cache_dir = call->conf->cache_dir,
-		.fetch_timeout = call->conf->fetch_timeout,
-		.refresh_cooldown = call->conf->refresh_cooldown,
-	};
-	struct bg_decision decision = { .verdict = BG_DENY };
-	struct bg_error err = { 0 };
-	struct bg_request request;
-	bool allow;
-
-	if (bg_metavars_read(call->env, &request, &err) == 0)
-		bg_alone_decide(call->gate, &alone, &request, &decision);
-	else
-		bg_decision_deny(&decision, &err);
-	bg_response_make(call->gate, &decision, response);
-	allow = decision.verdict == BG_ALLOW && response->status == 200;
-	if (decision.verdict == BG_ALLOW && !allow) {
-		bg_fail(&err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
-		bg_decision_deny(&decision, &err);
-	}
-	bg_decision_log(&decision, &request, response->status);
-	bg_decision_clear(&decision);
-	return allow;
+	if (conf->n_exports > 0 && (out->exports = calloc(conf->n_exports, sizeof(*out->exports))) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "exports");
+	for (; out->n_exports < conf->n_exports; out->n_exports++)
+		out->exports[out->n_exports].name = conf->exports[out->n_exports].as;
+	return 0;
 }
 
 /* An allowed request becomes its script, unless that cannot be: then there is an answer, and the exit status. */
@@ -239,19 +232,18 @@ hand_over(struct call *call, struct bg_slice variables)
 {
 	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
 	struct bg_environment environment = { .vars = NULL };
+	struct bg_exports exports = { .exports = NULL };
 	struct bg_error err = { 0 };
 	struct bg_script script;
 	bool missing = false;
 
 	if (bg_script_open(&options, call->argv, environ, &script, &missing, &err) == 0 &&
-	    bg_environment_make(environ, &call->gate->exports, call->conf->pass_credentials, variables, script.settings,
-	    script.n_settings, &environment, &err) == 0) {
-		/* with whatever the replay store has open, which is nothing for the script */
-		bg_gate_free(call->gate);
-		call->gate = NULL;
+	    name_exports(call->conf, &exports, &err) == 0 &&
+	    bg_environment_make(environ, &exports, call->conf->pass_credentials, variables, script.settings,
+	    script.n_settings, &environment, &err) == 0)
 		bg_launch(&script, environment.vars, &err);	/* comes back with a reason, or not at all */
-	}
 	bg_environment_clear(&environment);
+	free(exports.exports);
 	bg_script_clear(&script);
 	return answer_script(&err, missing);
 }
@@ -263,15 +255,11 @@ serve(struct call *call)
 	struct bg_error err = { 0 };
 	int rc;
 
-	if (bg_json_start() != 0 || bg_secret_start() != 0) {
-		bg_fail(&err, BG_R_INTERNAL, "no randomness, or a library that is at work already");
-		return fail(&err);
-	}
 	if (bg_environment_read(environ, bg_script_by_action(environ), &call->env, &err) != 0 || configure(call, &err) != 0)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
 	bg_response_init(&response);
-	if (decide(call, &response))
+	if (call->part->decide(&(struct bg_part_call){ .conf = call->conf, .env = call->env, .fetch = call->fetch }, &response))
 		rc = hand_over(call, (struct bg_slice){ response.variables.data, response.variables.len });
 	else
 		rc = answer(&response);
@@ -302,8 +290,7 @@ main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
 	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
 	rc = serve(&call);
-	bg_gate_free(call.gate);
-	bg_conf_free(call.conf);	/* after the gate, which borrows from it */
+	bg_conf_free(call.conf);
 	free(call.fetch);
 	free(call.beside);
 	free(call.env);

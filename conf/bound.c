@@ -271,9 +271,9 @@ settle_nonces(struct bg_conf *conf, const struct bg_said *top, struct bg_buf *re
 static int
 settle_default_store(struct bg_conf *conf, const char *source, struct bg_buf *report)
 {
-	if (!bg_replay_has_lmdb()) {
+	if (!bg_judge_lmdb()) {
 		bg_report(report, source, "DPoP proofs that were used cannot be remembered, since this program was built without "
-		    "LMDB; %sdpop = \"disabled\" was expected", bg_replay_has_redis() ? "replay = \"redis://HOST\" or " : "");
+		    "LMDB; %sdpop = \"disabled\" was expected", bg_judge_redis() ? "replay = \"redis://HOST\" or " : "");
 		return EX_CONFIG;
 	}
 	if (bg_directory_wrong(STATEDIR) != NULL || faccessat(AT_FDCWD, STATEDIR, W_OK | X_OK, AT_EACCESS) != 0) {

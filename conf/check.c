@@ -4,10 +4,8 @@
 #include <sys/stat.h>
 
 #include "conf/internal.h"
-#include "core/alg.h"
 #include "core/limits.h"
 #include "core/path.h"
-#include "core/regex.h"
 #include "core/url.h"
 
 /* Where the value of an option goes: by section, and for lists the member that counts as well. */
@@ -331,7 +329,7 @@ algorithm_wrong(struct bg_slice name)
 	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
 		if (bg_slice_equal_nocase(name, shared[i]))
 			return "signs with a shared secret, so whoever can check a token can forge one; it is never accepted";
-	return bg_alg_find(name) == NULL ? "is no algorithm that is known here" : NULL;
+	return !bg_judge_algorithm(name) ? "is no algorithm that is known here" : NULL;
 }
 
 /* Printable ASCII up to a length. */
@@ -451,12 +449,9 @@ static const char *
 regex_wrong(struct bg_slice pattern, struct bg_buf *words)
 {
 	struct bg_error err = { 0 };
-	struct bg_regex *regex;
 
-	if (bg_regex_new(&regex, pattern, &err) == 0) {
-		bg_regex_free(regex);
+	if (bg_judge_regex(pattern, &err) == 0)
 		return NULL;
-	}
 	bg_buf_put_format(words, "cannot be compiled: %s", err.detail);
 	return finish_words(words);
 }
@@ -515,10 +510,10 @@ replay_wrong(const char *text)
 	struct bg_store store;
 	const char *wrong = bg_store_parse(text, &store);
 
-	if (wrong == NULL && store.redis && !bg_replay_has_redis())
+	if (wrong == NULL && store.redis && !bg_judge_redis())
 		wrong = "is for Redis, and this program was built without hiredis";
 	else if (wrong == NULL && !store.redis)
-		wrong = bg_replay_has_lmdb() ? store_directory_wrong(store.path) :
+		wrong = bg_judge_lmdb() ? store_directory_wrong(store.path) :
 		    "is for LMDB, and this program was built without it";
 	bg_store_clear(&store);
 	return wrong;

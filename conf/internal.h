@@ -114,6 +114,15 @@ void bg_said_block_clear(struct bg_said_block *block);
 /* Seconds in the largest unit that has no remainder: "90s", "5m". */
 void bg_put_duration(struct bg_buf *buf, int64_t seconds);
 
+/*
+ * judge.c.  What only the libraries know that decide by it.  A program that reads a configuration without them is linked with
+ * judge_later.c, and has bg_conf_build called by somebody who has them.
+ */
+bool bg_judge_algorithm(struct bg_slice name);
+int  bg_judge_regex(struct bg_slice pattern, struct bg_error *err) BG_MUST_CHECK;	/* as bg_regex_new */
+bool bg_judge_lmdb(void);
+bool bg_judge_redis(void);
+
 /* bound.c.  The option replay, taken apart.  Cleared memory can be cleared. */
 struct bg_store {
 	bool        redis;	/* else LMDB */

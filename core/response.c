@@ -2,41 +2,6 @@
 
 #include "core/limits.h"
 
-/*
- * The error codes as the client reads them, in the challenge and in the body.  Where nothing was sent the challenge has
- * none (RFC 6750 section 3.1), while the body keeps the form that users of the SDK know.
- */
-static const struct {
-	const char *code;
-	bool        in_challenge;	/* there is a challenge, and it names the error */
-} errors[] = {
-	[BG_OAUTH_NONE]               = { "invalid_request",         false },
-	[BG_OAUTH_INVALID_REQUEST]    = { "invalid_request",         true },
-	[BG_OAUTH_INVALID_TOKEN]      = { "invalid_token",           true },
-	[BG_OAUTH_INSUFFICIENT_SCOPE] = { "insufficient_scope",      true },
-	[BG_OAUTH_INVALID_DPOP_PROOF] = { "invalid_dpop_proof",      true },
-	[BG_OAUTH_USE_DPOP_NONCE]     = { "use_dpop_nonce",          true },
-	[BG_OAUTH_UNAVAILABLE]        = { "temporarily_unavailable", false },
-	[BG_OAUTH_INTERNAL]           = { "internal_server_error",   false },
-};
-
-void
-bg_response_init(struct bg_response *response)
-{
-	*response = (struct bg_response){ .status = 500 };
-	bg_buf_init(&response->challenge, BG_CHALLENGE_MAX);
-	bg_buf_init(&response->body, BG_BODY_MAX);
-	bg_buf_init(&response->variables, BG_ANSWER_MAX);
-}
-
-void
-bg_response_clear(struct bg_response *response)
-{
-	bg_buf_clear(&response->challenge);
-	bg_buf_clear(&response->body);
-	bg_buf_clear(&response->variables);
-}
-
 /* What is wrong, and what is missing: the parameters of the scheme that was used.  RFC 6750 section 3. */
 static void
 put_error(struct bg_buf *out, const struct bg_gate *gate, const struct bg_decision *decision, enum bg_oauth oauth,
@@ -46,7 +11,7 @@ put_error(struct bg_buf *out, const struct bg_gate *gate, const struct bg_decisi
 	struct bg_buf scopes;
 
 	bg_buf_put_format(out, "%serror=", separator);
-	bg_buf_put_quoted(out, bg_slice_str(errors[oauth].code));
+	bg_buf_put_quoted(out, bg_slice_str(bg_oauth_code(oauth)));
 	bg_buf_put_str(out, ", error_description=");
 	bg_buf_put_quoted(out, bg_slice_str(bg_reason_text(reason)));
 	if (oauth != BG_OAUTH_INSUFFICIENT_SCOPE)
@@ -75,13 +40,13 @@ put_challenge(struct bg_buf *out, const struct bg_gate *gate, const struct bg_de
 	if (bearer) {
 		bg_buf_put_str(out, "Bearer realm=");
 		bg_buf_put_quoted(out, bg_slice_str(gate->answers.realm));
-		if (errors[oauth].in_challenge && !by_dpop)
+		if (bg_oauth_in_challenge(oauth) && !by_dpop)
 			put_error(out, gate, decision, oauth, reason, ", ");
 	}
 	if (!dpop)
 		return;
 	bg_buf_put_str(out, bearer ? ", DPoP " : "DPoP ");
-	if (errors[oauth].in_challenge && by_dpop) {
+	if (bg_oauth_in_challenge(oauth) && by_dpop) {
 		put_error(out, gate, decision, oauth, reason, "");
 		bg_buf_put_str(out, ", ");
 	}
@@ -91,17 +56,6 @@ put_challenge(struct bg_buf *out, const struct bg_gate *gate, const struct bg_de
 		bg_buf_put(out, gate->dpop.algs[i]->name);
 	}
 	bg_buf_put_char(out, '"');
-}
-
-/* The body that users of the SDK know; holds nothing that came from the request (SR-83, SR-86). */
-static void
-put_body(struct bg_buf *out, enum bg_oauth oauth, enum bg_reason reason)
-{
-	bg_buf_put_str(out, "{\"detail\":{\"error\":");
-	bg_json_put_string(out, bg_slice_str(errors[oauth].code));
-	bg_buf_put_str(out, ",\"error_description\":");
-	bg_json_put_string(out, bg_slice_str(bg_reason_text(reason)));
-	bg_buf_put_str(out, "}}");
 }
 
 /* The SDK has no replay store: a proof that nobody can judge does not make the token invalid. */
@@ -141,30 +95,19 @@ status_of(const struct bg_answers *answers, enum bg_reason reason, enum bg_oauth
 }
 
 static void
-reset(struct bg_response *out)
-{
-	bg_buf_reset(&out->challenge);
-	bg_buf_reset(&out->body);
-	bg_buf_reset(&out->variables);
-	out->left_out = false;
-	out->retry_after = 0;
-	out->nonce[0] = '\0';
-}
-
-static void
 deny(const struct bg_gate *gate, const struct bg_decision *decision, enum bg_reason reason, struct bg_response *out)
 {
 	enum bg_oauth oauth;
 	bool challenge;
 
-	reset(out);
+	bg_response_reset(out);
 	out->status = status_of(&gate->answers, reason, &oauth, &challenge);
 	if (challenge)
 		put_challenge(&out->challenge, gate, decision, oauth, reason);
 	if (out->status == 503)
 		out->retry_after = decision->retry_after;
 	bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
-	put_body(&out->body, oauth, reason);
+	bg_response_put_body(&out->body, oauth, reason);
 }
 
 static bool
@@ -180,7 +123,7 @@ void
 bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision, struct bg_response *out)
 {
 	if (decision->verdict == BG_ALLOW) {
-		reset(out);
+		bg_response_reset(out);
 		out->status = 200;
 		bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
 		if (bg_export(&gate->exports, decision->scheme, decision->anonymous ? NULL : &decision->claims, &out->variables,

@@ -15,6 +15,7 @@ struct bg_response {
 };
 
 void bg_response_init(struct bg_response *response);
+void bg_response_reset(struct bg_response *response);	/* as after init */
 void bg_response_clear(struct bg_response *response);
 
 /*
@@ -24,5 +25,15 @@ void bg_response_clear(struct bg_response *response);
  * RFC 6750 section 3, RFC 9110 section 11.6.1.
  */
 void bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision, struct bg_response *out);
+
+/* A denial outside of any gate, for a fault of ours, of the configuration or of a neighbour: status and body alone. */
+void bg_response_fault(struct bg_response *out, enum bg_reason reason);
+
+/* The error code as the client reads it; static.  Does a challenge name it? */
+const char *bg_oauth_code(enum bg_oauth oauth);
+bool bg_oauth_in_challenge(enum bg_oauth oauth);
+
+/* The body that users of the SDK know; holds nothing that came from the request (SR-83, SR-86). */
+void bg_response_put_body(struct bg_buf *out, enum bg_oauth oauth, enum bg_reason reason);
 
 #endif

@@ -104,12 +104,6 @@ bg_secret_equal(struct bg_slice a, struct bg_slice b)
 	return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-void
-bg_secret_wipe(void *mem, size_t len)
-{
-	OPENSSL_cleanse(mem, len);
-}
-
 int
 bg_fail_openssl(struct bg_error *err, enum bg_reason reason, const char *what)
 {

@@ -1,0 +1,72 @@
+#include "cgi/part.h"
+
+#include <unistd.h>
+
+#include "cgi/alone.h"
+#include "cgi/metavars.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/secret.h"
+
+extern const struct bg_part bg_part __attribute__((visibility("default")));
+
+/* What a decision is made by.  Cleared memory can be cleared. */
+struct means {
+	struct bg_fetch_helper fetcher;
+	struct bg_gate        *gate;
+};
+
+static int
+make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
+{
+	struct bg_conf *conf = call->conf;
+
+	bg_log_open(STDERR_FILENO, conf->log_level);	/* this part has a log of its own */
+	bg_log_set_format(conf->log_format);
+	bg_decision_log_set(conf->log_decisions, 0);	/* one decision makes no flood */
+	bg_fetch_helper_init(&means->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch, .ca_file = conf->ca_file,
+	    .ca_dir = conf->ca_dir, .proxy = conf->proxy });
+	if (bg_json_start() != 0 || bg_secret_start() != 0)
+		return bg_fail(err, BG_R_INTERNAL, "no randomness, or a library that is at work already");
+	conf->token_cache = 0;	/* no second token comes this way */
+	if (bg_conf_build(conf, &means->fetcher.base, &means->gate, err) != 0)
+		return -1;
+	return bg_alone_prepare(means->gate, conf->replay == NULL, err);
+}
+
+static bool
+decide(const struct bg_part_call *call, struct bg_response *response)
+{
+	struct bg_alone alone = {
+		.cache_dir = call->conf->cache_dir,
+		.fetch_timeout = call->conf->fetch_timeout,
+		.refresh_cooldown = call->conf->refresh_cooldown,
+	};
+	struct bg_decision decision = { .verdict = BG_DENY };
+	struct means means = { .gate = NULL };
+	struct bg_error err = { 0 };
+	struct bg_request request = { 0 };
+	bool allow;
+
+	if (make(call, &means, &err) != 0 || bg_metavars_read(call->env, &request, &err) != 0)
+		bg_decision_deny(&decision, &err);
+	else
+		bg_alone_decide(means.gate, &alone, &request, &decision);
+	if (means.gate != NULL)
+		bg_response_make(means.gate, &decision, response);
+	else
+		bg_response_fault(response, bg_decision_reason(&decision));
+	allow = decision.verdict == BG_ALLOW && response->status == 200;
+	if (decision.verdict == BG_ALLOW && !allow) {
+		bg_fail(&err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
+		bg_decision_deny(&decision, &err);
+	}
+	bg_decision_log(&decision, &request, response->status);
+	bg_decision_clear(&decision);
+	bg_gate_free(means.gate);	/* with whatever the replay store has open, which is nothing for a script */
+	return allow;
+}
+
+const struct bg_part bg_part = { .decide = decide, .build =
+#include "cgi/build.inc"
+};
