@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgi/ask.h"
 #include "cgi/drain.h"
 #include "cgi/launch.h"
 #include "cgi/part.h"
@@ -28,6 +29,7 @@ struct call {
 	struct bg_conf *conf;
 	char        *beside;	/* the directory of this program, with a slash behind */
 	char        *fetch;	/* the program that fetches */
+	struct bg_exports exports;	/* names alone, borrowed from conf: what is ours to set */
 	const struct bg_part *part;	/* what decides, where no daemon is asked */
 };
 
@@ -171,6 +173,17 @@ log_report(enum bg_log_level level, struct bg_buf *report)
 	}
 }
 
+/* The names that are ours alone, borrowed from the configuration; the array is the caller's to free. */
+static int
+name_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error *err)
+{
+	if (conf->n_exports > 0 && (out->exports = calloc(conf->n_exports, sizeof(*out->exports))) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "exports");
+	for (; out->n_exports < conf->n_exports; out->n_exports++)
+		out->exports[out->n_exports].name = conf->exports[out->n_exports].as;
+	return 0;
+}
+
 /* The part that decides, beside this program or installed. */
 static int
 load_part(struct call *call, struct bg_error *err)
@@ -208,22 +221,12 @@ configure(struct call *call, struct bg_error *err)
 	bg_log_set_level(call->conf->log_level);
 	bg_log_set_format(call->conf->log_format);
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
-	rc = load_part(call, err);
+	if (name_exports(call->conf, &call->exports, err) == 0)
+		rc = call->conf->daemon != NULL ? 0 : load_part(call, err);
 out:
 	free(found);
 	bg_buf_clear(&report);
 	return rc;
-}
-
-/* The names that are ours alone, borrowed from the configuration; the array is the caller's to free. */
-static int
-name_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error *err)
-{
-	if (conf->n_exports > 0 && (out->exports = calloc(conf->n_exports, sizeof(*out->exports))) == NULL)
-		return bg_fail(err, BG_R_NO_MEMORY, "exports");
-	for (; out->n_exports < conf->n_exports; out->n_exports++)
-		out->exports[out->n_exports].name = conf->exports[out->n_exports].as;
-	return 0;
 }
 
 /* An allowed request becomes its script, unless that cannot be: then there is an answer, and the exit status. */
@@ -232,20 +235,33 @@ hand_over(struct call *call, struct bg_slice variables)
 {
 	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
 	struct bg_environment environment = { .vars = NULL };
-	struct bg_exports exports = { .exports = NULL };
 	struct bg_error err = { 0 };
 	struct bg_script script;
 	bool missing = false;
 
 	if (bg_script_open(&options, call->argv, environ, &script, &missing, &err) == 0 &&
-	    name_exports(call->conf, &exports, &err) == 0 &&
-	    bg_environment_make(environ, &exports, call->conf->pass_credentials, variables, script.settings,
+	    bg_environment_make(environ, &call->exports, call->conf->pass_credentials, variables, script.settings,
 	    script.n_settings, &environment, &err) == 0)
 		bg_launch(&script, environment.vars, &err);	/* comes back with a reason, or not at all */
 	bg_environment_clear(&environment);
-	free(exports.exports);
 	bg_script_clear(&script);
 	return answer_script(&err, missing);
+}
+
+/*
+ * Decide, or have the daemon decide; either writes the decision to its log.  Returns -1 where nobody could; else 0, with an allow
+ * where the status of response is 200, which then has the variables.
+ */
+static int
+decide(const struct call *call, struct bg_response *response, struct bg_error *err)
+{
+	struct bg_part_call what = { .conf = call->conf, .env = call->env, .fetch = call->fetch };
+
+	if (call->conf->daemon != NULL)
+		return bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_timeout, call->env, &call->exports, response, err);
+	if (!call->part->decide(&what, response) && response->status == 200)
+		return bg_fail(err, BG_R_INTERNAL, "a denial without a status");
+	return 0;
 }
 
 static int
@@ -259,7 +275,9 @@ serve(struct call *call)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
 	bg_response_init(&response);
-	if (call->part->decide(&(struct bg_part_call){ .conf = call->conf, .env = call->env, .fetch = call->fetch }, &response))
+	if (decide(call, &response, &err) != 0)
+		rc = fail(&err);
+	else if (response.status == 200)
 		rc = hand_over(call, (struct bg_slice){ response.variables.data, response.variables.len });
 	else
 		rc = answer(&response);
@@ -290,6 +308,7 @@ main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
 	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
 	rc = serve(&call);
+	free(call.exports.exports);
 	bg_conf_free(call.conf);
 	free(call.fetch);
 	free(call.beside);

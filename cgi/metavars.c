@@ -157,6 +157,20 @@ is_authorization(struct bg_slice name, bool *redirected)
 	return bg_slice_equal(name, BG_SLICE("HTTP_AUTHORIZATION"));
 }
 
+bool
+bg_metavars_matters(struct bg_slice name)
+{
+	bool redirected;
+
+	if (bg_slice_starts(name, BG_SLICE("BEARERGATE_")) || bg_slice_equal(name, BG_SLICE("HTTPS")) ||
+	    is_authorization(name, &redirected))
+		return true;
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+		if (bg_slice_equal(name, variables[i].name))
+			return true;
+	return false;
+}
+
 static void
 read_authorization(struct bg_request *out, struct bg_slice value, bool redirected, bool *direct)
 {

@@ -21,4 +21,7 @@
  */
 int bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err) BG_MUST_CHECK;
 
+/* Does bg_metavars_read look at variables of this name?  Those that begin with BEARERGATE_ all matter, known or not. */
+bool bg_metavars_matters(struct bg_slice name);
+
 #endif

@@ -26,7 +26,7 @@ make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 	bg_decision_log_set(conf->log_decisions, 0);	/* one decision makes no flood */
 	bg_fetch_helper_init(&means->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch, .ca_file = conf->ca_file,
 	    .ca_dir = conf->ca_dir, .proxy = conf->proxy });
-	if (bg_json_start() != 0 || bg_secret_start() != 0)
+	if (bg_json_start() != 0 || (bg_part_is_lean(conf) ? bg_secret_start_lean() : bg_secret_start()) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "no randomness, or a library that is at work already");
 	conf->token_cache = 0;	/* no second token comes this way */
 	if (bg_conf_build(conf, &means->fetcher.base, &means->gate, err) != 0)

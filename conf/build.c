@@ -338,6 +338,11 @@ bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, stru
 	int rc = -1;
 
 	*out = NULL;
+	if (conf->daemon != NULL) {
+		bg_fail(err, BG_R_INTERNAL, "daemon = \"%s\": that is for bearergate-cgi, which asks there; what decides has a "
+		    "configuration of its own, with issuers", conf->daemon);
+		goto out;
+	}
 	if (gate == NULL || (gate->answers.realm = strdup(conf->realm)) == NULL ||
 	    (gate->issuers = calloc(conf->n_issuers, sizeof(*gate->issuers))) == NULL) {
 		(void)no_memory(err);

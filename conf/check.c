@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "conf/internal.h"
 #include "core/limits.h"
@@ -57,6 +58,7 @@ static const char *const expected[] = {
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
+	[BG_SOCKET]    = "a socket such as \"unix:/run/bearergate/authorizer.sock\"",
 	[BG_LEVEL]     = "error, warning, info or debug",
 	[BG_FORMAT]    = "text or json",
 	[BG_DECISIONS] = "all or denials",
@@ -373,6 +375,19 @@ file_wrong(const char *path)
 	return bg_directory_wrong(path) == NULL ? "is a directory" : NULL;
 }
 
+/* Who takes a port while the daemon is away would decide in its place, so it is a file, in a directory with an owner. */
+static const char *
+socket_wrong(const char *text)
+{
+	const char *path = text + strlen("unix:");
+
+	if (!bg_slice_starts(bg_slice_str(text), BG_SLICE("unix:")))
+		return "is no socket file; a port could be taken by anybody while the daemon is away";
+	if (path[0] != '/')
+		return "has a relative path, which depends on where the program was started";
+	return strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? "has a path too long for a socket" : NULL;
+}
+
 /* A number within the bounds of its option: none is cut to fit. */
 static const char *
 range_wrong(const struct bg_option *option, int64_t n, struct bg_buf *words)
@@ -628,6 +643,8 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return range_wrong(option, n, words);
 	case BG_ADDRESS:
 		return NULL;		/* whoever listens knows what it can listen on */
+	case BG_SOCKET:
+		return socket_wrong(text);
 	case BG_LEVEL:
 		return bg_log_level_parse(value, &level) ? NULL : "is no level";
 	case BG_TYP:
@@ -1507,6 +1524,42 @@ check_script(const struct bg_conf *conf, const struct bg_said *top, struct bg_bu
 	return EX_CONFIG;
 }
 
+bool
+bg_option_beside_daemon(enum bg_opt opt)
+{
+	static const enum bg_opt opts[] = { BG_OPT_TOP_daemon, BG_OPT_TOP_daemon_timeout, BG_OPT_TOP_script, BG_OPT_TOP_script_root,
+		BG_OPT_TOP_pass_credentials, BG_OPT_TOP_log, BG_OPT_TOP_log_level, BG_OPT_TOP_log_format };
+
+	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
+		if (opts[i] == opt)
+			return true;
+	return false;
+}
+
+/*
+ * Where a daemon decides, nothing is said here that it would have to know: a policy or an issuer in this file would look as if
+ * somebody kept to it.
+ */
+static int
+check_daemon(const struct bg_said_block *top, struct bg_buf *report)
+{
+	const char *at = top->opt[BG_OPT_TOP_daemon].at;
+
+	for (size_t i = 0; i < BG_OPT_COUNT; i++)
+		if (top->opt[i].n > 0 && !bg_option_beside_daemon((enum bg_opt)i)) {
+			bg_report(report, top->opt[i].at, "%s beside daemon, which stands at %s and decides; it was expected in the daemon's "
+			    "own configuration", bg_options[i].name, at);
+			return EX_CONFIG;
+		}
+	for (size_t i = 0; i < top->n_blocks; i++)
+		if (top->blocks[i].kind != BG_BLOCK_EXPORT) {
+			bg_report(report, top->blocks[i].at, "%s beside daemon, which stands at %s and decides; it was expected in the "
+			    "daemon's own configuration", bg_block_name(top->blocks[i].kind), at);
+			return EX_CONFIG;
+		}
+	return 0;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
@@ -1517,6 +1570,12 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
 		if (bg_options[i].section == BG_TOP && (rc = store(&bg_options[i], &top[i], conf, report)) != 0)
 			return rc;
+	if (conf->daemon != NULL) {
+		if ((rc = check_daemon(top_block, report)) != 0 || (rc = add_default_exports(conf, report)) != 0 ||
+		    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
+			return rc;
+		return check_script(conf, top, report);
+	}
 	if ((rc = settle_cache_dir(conf, report)) != 0)
 		return rc;
 	if (conf->compat == BG_COMPAT_AUTH0) {	/* requirements/sdk-parity.md section 7.2 */
@@ -1572,6 +1631,11 @@ merge(struct bg_said_block *said, struct bg_said env[BG_ENV_COUNT], struct bg_bu
 
 		if (mine->n == 0)
 			continue;
+		if (said->opt[BG_OPT_TOP_daemon].n > 0) {
+			bg_report(report, mine->at, "remark: %s is not used, the daemon at %s decides", name,
+			    said->opt[BG_OPT_TOP_daemon].at);
+			continue;
+		}
 		/* a file that names any issuer names them all: a variable must not add one to it */
 		if (rows[i].opt == BG_OPT_SHORT_domain && at == NULL) {
 			at = said->opt[BG_OPT_SHORT_domains].at;
@@ -1683,6 +1747,7 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->proxy);
 	free(conf->cache_dir);
 	free(conf->log);
+	free(conf->daemon);
 	free(conf->script);
 	free(conf->script_root);
 	free_list(conf->listen, conf->n_listen);

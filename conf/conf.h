@@ -127,7 +127,9 @@ struct bg_conf {
 	enum bg_log_format log_format;
 	bool     log_decisions;		/* denials alone */
 	int      log_rate;		/* 0: no limit */
-	/* of the CGI wrapper, see cgi/script.h */
+	/* of the CGI wrapper, see cgi/ask.h and cgi/script.h */
+	char    *daemon;		/* "unix:/PATH"; then all that is not for the wrapper is unset.  NULL: it decides by itself */
+	int64_t  daemon_timeout;
 	char    *script;		/* NULL when not said */
 	char    *script_root;		/* NULL when not said */
 	bool     pass_credentials;
@@ -169,7 +171,8 @@ void bg_conf_print(const struct bg_conf *conf, struct bg_buf *out);
 /*
  * Make the gate, with its key stores but without their threads, and with its replay store, which is not open yet.  fetcher
  * is borrowed by the key stores; it may be NULL where every issuer has a jwks_file.  conf must outlive the gate: these stores
- * borrow text from it.  *out belongs to the caller: bg_gate_free.  Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL, *out NULL.
+ * borrow text from it.  *out belongs to the caller: bg_gate_free.  Returns -1 with BG_R_NO_MEMORY or BG_R_INTERNAL, *out NULL;
+ * with BG_R_INTERNAL too where a daemon is to be asked: then there is nothing to decide by.
  */
 int bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out,
     struct bg_error *err) BG_MUST_CHECK;

@@ -22,7 +22,7 @@
 enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER, BG_POLICY, BG_CLAIM, BG_LOCATION, BG_SITE, BG_EXPORT };
 enum bg_shape { BG_ONE, BG_LIST };
 enum bg_type {
-	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_PROGRAM, BG_LOG, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_LEVEL, BG_FORMAT, BG_DECISIONS, BG_TYP,
+	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_PROGRAM, BG_LOG, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_SOCKET, BG_LEVEL, BG_FORMAT, BG_DECISIONS, BG_TYP,
 	BG_DPOP, BG_NONCE, BG_ON_ERROR, BG_PUBLIC_URL, BG_NETWORK, BG_REPLAY, BG_SECRET, BG_KEY_FILE, BG_PASSWORD_FILE,
 	BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING, BG_SCOPE, BG_VALUE, BG_REGEX, BG_METHOD, BG_VARIABLE,
 	/* titles of blocks, and where they are referred to */
@@ -100,6 +100,9 @@ int bg_title_check(enum bg_block kind, const char *title, const char *at, struct
 
 /* The option that makes such a condition; BG_OPT_COUNT where none does. */
 enum bg_opt bg_rule_option(enum bg_rule_kind kind);
+
+/* May this stand beside daemon?  All else is for whoever decides. */
+bool bg_option_beside_daemon(enum bg_opt opt);
 
 const char *bg_word_name(enum bg_type type, int value);	/* of BG_BOOL, BG_DPOP and the other types of few words; static */
 

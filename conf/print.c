@@ -204,7 +204,7 @@ void
 bg_conf_print(const struct bg_conf *conf, struct bg_buf *out)
 {
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
-		if (bg_options[i].section == BG_TOP &&
+		if (bg_options[i].section == BG_TOP && (conf->daemon == NULL || bg_option_beside_daemon((enum bg_opt)i)) &&
 		    (i != BG_OPT_TOP_replay_password || conf->replay_password_file == NULL))	/* one says where it is from */
 			put_option(out, "", &bg_options[i], conf);
 	put_exports(out, conf);

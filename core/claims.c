@@ -1,7 +1,6 @@
 #include "core/claims.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #include "core/limits.h"
 
@@ -22,7 +21,9 @@ read_date(const json_t *payload, const char *name, bool *there, int64_t *out, st
 	/* written so that NaN fails too (SR-25) */
 	if (!(seconds >= 0 && seconds <= BG_NUMERIC_DATE_MAX))
 		return bg_fail(err, BG_R_BAD_CLAIMS, "%s is no time", name);
-	*out = (int64_t)ceil(seconds);
+	*out = (int64_t)seconds;
+	if ((double)*out < seconds)
+		++*out;		/* the next second, without libm */
 	return 0;
 }
 

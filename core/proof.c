@@ -1,7 +1,6 @@
 #include "core/proof.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "core/b64url.h"
@@ -80,7 +79,7 @@ read_claims(const json_t *payload, struct proof_claims *out, struct bg_error *er
 	/* written so that NaN fails too (SR-25) */
 	if (!(seconds >= 0 && seconds <= BG_NUMERIC_DATE_MAX))
 		return bg_fail(err, BG_R_BAD_PROOF, "proof: iat is no time");
-	out->iat = (int64_t)floor(seconds);
+	out->iat = (int64_t)seconds;
 	return 0;
 }
 

@@ -79,5 +79,6 @@ bg_response_fault(struct bg_response *out, enum bg_reason reason)
 {
 	bg_response_reset(out);
 	out->status = bg_reason_status(reason);
+	out->retry_after = out->status == 503 ? 1 : 0;
 	bg_response_put_body(&out->body, bg_reason_oauth(reason), reason);
 }

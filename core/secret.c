@@ -53,6 +53,18 @@ bg_secret_start(void)
 	return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1 ? 0 : -1;
 }
 
+int
+bg_secret_start_lean(void)
+{
+	uint64_t without = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS;
+
+	if (bg_secret_start() != 0)
+		return -1;
+	if (secure_getenv("OPENSSL_CONF") == NULL)
+		without |= OPENSSL_INIT_NO_LOAD_CONFIG;
+	return OPENSSL_init_crypto(without, NULL) == 1 ? 0 : -1;
+}
+
 const char *
 bg_secret_openssl_version(void)
 {

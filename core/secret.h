@@ -12,6 +12,13 @@
  */
 int bg_secret_start(void);
 
+/*
+ * The same for a program that ends with its one request, in half of OpenSSL's time to start: without the names of its errors,
+ * without tables of algorithms that are found by older ways than ours, and without its configuration file, unless OPENSSL_CONF
+ * in the environment names one.  Not for TLS.
+ */
+int bg_secret_start_lean(void);
+
 /* The version of the OpenSSL this program runs with; static. */
 const char *bg_secret_openssl_version(void);
 

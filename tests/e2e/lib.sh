@@ -162,8 +162,8 @@ EOF
 
 use_wrapper() { # use_wrapper LINE...: the CGI wrapper as $bg_cgi, with its configuration and these lines beside it
 	bg_cgi=$work/bin/bearergate-cgi
-	cp "$BG_CGI" "$bg_cgi"
-	chmod 755 "$bg_cgi"
+	cp "$BG_CGI" "$(dirname "$BG_CGI")"/bearergate-alone*.so "$work/bin/"
+	chmod 755 "$work/bin"/bearergate-*
 	claims_config "$work/bin/bearergate.conf"
 	printf '%s\n' "$@" >>"$work/bin/bearergate.conf"
 }
