@@ -77,7 +77,7 @@ read_records(struct bg_slice bytes, struct bg_buf *text, bool *whole)
 		/* said at once: there is no use in waiting for too much */
 		if (end && content != END_LEN)
 			return "END_REQUEST of a wrong length";
-		if (content > BG_ANSWER_MAX - text->len)
+		if (!end && content > BG_ANSWER_MAX - text->len)
 			return "the answer is too large";
 		if (bytes.len < content + padding)
 			return NULL;

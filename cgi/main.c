@@ -192,7 +192,8 @@ load_part(struct call *call, struct bg_error *err)
 	char *path = NULL;
 	int rc = -1;
 
-	if (find(call, lean ? BG_PART_LEAN : BG_PART_WHOLE, lean ? LIBEXECDIR "/" BG_PART_LEAN : LIBEXECDIR "/" BG_PART_WHOLE,
+	if (find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) == 0 &&
+	    find(call, lean ? BG_PART_LEAN : BG_PART_WHOLE, lean ? LIBEXECDIR "/" BG_PART_LEAN : LIBEXECDIR "/" BG_PART_WHOLE,
 	    &path, err) == 0)
 		rc = bg_part_load(path, &call->part, err);
 	free(path);
@@ -208,8 +209,7 @@ configure(struct call *call, struct bg_error *err)
 	int rc = -1;
 
 	bg_buf_init(&report, REPORT_MAX);
-	if (find_self(call, err) != 0 || find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) != 0 ||
-	    find(call, CONFIGURATION, SYSCONFDIR "/" CONFIGURATION, &found, err) != 0)
+	if (find_self(call, err) != 0 || find(call, CONFIGURATION, SYSCONFDIR "/" CONFIGURATION, &found, err) != 0)
 		goto out;
 	if ((from.file = bg_environment_get(call->env, "BEARERGATE_CONFIG")) == NULL && is_there(found))
 		from.file = found;

@@ -50,7 +50,8 @@ check(const struct bg_conf_sources *from)
 	bg_buf_init(&out, TEXT_MAX);
 	if ((rc = bg_verb_load(&conf, from)) != EX_OK)
 		goto out;
-	if (bg_conf_build(conf, &fetcher, &gate, &err) != 0) {
+	/* with a daemon there is nothing to decide by */
+	if (conf->daemon == NULL && bg_conf_build(conf, &fetcher, &gate, &err) != 0) {
 		bg_verb_say("%s", err.detail);
 		rc = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
 		goto out;
