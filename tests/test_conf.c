@@ -783,6 +783,8 @@ static const char *const round_trips[] = {
 	GOOD "dpop_required = true replay = \"rediss://[::1]:7/3\" replay_timeout = 60s replay_ca_dir = \"/\"\n",
 	GOOD "dpop_enabled = false\n",
 	GOOD "replay = 'redis+unix:/run/redis.sock'\n",
+	"daemon = \"unix:/run/\\$x.sock\" daemon_timeout = 1m script = /a pass_credentials = true log_format = json log_level = debug\n"
+	    "export \"/a/b\" { as = \"ROLES\" }\n",
 };
 
 START_TEST(what_is_printed_reads_back_as_the_same_configuration)
@@ -1156,6 +1158,29 @@ build(const struct bg_conf *conf)
 	ck_assert_msg(bg_conf_build(conf, &fetcher, &gate, &err) == 0, "%s", err.detail);
 	return gate;
 }
+
+START_TEST(where_a_daemon_decides_nothing_is_decided_by)
+{
+	char domain[] = "AUTH0_DOMAIN=a.example", audience[] = "AUTH0_AUDIENCE=a", *report;
+	char *list[] = { domain, audience, NULL };
+	struct bg_conf_sources from = { .file = "f", .environ = list };
+	struct bg_error err = { 0 };
+	struct bg_conf *conf;
+	struct bg_gate *gate;
+
+	write_file("f", "daemon = \"unix:/run/x.sock\"\nscript = /a\n");
+	ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
+	ck_assert_str_eq(report, "environment: remark: AUTH0_DOMAIN is not used, the daemon at f:1 decides\n"
+	    "environment: remark: AUTH0_AUDIENCE is not used, the daemon at f:1 decides\n");
+	ck_assert_uint_eq(conf->n_issuers, 0);
+	ck_assert_str_eq(conf->daemon, "unix:/run/x.sock");
+	ck_assert_int_eq(conf->daemon_timeout, 10);
+	ck_reason(bg_conf_build(conf, NULL, &gate, &err), err, BG_R_INTERNAL, "a gate");
+	ck_assert_ptr_null(gate);
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
 
 START_TEST(conditions_become_rules_that_add_up)
 {
@@ -1853,6 +1878,7 @@ main(void)
 	tcase_add_test(tc, a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order);
 	tcase_add_test(tc, the_installed_sample_is_a_configuration);
 	tcase_add_test(tc, a_gate_is_built_from_the_configuration);
+	tcase_add_test(tc, where_a_daemon_decides_nothing_is_decided_by);
 	tcase_add_test(tc, conditions_become_rules_that_add_up);
 	tcase_add_test(tc, a_site_has_issuers_that_speak_for_it_alone);
 	tcase_add_test(tc, an_export_takes_the_place_of_the_default_one);

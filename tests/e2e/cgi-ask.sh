@@ -26,7 +26,7 @@ asks() { # asks LINE...: the wrapper's configuration
 replay_config "$work/daemon.conf" "replay_max_proofs = 1000"
 sed -i "s|$work/replay|$work/tmp/replay|" "$work/daemon.conf"
 start_daemon "$work/daemon.log" -c "$work/daemon.conf" -l "$socket"
-asks "script_root = \"$work/bin\""
+fill "$bg_source/conf/examples/cgi/ask.conf" SOCKET="$socket" SCRIPTS="$work/bin" >"$wrapper_conf"
 languages
 cat >"$work/more.conf" <<END_MORE
 alias.url += ( "/api/misspelt" => "$work/bin/show-claims", "/api/lang/" => "$work/bin/" )
