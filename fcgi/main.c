@@ -534,7 +534,7 @@ meet_worker(void *arg, bool first, uint64_t restarts)
 	if (restarts > 0)
 		atomic_store(&daemon->figures.events->restarted, bg_clock_wall());
 	if (!first) {
-		bg_log(BG_LOG_WARNING, "another worker serves; it is the %" PRIu64 ". that was started anew", restarts);
+		bg_log(BG_LOG_WARNING, "another worker serves, restarts=%" PRIu64, restarts);
 		return;
 	}
 	serving = true;

@@ -323,7 +323,7 @@ worker_ended(struct supervisor *self, const siginfo_t *info)
 	if (wait == 0)
 		bg_log(BG_LOG_ERROR, "the worker, process %ld, %s; another one is started at once", (long)info->si_pid, how);
 	else
-		bg_log(BG_LOG_ERROR, "the worker, process %ld, %s, the %u in a row; another one is started in %" PRId64 ".%03" PRId64
+		bg_log(BG_LOG_ERROR, "the worker, process %ld, %s, %u in a row; another one is started in %" PRId64 ".%03" PRId64
 		    " seconds", (long)info->si_pid, how, self->failures, wait / 1000, wait % 1000);
 	if (self->reloading) {
 		bg_log(BG_LOG_ERROR, "the worker ended while it took up the configuration, which is therefore not taken");
