@@ -45,6 +45,7 @@ struct supervisor {
 	bool         done;
 	int          code;
 	struct fetch fetches[FETCHES_MAX];
+	struct bg_log_limit too_many;	/* lines about fetches that were put off: the worker could ask without end */
 };
 
 int64_t
@@ -96,13 +97,16 @@ be_fetcher(struct supervisor *self, const struct bg_fetch_wanted *wanted, int fd
 static void
 start_fetch(struct supervisor *self, const struct bg_fetch_wanted *wanted, int fd)
 {
+	int64_t now = bg_clock_mono_ms();
 	struct fetch *fetch = NULL;
+	unsigned left_out;
 
 	for (size_t i = 0; i < FETCHES_MAX && fetch == NULL; i++)
 		if (self->fetches[i].pid == 0)
 			fetch = &self->fetches[i];
 	if (fetch == NULL) {
-		bg_log(BG_LOG_WARNING, "more than %d fetches at once: one was put off", FETCHES_MAX);
+		if (bg_log_may(&self->too_many, 1, now, &left_out))
+			bg_log(BG_LOG_WARNING, "more than %d fetches at once: %u put off", FETCHES_MAX, left_out + 1);
 		return;
 	}
 	switch (fetch->pid = fork()) {
@@ -114,7 +118,7 @@ start_fetch(struct supervisor *self, const struct bg_fetch_wanted *wanted, int f
 		be_fetcher(self, wanted, fd);
 	default:
 		(void)setpgid(fetch->pid, fetch->pid);	/* whoever comes first */
-		fetch->deadline = bg_clock_mono_ms() + wanted->timeout * INT64_C(1000) + FETCH_GRACE_MS;
+		fetch->deadline = now + wanted->timeout * INT64_C(1000) + FETCH_GRACE_MS;
 	}
 }
 
@@ -177,8 +181,10 @@ start_worker(struct supervisor *self)
 	if (error != 0) {
 		close_fd(&self->channel);
 		self->worker = 0;
+		self->done = !self->has_started;
+		self->code = EX_OSERR;		/* of a first one; any other end has its own */
 		self->start_at = bg_clock_mono_ms() + bg_supervisor_wait(&self->failures, 0) + BG_SUPERVISOR_FIRST_MS;
-		bg_log(BG_LOG_ERROR, "no worker can be started: %s; trying again", strerror(error));
+		bg_log(BG_LOG_ERROR, "no worker can be started: %s%s", strerror(error), self->done ? "" : "; trying again");
 		return;
 	}
 	self->restarts += self->has_started;
@@ -238,7 +244,8 @@ reload(struct supervisor *self)
 
 /* What comes from the worker. */
 
-static void
+/* Returns false for what no worker of ours says. */
+static bool
 heed_message(struct supervisor *self, const struct bg_message *message)
 {
 	switch (message->kind) {
@@ -255,12 +262,25 @@ heed_message(struct supervisor *self, const struct bg_message *message)
 			settle(self, message->kind == BG_MESSAGE_RELOADED);
 		break;
 	case BG_MESSAGE_FETCH:
-		if (bg_broker_may_write(message->fd) && !self->stopping)
+		if (!bg_broker_may_write(message->fd))
+			return false;
+		if (!self->stopping)
 			start_fetch(self, &message->wanted, message->fd);
 		break;
 	default:
-		break;		/* bg_message_parse knows no others from there */
+		return false;		/* bg_message_parse knows no others from there */
 	}
+	return true;
+}
+
+/* It may be taken over, and has nothing more to say. */
+static void
+disown_worker(struct supervisor *self)
+{
+	bg_log(BG_LOG_ERROR, "the worker says what no worker says, and is killed: somebody else may speak for it");
+	if (self->worker != 0)
+		(void)kill(self->worker, SIGKILL);
+	close_fd(&self->channel);
 }
 
 static void
@@ -271,13 +291,12 @@ read_channel(struct supervisor *self)
 	for (int i = 0; i < MESSAGES_MAX && self->channel != -1; i++)
 		switch (bg_channel_receive(self->channel, true, &message)) {
 		case BG_RECEIVED_MESSAGE:
-			heed_message(self, &message);
+			if (!heed_message(self, &message))
+				disown_worker(self);
 			close_fd(&message.fd);
 			break;
 		case BG_RECEIVED_BAD:
-			bg_log(BG_LOG_ERROR, "the worker says what no worker says, and is killed: somebody else may speak for it");
-			(void)kill(self->worker, SIGKILL);
-			close_fd(&self->channel);
+			disown_worker(self);
 			break;
 		case BG_RECEIVED_END:
 			close_fd(&self->channel);	/* its end is near, and SIGCHLD tells more */
@@ -300,6 +319,7 @@ static void
 worker_ended(struct supervisor *self, const siginfo_t *info)
 {
 	int64_t now = bg_clock_mono_ms(), wait;
+	enum bg_log_level level = info->si_code == CLD_EXITED && info->si_status == EX_OK ? BG_LOG_WARNING : BG_LOG_ERROR;
 	char how[128];
 
 	if (self->channel != -1)
@@ -321,9 +341,9 @@ worker_ended(struct supervisor *self, const siginfo_t *info)
 	wait = bg_supervisor_wait(&self->failures, self->serves ? now - self->since : 0);
 	self->start_at = now + wait;
 	if (wait == 0)
-		bg_log(BG_LOG_ERROR, "the worker, process %ld, %s; another one is started at once", (long)info->si_pid, how);
+		bg_log(level, "the worker, process %ld, %s; another one is started at once", (long)info->si_pid, how);
 	else
-		bg_log(BG_LOG_ERROR, "the worker, process %ld, %s, %u in a row; another one is started in %" PRId64 ".%03" PRId64
+		bg_log(level, "the worker, process %ld, %s, %u in a row; another one is started in %" PRId64 ".%03" PRId64
 		    " seconds", (long)info->si_pid, how, self->failures, wait / 1000, wait % 1000);
 	if (self->reloading) {
 		bg_log(BG_LOG_ERROR, "the worker ended while it took up the configuration, which is therefore not taken");
@@ -366,6 +386,7 @@ stop(struct supervisor *self, int sig)
 		return;
 	}
 	self->stopping = true;
+	self->code = EX_OK;
 	self->hooks->stopping(self->options->arg, sig);
 	self->start_at = NEVER;
 	self->kill_at = bg_clock_mono_ms() + self->options->grace;

@@ -86,7 +86,7 @@ fetch_something(int channel, bool into_file)
 
 		if (bg_fetch_wanted_set(&wanted, &request, 10, NULL) == 0)
 			(void)!bg_channel_send(channel, BG_MESSAGE_FETCH, &wanted, null);
-		return;
+		pause();
 	}
 	bg_buf_init(&body, 100);
 	bg_broker_init(&broker);
@@ -368,11 +368,13 @@ START_TEST(what_is_fetched_for_the_worker_comes_through)
 }
 END_TEST
 
-START_TEST(nothing_is_fetched_into_what_is_no_pipe)
+START_TEST(who_wants_an_answer_in_what_is_no_pipe_is_killed)
 {
 	plan(FETCH_INTO_A_FILE, OBEY, SIGTERM, 0);
+	stop_after = 1;
 	ck_assert_int_eq(supervise(20000), EX_OK);
 	ck_assert_int_eq(shared->fetchers, 0);
+	ck_assert_int_eq(shared->workers, 2);
 }
 END_TEST
 
@@ -402,7 +404,7 @@ main(void)
 	tcase_add_loop_test(tc, a_reload_is_settled_once, 0, N(reloads));
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
-	tcase_add_test(tc, nothing_is_fetched_into_what_is_no_pipe);
+	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
 	tcase_add_test(tc, a_fetch_does_not_outlive_who_asked);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
