@@ -29,7 +29,7 @@ struct bg_answered {
 	int            status;		/* 0: the connection was closed */
 };
 
-/* Decisions since the start, over all reloads. */
+/* Decisions since the start, over all reloads, and over all processes that were forked since: the memory is shared. */
 struct bg_counters;
 
 /* What has been counted up to one moment. */

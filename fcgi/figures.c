@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,7 +17,12 @@
 int
 bg_figures_init(struct bg_figures *figures, struct bg_error *err)
 {
-	*figures = (struct bg_figures){ .started = bg_clock_wall(), .started_mono = bg_clock_mono_ms() };
+	void *shared = mmap(NULL, sizeof(*figures->events), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	*figures = (struct bg_figures){ .started = bg_clock_wall(), .started_mono = bg_clock_mono_ms(), .pid = (long)getpid() };
+	if (shared == MAP_FAILED)
+		return bg_fail(err, BG_R_NO_MEMORY, "no memory for figures");
+	figures->events = shared;
 	return bg_counters_new(&figures->counters, err);
 }
 
@@ -24,7 +30,9 @@ void
 bg_figures_clear(struct bg_figures *figures)
 {
 	bg_counters_free(figures->counters);
-	figures->counters = NULL;
+	if (figures->events != NULL)
+		munmap(figures->events, sizeof(*figures->events));
+	*figures = (struct bg_figures){ .counters = NULL };
 }
 
 static const char *
@@ -94,7 +102,7 @@ read_process(struct bg_status *out)
 	struct rlimit limit;
 	struct rusage usage;
 
-	out->pid = (long)getpid();
+	out->worker = (long)getpid();
 	out->descriptors = out->max_descriptors = -1;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		out->descriptors = count_descriptors(limit.rlim_cur);
@@ -156,10 +164,13 @@ bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snap
 	out->dpop = name_of_dpop(snapshot->conf->dpop);
 	out->replay = kind_of_store(snapshot->conf);
 	out->nonces = snapshot->conf->dpop_nonce;
-	out->reloads = atomic_load(&figures->reloads);
-	out->failed_reloads = atomic_load(&figures->failed_reloads);
-	out->reloaded = atomic_load(&figures->reloaded);
-	out->reload_failed = atomic_load(&figures->reload_failed);
+	out->pid = figures->pid;
+	out->restarts = atomic_load(&figures->events->restarts);
+	out->restarted = atomic_load(&figures->events->restarted);
+	out->reloads = atomic_load(&figures->events->reloads);
+	out->failed_reloads = atomic_load(&figures->events->failed_reloads);
+	out->reloaded = atomic_load(&figures->events->reloaded);
+	out->reload_failed = atomic_load(&figures->events->reload_failed);
 	read_tokens(snapshot, out);
 	bg_counters_read(figures->counters, now.mono_ms, &out->counts);
 	read_worker(worker, out);

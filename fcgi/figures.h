@@ -7,13 +7,23 @@
 #include "fcgi/status.h"
 #include "fcgi/worker.h"
 
-/* What only the main thread changes and pages show: atomic, so that they need no lock. */
+/*
+ * What has happened to the daemon: only the supervisor changes it and the worker's pages show it.  Atomic, so that it needs no
+ * lock, and in memory that they share, so that it outlives each worker.  The worker may be taken over, so there is nothing here
+ * that anybody relies on.
+ */
+struct bg_events {
+	atomic_ullong reloads, failed_reloads, restarts;
+	atomic_llong  reloaded, reload_failed, restarted;	/* wall clock; 0: never */
+};
+
+/* Set before any other process or thread is there. */
 struct bg_figures {
 	struct bg_counters *counters;		/* owned */
-	int64_t             started;		/* wall clock; set before the threads start, as is the next */
+	struct bg_events   *events;		/* owned */
+	int64_t             started;		/* wall clock */
 	int64_t             started_mono;	/* bg_clock_mono_ms() */
-	atomic_ullong       reloads, failed_reloads;
-	atomic_llong        reloaded, reload_failed;	/* wall clock; 0: never */
+	long                pid;		/* of the supervisor */
 };
 
 int  bg_figures_init(struct bg_figures *figures, struct bg_error *err) BG_MUST_CHECK;

@@ -5,13 +5,13 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -20,24 +20,22 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/secret.h"
-#include "fcgi/authorizer.h"
+#include "fcgi/broker.h"
+#include "fcgi/decider.h"
 #include "fcgi/figures.h"
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
-#include "fcgi/page.h"
 #include "fcgi/snapshot.h"
-#include "fcgi/worker.h"
+#include "fcgi/supervisor.h"
 
 #define NAME		"bearergate-fcgi"
 #define LISTENERS_MAX	64		/* addresses; nobody needs as many */
 #define THREADS_MAX	1024
-#define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
-#define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
 #define DESCRIPTORS	16384		/* as many as all these can need, where the system allows it */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
-#define GRACE_MS	5000		/* for requests under way, after SIGTERM */
-#define GLANCE_MS	20		/* between two looks for another signal meanwhile */
-#define FLUSH_S		5		/* between two looks for lines of the log that were left out and not told of */
+#define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
+#define GLANCE_MS	20		/* between two tries to take an address */
+#define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
 #define REPORT_MAX	(64 * 1024)
 
 extern char **environ;
@@ -61,20 +59,20 @@ struct fixed {
 /* All that is given back at the end, in the order in which it is made. */
 struct daemon {
 	struct options         options;
-	sigset_t               signals;		/* those that are taken by sigwait */
+	sigset_t               signals;		/* those that the supervisor takes */
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
-	struct bg_snapshots   *snapshots;
+	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
+	struct bg_snapshot    *current;		/* the last good configuration; nothing of it runs but in the worker */
 	struct fixed           fixed;
+	struct bg_figures      figures;
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
-	struct bg_worker      *worker;
-	struct bg_figures      figures;
-	pthread_mutex_t        lock;		/* guards to_wake, and holds the worker's end back while it is woken */
-	struct bg_worker      *to_wake;
+	struct bg_snapshot    *next;		/* during a reload: what is to become the current one; NULL: it was not good */
+	int                    next_log;	/* and where the log goes by it; -1 where it stays */
 };
 
-/* What is wrong with us goes to standard error until we serve, to the log from then on.  Of the main thread. */
+/* What is wrong with us goes to standard error until we serve, to the log from then on.  Of the first thread of each process. */
 static bool serving;
 
 static int complain(int code, const char *fmt, ...) BG_PRINTF(2, 3);
@@ -256,16 +254,18 @@ check_addresses(const struct options *options, const struct bg_conf *conf)
 	return 0;
 }
 
-/* The configuration, and the gate made of it; nothing of it runs yet. */
+/* The configuration, and the gate made of it; nothing of it runs yet.  Of a good one remarks are printed where they are wanted. */
 static int
-configure(const struct options *options, struct bg_snapshot **out)
+configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
 {
+	const struct options *options = &daemon->options;
 	struct bg_buf report;
 	int code;
 
 	bg_buf_init(&report, REPORT_MAX);
-	code = bg_snapshot_new(out, &options->sources, options->fetch, &report);
-	print_report(&report, code == 0);
+	code = bg_snapshot_new(out, &options->sources, &daemon->broker.base, &report);
+	if (code != 0 || remarks)
+		print_report(&report, code == 0);
 	if (code != 0 && report.len == 0)
 		complain(code, "the configuration cannot be read");
 	bg_buf_clear(&report);
@@ -345,6 +345,21 @@ read_fixed(const struct options *options, const struct bg_conf *conf, struct fix
 	out->threads = bg_conf_threads(conf);
 }
 
+/* A daemon that was killed leaves a worker that dies with it, but not in the same moment. */
+static int
+open_listener(const char *address, struct bg_listener *out, struct bg_error *err)
+{
+	static const struct timespec glance = { .tv_nsec = GLANCE_MS * 1000000L };
+	int64_t until = bg_clock_mono_ms() + TAKEN_MS;
+	int code;
+
+	while ((code = bg_listener_open(address, out, err)) == EX_UNAVAILABLE && bg_clock_mono_ms() < until) {
+		nanosleep(&glance, NULL);
+		bg_error_clear(err);
+	}
+	return code;
+}
+
 static int
 open_listeners(const struct options *options, const struct bg_conf *conf, struct daemon *daemon)
 {
@@ -367,84 +382,9 @@ open_listeners(const struct options *options, const struct bg_conf *conf, struct
 		return 0;
 	}
 	for (; daemon->n_listeners < n; daemon->n_listeners++)
-		if ((code = bg_listener_open(list[daemon->n_listeners], &daemon->listeners[daemon->n_listeners], &err)) != 0)
+		if ((code = open_listener(list[daemon->n_listeners], &daemon->listeners[daemon->n_listeners], &err)) != 0)
 			return fail_address(options, code, &err);
 	return 0;
-}
-
-/* A page about how we are.  The worker lives as long as its threads, of which we are one; while it ends it is not shown. */
-static int
-show(struct daemon *daemon, enum bg_page page, const struct bg_snapshot *snapshot, char *const *env, struct bg_buf *out)
-{
-	struct bg_error err = { 0 };
-	struct bg_worker *worker;
-	struct bg_status status;
-	int rc = -1;
-
-	pthread_mutex_lock(&daemon->lock);
-	worker = daemon->to_wake;
-	pthread_mutex_unlock(&daemon->lock);
-	if (bg_figures_read(&daemon->figures, snapshot, worker, &status, &err) == 0)
-		rc = bg_page_answer(page, env, &status, out);
-	bg_figures_release(&status);
-	if (rc == 0)
-		bg_log(BG_LOG_DEBUG, "the page %s was shown", bg_page_name(page));
-	else
-		bg_log(BG_LOG_ERROR, "no memory for the page %s", bg_page_name(page));
-	return rc;
-}
-
-/*
- * Called by the worker's threads.  Every try is made from beginning to end by one snapshot, the one that is in force when
- * it begins; nothing that a reload took away decides anything that begins after it.  That goes for requests that were
- * parked too: all that was said of them yet is that it is too early to say, and the new gate, which has taken over the keys
- * and the fetches under way, says more.  Were they to finish under the old one, a token of an issuer that was removed could
- * be let in seconds after the reload; so it ends as wrong_issuer, with its line in the log.
- */
-static int
-answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out)
-{
-	struct daemon *daemon = arg;
-	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
-	struct bg_answered answered = { 0 };
-	struct bg_now now = bg_clock_now();
-	struct bg_error err = { 0 };
-	enum bg_page page;
-	int rc;
-
-	if (bg_page_wanted(role, env, &page, &err) != 0)
-		rc = bg_authorizer_refuse(snapshot->gate, role, &err, out, &answered);
-	else if (page == BG_PAGE_NONE)
-		rc = bg_authorizer_answer(snapshot->gate, now, role, env, last, out, &answered);
-	else
-		rc = show(daemon, page, snapshot, env, out);
-	bg_snapshots_give_back(daemon->snapshots, snapshot);
-	if (page == BG_PAGE_NONE && rc != BG_AUTHORIZER_LATER)
-		bg_counters_add(daemon->figures.counters, &answered, now.mono_ms);
-	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
-}
-
-/* Called by the threads of the key stores, which are there before the worker and after it. */
-static void
-keys_changed(void *arg)
-{
-	struct daemon *daemon = arg;
-
-	pthread_mutex_lock(&daemon->lock);
-	if (daemon->to_wake != NULL)
-		bg_worker_wake(daemon->to_wake);
-	pthread_mutex_unlock(&daemon->lock);
-}
-
-/* From now on the worker, or nobody for NULL, is told when keys have changed. */
-static void
-tell(struct daemon *daemon, struct bg_worker *worker)
-{
-	pthread_mutex_lock(&daemon->lock);
-	daemon->to_wake = worker;
-	if (worker != NULL)
-		bg_worker_wake(worker);		/* of what has changed while nobody was told */
-	pthread_mutex_unlock(&daemon->lock);
 }
 
 /*
@@ -466,36 +406,81 @@ take_descriptors(void)
 	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
 }
 
+/* The worker. */
+
+/* Reading the configuration once more, in the worker: the supervisor has found it good, and leaves remarks to us. */
 static int
-start_threads(struct daemon *daemon, const struct bg_snapshot *snapshot)
+configure_anew(void *arg, struct bg_snapshot **out)
 {
-	struct bg_error err = { 0 };
-	struct bg_worker_options worker = {
+	serving = true;
+	return configure(arg, true, out);
+}
+
+static void
+set_log_anew(void *arg, const struct bg_conf *conf)
+{
+	const struct daemon *daemon = arg;
+
+	set_log(&daemon->options, conf);
+}
+
+/* Called in the new process. */
+static int
+work(void *arg, int channel)
+{
+	struct daemon *daemon = arg;
+	struct bg_decider_options options = {
+		.first = daemon->current,
 		.n_listeners = daemon->n_listeners,
-		.threads = bg_conf_threads(snapshot->conf),
-		.max_waiting = WAITING_MAX,
-		.deadline = DEADLINE_MS,
 		.max_parked = take_descriptors(),
-		.patience = snapshot->conf->fetch_timeout * 1000,
-		.answer = answer,
+		.channel = channel,
+		.figures = &daemon->figures,
 		.arg = daemon,
+		.configure = configure_anew,
+		.set_log = set_log_anew,
 	};
-	int fds[LISTENERS_MAX];
+	struct bg_error err = { 0 };
+	int fds[LISTENERS_MAX], code;
 
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
-	worker.listeners = fds;
-	if (bg_gate_start(snapshot->gate, keys_changed, daemon, &err) != 0)
-		return complain(EX_OSERR, "%s", err.detail);
-	if (bg_worker_start(&daemon->worker, &worker, &err) != 0)
-		_exit(complain(EX_OSERR, "%s", err.detail));	/* one of its threads may be at a request, and use the gate */
-	tell(daemon, daemon->worker);
-	return 0;
+	options.listeners = fds;
+	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
+	daemon->broker.channel = channel;
+	/* HERE, in this order: user and group, then what the worker may do.  All is open, and there is one thread. */
+
+	/*
+	 * When the supervisor dies, so do we, before anybody can take its place: an old worker beside a new one would be two that
+	 * know nothing of each other's proofs.  After the change of user, which makes the kernel forget it.
+	 */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)daemon->figures.pid)
+		return EX_OSERR;
+	if ((code = bg_decider_run(&options, &err)) != 0)
+		complain(code, "%s", err.detail);
+	return code;
 }
 
+/* Called in the new process. */
+static void
+fetch(void *arg, const struct bg_fetch_wanted *wanted, int fd)
+{
+	const struct daemon *daemon = arg;
+	const struct bg_conf *conf = daemon->current->conf;
+	struct bg_fetch_helper helper;
+
+	bg_log_open(STDERR_FILENO, level_of(&daemon->options, conf));	/* what it was is closed here */
+	/* HERE: user and group.  Where that fails, return: no answer is a failed fetch. */
+
+	bg_fetch_helper_init(&helper, &(struct bg_fetch_helper_options){ .program = daemon->options.fetch,
+	    .ca_file = conf->ca_file, .ca_dir = conf->ca_dir, .proxy = conf->proxy });
+	bg_broker_answer(wanted, &helper.base, fd);
+}
+
+/* The supervisor. */
+
 /*
- * The signals we heed are taken by sigwait in the main thread alone, so they are blocked here, before the first
- * other thread and before libfcgi, which puts handlers of its own on SIGTERM, SIGUSR1 and SIGPIPE where it finds none.
+ * The signals we heed are read by the supervisor, so they are blocked here, before the first other process, which they mean
+ * nothing to, and before libfcgi, which puts handlers of its own on SIGTERM, SIGUSR1 and SIGPIPE where it finds none.
  */
 static void
 take_signals(sigset_t *out)
@@ -507,8 +492,10 @@ take_signals(sigset_t *out)
 	sigaddset(out, SIGINT);
 	sigaddset(out, SIGTERM);
 	sigaddset(out, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, out, NULL);
+	sigaddset(out, SIGCHLD);
+	sigprocmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);	/* ignored, it would take our children's ends away */
 }
 
 /* A descriptor for where the log goes by the new configuration; -1 where it stays.  It may be a file that cannot be opened. */
@@ -538,173 +525,141 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 	bg_buf_clear(&new.listen);
 }
 
-/*
- * Put what the configuration says now in force: all of it, or nothing and a code of sysexits(3), with the reason in the
- * log.  What can fail comes first.  The parked requests are tried again by it, and answered by it.
- */
-static int
-change(struct daemon *daemon)
-{
-	struct bg_snapshot *old = bg_snapshots_take(daemon->snapshots), *new = NULL;
-	struct bg_error err = { 0 };
-	int code, log = -1;
-
-	if ((code = configure(&daemon->options, &new)) != 0 || (code = prepare_log(daemon, old->conf, new->conf, &log)) != 0)
-		goto out;
-	if (bg_gate_take_over(new->gate, old->gate, bg_clock_now(), &err) != 0 ||
-	    bg_gate_start(new->gate, keys_changed, daemon, &err) != 0) {
-		code = complain(EX_OSERR, "%s", err.detail);
-		goto out;
-	}
-	warn_of_fixed(daemon, new->conf);
-	set_log(&daemon->options, new->conf);
-	if (log != -1) {
-		bg_log(BG_LOG_INFO, "from here on the log goes to %s", new->conf->log);
-		bg_log_switch(log);
-		log = -1;		/* moved */
-	}
-	bg_worker_set_patience(daemon->worker, new->conf->fetch_timeout * 1000);
-	bg_snapshots_replace(daemon->snapshots, new);
-	new = NULL;			/* moved */
-	bg_worker_wake(daemon->worker);
-out:
-	if (log != -1)
-		close(log);
-	bg_snapshots_give_back(daemon->snapshots, new);
-	bg_snapshots_give_back(daemon->snapshots, old);
-	return code;
-}
-
 static void
-reload(struct daemon *daemon)
+meet_worker(void *arg, bool first, uint64_t restarts)
 {
-	bg_notify_send(&daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration anew",
-	    bg_clock_mono_us());
-	if (change(daemon) == 0) {
-		atomic_fetch_add(&daemon->figures.reloads, 1);
-		atomic_store(&daemon->figures.reloaded, bg_clock_wall());
-		bg_log(BG_LOG_INFO, "the configuration was read anew and is in force");
-		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
-	} else {
-		atomic_fetch_add(&daemon->figures.failed_reloads, 1);
-		atomic_store(&daemon->figures.reload_failed, bg_clock_wall());
-		bg_log(BG_LOG_ERROR, "the configuration was not changed: the one from before stays in force");
-		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding by the configuration from before the last reload, "
-		    "which failed; the log says why");
+	struct daemon *daemon = arg;
+
+	atomic_store(&daemon->figures.events->restarts, restarts);
+	if (restarts > 0)
+		atomic_store(&daemon->figures.events->restarted, bg_clock_wall());
+	if (!first) {
+		bg_log(BG_LOG_WARNING, "another worker serves, restarts=%" PRIu64, restarts);
+		return;
 	}
-}
-
-static void
-reopen_log(const struct daemon *daemon)
-{
-	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
-	struct bg_error err = { 0 };
-	int fd;
-
-	if (!logs_to_file(snapshot->conf))
-		bg_log(BG_LOG_DEBUG, "the log is standard error, which is not opened anew");
-	else if ((fd = bg_log_file(snapshot->conf->log, &err)) == -1)
-		bg_log(BG_LOG_ERROR, "%s; the log goes on where it was", err.detail);
-	else {
-		bg_log_switch(fd);
-		bg_log(BG_LOG_INFO, "the log was opened anew");
-	}
-	bg_snapshots_give_back(daemon->snapshots, snapshot);
-}
-
-/* Somebody still uses the gate: nothing more can be given back than what outlives us. */
-static void
-cut_off(struct daemon *daemon)
-{
-	for (size_t i = 0; i < daemon->n_listeners; i++)
-		bg_listener_close(&daemon->listeners[i]);
-	_exit(EX_OK);
-}
-
-/* While we end: to reload makes no sense any more, and who says twice that we are to end means at once. */
-static void
-heed_haste(struct daemon *daemon)
-{
-	static const struct timespec now;
-	int sig;
-
-	while ((sig = sigtimedwait(&daemon->signals, NULL, &now)) > 0) {
-		if (sig == SIGHUP || sig == SIGUSR1)
-			continue;
-		bg_log(BG_LOG_WARNING, "ending at once after signal %d", sig);
-		cut_off(daemon);
-	}
-}
-
-/* Let requests under way finish. */
-static void
-drain(struct daemon *daemon)
-{
-	int64_t end = bg_clock_mono_ms() + GRACE_MS;
-
-	tell(daemon, NULL);
-	while (!bg_worker_stop(daemon->worker, GLANCE_MS)) {
-		heed_haste(daemon);
-		if (bg_clock_mono_ms() >= end) {
-			bg_log(BG_LOG_WARNING, "a request did not end in %d seconds and is cut off", GRACE_MS / 1000);
-			cut_off(daemon);
-		}
-	}
-}
-
-/* Serve until a signal says to end. */
-static int
-serve(struct daemon *daemon)
-{
-	const struct timespec while_idle = { .tv_sec = FLUSH_S };
-	int sig = 0;
-
 	serving = true;
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
-	while (sig != SIGINT && sig != SIGTERM) {
-		if ((sig = sigtimedwait(&daemon->signals, NULL, &while_idle)) == -1)
-			bg_decision_log_flush(bg_clock_mono_ms());
-		else if (sig == SIGHUP)
-			reload(daemon);
-		else if (sig == SIGUSR1)
-			reopen_log(daemon);
+}
+
+/* Is what the configuration says now good, as far as can be told without putting it in force? */
+static bool
+prepare(void *arg, int *log)
+{
+	struct daemon *daemon = arg;
+
+	*log = -1;
+	bg_notify_send(&daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration anew",
+	    bg_clock_mono_us());
+	if (configure(daemon, false, &daemon->next) != 0)
+		return false;
+	if (prepare_log(daemon, daemon->current->conf, daemon->next->conf, &daemon->next_log) != 0) {
+		bg_snapshot_free(daemon->next);
+		daemon->next = NULL;
+		return false;
 	}
+	*log = daemon->next_log;
+	return true;
+}
+
+/* From now on workers are made of this one, whatever becomes of the file. */
+static void
+take_next(struct daemon *daemon)
+{
+	warn_of_fixed(daemon, daemon->next->conf);	/* by the level and in the place of before, as all that was said of it */
+	if (daemon->next_log != -1)
+		bg_log_switch(daemon->next_log);
+	daemon->next_log = -1;		/* moved */
+	set_log(&daemon->options, daemon->next->conf);
+	bg_snapshot_free(daemon->current);
+	daemon->current = daemon->next;
+	daemon->next = NULL;		/* moved */
+}
+
+static void
+settle(void *arg, bool in_force)
+{
+	struct daemon *daemon = arg;
+	struct bg_events *events = daemon->figures.events;
+
+	if (in_force) {
+		take_next(daemon);
+		atomic_fetch_add(&events->reloads, 1);
+		atomic_store(&events->reloaded, bg_clock_wall());
+		bg_log(BG_LOG_INFO, "the configuration was read anew and is in force");
+		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
+		return;
+	}
+	bg_snapshot_free(daemon->next);
+	daemon->next = NULL;
+	if (daemon->next_log != -1)
+		close(daemon->next_log);
+	daemon->next_log = -1;
+	atomic_fetch_add(&events->failed_reloads, 1);
+	atomic_store(&events->reload_failed, bg_clock_wall());
+	bg_log(BG_LOG_ERROR, "the configuration was not changed: the one from before stays in force");
+	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding by the configuration from before the last reload, "
+	    "which failed; the log says why");
+}
+
+/* The worker gets the descriptor: it may not be able to open the file itself. */
+static int
+reopen_log(void *arg)
+{
+	const struct daemon *daemon = arg;
+	const struct bg_conf *conf = daemon->current->conf;
+	struct bg_error err = { 0 };
+	int fd, copy;
+
+	if (!logs_to_file(conf)) {
+		bg_log(BG_LOG_DEBUG, "the log is standard error, which is not opened anew");
+		return -1;
+	}
+	if ((fd = bg_log_file(conf->log, &err)) == -1 || (copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1) {
+		bg_log(BG_LOG_ERROR, "%s; the log goes on where it was", fd == -1 ? err.detail : strerror(errno));
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	bg_log_switch(fd);
+	bg_log(BG_LOG_INFO, "the log was opened anew");
+	return copy;
+}
+
+static void
+begin_to_end(void *arg, int sig)
+{
+	const struct daemon *daemon = arg;
+
 	bg_log(BG_LOG_INFO, "ending after signal %d", sig);
 	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
-	drain(daemon);
-	bg_decision_log_flush(INT64_MAX);
-	return EX_OK;
 }
+
+static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
 
 /* Everything up to the end of serving. */
 static int
 run(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	struct bg_snapshot *first = NULL;
+	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals, .grace = GRACE_MS };
 	struct bg_error err = { 0 };
 	int code;
 
-	if ((code = configure(options, &first)) != 0)
+	if ((code = configure(daemon, true, &daemon->current)) != 0)
 		return code;
-	if (options->test) {
-		bg_snapshot_free(first);
+	if (options->test)
 		return complain(EX_OK, "configuration OK");
-	}
-	if (bg_figures_init(&daemon->figures, &err) != 0 || bg_snapshots_new(&daemon->snapshots, &err) != 0) {
-		bg_snapshot_free(first);
+	if (bg_figures_init(&daemon->figures, &err) != 0)
 		return complain(EX_OSERR, "%s", err.detail);
-	}
-	bg_snapshots_replace(daemon->snapshots, first);		/* which is there until the end of start_threads at least */
-	read_fixed(options, first->conf, &daemon->fixed);
+	read_fixed(options, daemon->current->conf, &daemon->fixed);
 	if (daemon->fixed.listen.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
-	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
-	    (code = start_threads(daemon, first)) != 0)
+	if ((code = open_log(daemon, daemon->current->conf)) != 0 ||
+	    (code = open_listeners(options, daemon->current->conf, daemon)) != 0)
 		return code;
-	return serve(daemon);
+	return bg_supervisor_run(&supervisor);
 }
 
 /* Give back all that run has left, as far as it came. */
@@ -714,13 +669,10 @@ clean_up(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		bg_listener_close(&daemon->listeners[i]);
 	daemon->n_listeners = 0;
-	if (daemon->snapshots != NULL) {
-		bg_snapshots_replace(daemon->snapshots, NULL);
-		/* their threads may be in the middle of a fetch */
-		while (!bg_snapshots_wait(daemon->snapshots, GLANCE_MS))
-			heed_haste(daemon);
-		bg_snapshots_free(daemon->snapshots);
-	}
+	if (daemon->next_log != -1)
+		close(daemon->next_log);
+	bg_snapshot_free(daemon->next);
+	bg_snapshot_free(daemon->current);
 	bg_buf_clear(&daemon->fixed.listen);
 	bg_figures_clear(&daemon->figures);
 }
@@ -778,7 +730,7 @@ meet_manager(struct daemon *daemon)
 int
 main(int argc, char **argv)
 {
-	struct daemon daemon = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct daemon daemon = { .next_log = -1 };
 	int code;
 
 	if (!hold_standard_descriptors())
@@ -789,6 +741,7 @@ main(int argc, char **argv)
 	keep_memory_small();
 	if ((code = read_options(argc, argv, &daemon.options)) != -1)
 		return code;
+	bg_broker_init(&daemon.broker);
 	meet_manager(&daemon);
 	take_signals(&daemon.signals);
 	if (bg_json_start() != 0)

@@ -18,7 +18,8 @@ struct bg_snapshots {
 };
 
 int
-bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, const char *fetch, struct bg_buf *report)
+bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, const struct bg_fetcher *fetcher,
+    struct bg_buf *report)
 {
 	struct bg_snapshot *snapshot = calloc(1, sizeof(*snapshot));
 	struct bg_error err = { 0 };
@@ -32,9 +33,7 @@ bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, co
 	snapshot->users = 1;
 	if ((code = bg_conf_load(&snapshot->conf, from, report)) != 0)
 		goto fail;
-	bg_fetch_helper_init(&snapshot->fetcher, &(struct bg_fetch_helper_options){ .program = fetch,
-	    .ca_file = snapshot->conf->ca_file, .ca_dir = snapshot->conf->ca_dir, .proxy = snapshot->conf->proxy });
-	if (bg_conf_build(snapshot->conf, &snapshot->fetcher.base, &snapshot->gate, &err) != 0) {
+	if (bg_conf_build(snapshot->conf, fetcher, &snapshot->gate, &err) != 0) {
 		bg_buf_put_format(report, "%s\n", err.detail);
 		code = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
 		goto fail;

@@ -5,18 +5,17 @@
 
 /* What decisions are made by at one time: a configuration, and the gate made of it.  const while others see it. */
 struct bg_snapshot {
-	struct bg_conf        *conf;
-	struct bg_fetch_helper fetcher;
-	struct bg_gate        *gate;
-	size_t                 users;	/* of struct bg_snapshots, and guarded by its lock */
-	struct bg_snapshot    *next;	/* the same */
+	struct bg_conf     *conf;
+	struct bg_gate     *gate;
+	size_t              users;	/* of struct bg_snapshots, and guarded by its lock */
+	struct bg_snapshot *next;	/* the same */
 };
 
 /*
- * Read a configuration, see bg_conf_load, and make the gate of it; nothing of it runs yet.  fetch is the program that
- * fetches, borrowed.  Returns 0 and a snapshot that has one user, the caller; or a code of sysexits(3), *out then NULL.
+ * Read a configuration, see bg_conf_load, and make the gate of it; nothing of it runs yet.  fetcher is borrowed,
+ * and brings keys.  Returns 0 and a snapshot that has one user, the caller; or a code of sysexits(3), *out then NULL.
  */
-int  bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, const char *fetch,
+int  bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, const struct bg_fetcher *fetcher,
     struct bg_buf *report) BG_MUST_CHECK;
 void bg_snapshot_free(struct bg_snapshot *snapshot);	/* of one that nobody else has seen; NULL is fine */
 

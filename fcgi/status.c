@@ -135,6 +135,8 @@ bg_status_put_text(const struct bg_status *status, size_t n, struct bg_buf *out)
 	bg_buf_put_format(out, "bearergate-fcgi  %s, %s, process %ld\nstate            %s\nstarted          ", status->version,
 	    status->build, status->pid, bg_status_is_ready(status) ? "ready" : "not ready: an issuer has no keys");
 	bg_status_put_moment(out, status->started, status->now);
+	bg_buf_put_format(out, "\nworker           process %ld\nrestarts         %" PRIu64 ", ", status->worker, status->restarts);
+	bg_status_put_moment(out, status->restarted, status->now);
 	bg_buf_put_format(out, "\nreloads          %" PRIu64 ", ", status->reloads);
 	bg_status_put_moment(out, status->reloaded, status->now);
 	bg_buf_put_format(out, "\nfailed reloads   %" PRIu64 ", ", status->failed_reloads);
@@ -244,9 +246,12 @@ bg_status_put_json(const struct bg_status *status, size_t n, struct bg_buf *out)
 	put_string(out, "version", status->version);
 	put_string(out, "build", status->build);
 	put_member(out, "pid", status->pid);
+	put_member(out, "worker", status->worker);
 	put_member(out, "now", status->now);
 	put_member(out, "started", status->started);
 	put_member(out, "uptime", status->uptime);
+	put_member(out, "restarts", (int64_t)status->restarts);
+	put_known(out, "restarted", status->restarted, 0);
 	put_member(out, "reloads", (int64_t)status->reloads);
 	put_known(out, "reloaded", status->reloaded, 0);
 	put_member(out, "failed_reloads", (int64_t)status->failed_reloads);
@@ -414,21 +419,23 @@ bg_status_put_metrics(const struct bg_status *status, size_t n, struct bg_buf *o
 	    (int64_t)status->waiting);
 	put_sample(out, "bearergate_connection_troubles_total", "counter",
 	    "Connections that were closed without an answer or could not be accepted.", (int64_t)status->troubles);
+	put_sample(out, "bearergate_worker_restarts_total", "counter", "Workers that were started because the one before died.",
+	    (int64_t)status->restarts);
 	put_sample(out, "bearergate_reloads_total", "counter", "Reloads that took effect.", (int64_t)status->reloads);
 	put_sample(out, "bearergate_failed_reloads_total", "counter", "Reloads that changed nothing, for an error.",
 	    (int64_t)status->failed_reloads);
 	put_sample(out, "bearergate_last_reload_timestamp_seconds", "gauge",
 	    "When the configuration that is in force was read.", status->reloaded != 0 ? status->reloaded : status->started);
-	put_sample(out, "process_start_time_seconds", "gauge", "When the process began.", status->started);
+	put_sample(out, "process_start_time_seconds", "gauge", "When the daemon began.", status->started);
 	/* Names and units that Prometheus has for every process. */
 	if (status->descriptors >= 0)
-		put_sample(out, "process_open_fds", "gauge", "Open descriptors.", status->descriptors);
+		put_sample(out, "process_open_fds", "gauge", "Open descriptors of the worker.", status->descriptors);
 	if (status->max_descriptors >= 0)
-		put_sample(out, "process_max_fds", "gauge", "Descriptors that may be open.", status->max_descriptors);
+		put_sample(out, "process_max_fds", "gauge", "Descriptors that the worker may have open.", status->max_descriptors);
 	if (status->resident >= 0)
-		put_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory.", status->resident);
+		put_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory of the worker.", status->resident);
 	if (status->cpu_ms >= 0) {
-		put_family(out, "process_cpu_seconds_total", "counter", "Processor time, user and system.");
+		put_family(out, "process_cpu_seconds_total", "counter", "Processor time of the worker, user and system.");
 		bg_buf_put_format(out, "process_cpu_seconds_total %" PRId64 ".%03" PRId64 "\n", status->cpu_ms / 1000,
 		    status->cpu_ms % 1000);
 	}

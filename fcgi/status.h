@@ -15,7 +15,8 @@ struct bg_status {
 	int64_t     uptime;		/* seconds, by a clock that nobody sets */
 	const char *version;		/* of the program */
 	const char *build;		/* of what it runs with */
-	long        pid;
+	long        pid;		/* of the daemon, which is the supervisor */
+	long        worker;		/* of the process that decides; descriptors, memory and processor below are its own */
 
 	struct bg_counts counts;
 
@@ -36,6 +37,8 @@ struct bg_status {
 	int64_t     descriptors, max_descriptors;	/* -1: not known, as below */
 	int64_t     resident;		/* bytes */
 	int64_t     cpu_ms;
+	uint64_t    restarts;		/* of the worker, because the one before died */
+	int64_t     restarted;		/* when the last one was */
 	uint64_t    reloads, failed_reloads;
 	int64_t     reloaded;		/* when the last one was that took effect */
 	int64_t     reload_failed;	/* when the last one was that did not */

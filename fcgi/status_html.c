@@ -299,6 +299,11 @@ put_daemon(const struct bg_status *status, struct bg_buf *out)
 {
 	bg_buf_put_str(out, "<div class=\"cards\"><section class=\"card\"><h2>Daemon</h2><table>");
 	put_moment_row(status, "started", status->started, out);
+	if (status->restarts > 0) {
+		bg_buf_put_format(out, "<tr class=\"failing\"><th>restarts of the worker<td>%" PRIu64 ", ", status->restarts);
+		bg_status_put_moment(out, status->restarted, status->now);
+		bg_buf_put_str(out, "</tr>");
+	}
 	bg_buf_put_format(out, "<tr><th>reloads<td>%" PRIu64, status->reloads);
 	if (status->reloads > 0) {
 		bg_buf_put_str(out, ", ");

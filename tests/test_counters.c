@@ -1,6 +1,8 @@
 #include "fcgi/counters.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/support/run.h"
 
@@ -133,6 +135,28 @@ START_TEST(no_decision_is_lost_whoever_counts_beside)
 }
 END_TEST
 
+/* A worker counts, and dies; the next one goes on from there. */
+START_TEST(what_a_process_counted_outlives_it)
+{
+	struct bg_counters *counters;
+	struct bg_error err = { 0 };
+	struct bg_counts counts;
+	pid_t pid;
+
+	ck_reason(bg_counters_new(&counters, &err), err, BG_R_OK, "new");
+	for (int i = 0; i < 3; i++) {
+		if ((pid = fork()) == 0) {
+			bg_counters_add(counters, &rows[0].answered, MINUTE);
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	}
+	bg_counters_read(counters, MINUTE, &counts);
+	ck_assert_uint_eq(counts.passed[rows[0].passed], 3);
+	bg_counters_free(counters);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -143,6 +167,7 @@ main(void)
 	tcase_add_loop_test(tc, the_chart_moves_on_by_half_minutes, 0, N(moments));
 	tcase_add_test(tc, a_slot_begins_anew_after_an_hour);
 	tcase_add_test(tc, no_decision_is_lost_whoever_counts_beside);
+	tcase_add_test(tc, what_a_process_counted_outlives_it);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

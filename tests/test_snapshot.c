@@ -29,10 +29,11 @@ teardown(void)
 	bg_test_dir_remove(&dir);
 }
 
-/* A snapshot of a configuration with this realm, whose issuer is asked by this program. */
+/* A snapshot of a configuration with this realm, whose issuer is asked by this program, which is borrowed. */
 static struct bg_snapshot *
 make(const char *realm, const char *fetch)
 {
+	static struct bg_fetch_helper fetcher;
 	struct bg_conf_sources from = { .environ = nothing };
 	struct bg_snapshot *snapshot;
 	struct bg_buf report;
@@ -43,7 +44,8 @@ make(const char *realm, const char *fetch)
 	bg_format(path, sizeof(path), "%s", bg_test_file(&dir, "conf"));
 	from.file = path;
 	bg_buf_init(&report, 4096);
-	ck_assert_int_eq(bg_snapshot_new(&snapshot, &from, fetch, &report), 0);
+	bg_fetch_helper_init(&fetcher, &(struct bg_fetch_helper_options){ .program = fetch });
+	ck_assert_int_eq(bg_snapshot_new(&snapshot, &from, &fetcher.base, &report), 0);
 	bg_buf_clear(&report);
 	return snapshot;
 }
@@ -74,7 +76,7 @@ START_TEST(a_bad_configuration_makes_no_snapshot)
 	struct bg_buf report;
 
 	bg_buf_init(&report, 4096);
-	ck_assert_int_eq(bg_snapshot_new(&snapshot, &from, "/nonexistent", &report), EX_NOINPUT);
+	ck_assert_int_eq(bg_snapshot_new(&snapshot, &from, &bg_fetch_file, &report), EX_NOINPUT);
 	ck_assert_ptr_null(snapshot);
 	ck_assert_uint_gt(report.len, 0);
 	bg_buf_clear(&report);

@@ -188,9 +188,27 @@ start_daemon(struct server *server, int threads, const char *conf)
 	start(server, "daemon", argv);
 }
 
+/* A daemon is a supervisor and its worker, so what is measured is a process with its children. */
+static double
+sum_of(const struct server *server, double (*measure)(int pid))
+{
+	double sum = measure((int)server->pid);
+	char path[64];
+	FILE *children;
+	int pid;
+
+	bg_format(path, sizeof(path), "/proc/%d/task/%d/children", (int)server->pid, (int)server->pid);
+	if ((children = fopen(path, "r")) == NULL)
+		end(path);
+	while (fscanf(children, "%d", &pid) == 1)
+		sum += measure(pid);
+	(void)fclose(children);
+	return sum;
+}
+
 /* Nanoseconds of CPU that a process has had, all its threads; the kernel counts them exactly here, and in ticks in stat. */
 static double
-cpu_of(const struct server *server)
+cpu_of_process(int pid)
 {
 	char path[64], file[400];
 	unsigned long long ns, sum = 0;
@@ -198,7 +216,7 @@ cpu_of(const struct server *server)
 	FILE *stats;
 	DIR *tasks;
 
-	bg_format(path, sizeof(path), "/proc/%d/task", (int)server->pid);
+	bg_format(path, sizeof(path), "/proc/%d/task", pid);
 	if ((tasks = opendir(path)) == NULL)
 		end(path);
 	while ((entry = readdir(tasks)) != NULL) {
@@ -213,21 +231,33 @@ cpu_of(const struct server *server)
 	return (double)sum;
 }
 
-/* KiB. */
-static long
-resident(const struct server *server)
+static double
+cpu_of(const struct server *server)
+{
+	return sum_of(server, cpu_of_process);
+}
+
+/* KiB.  What processes share counts in each of them, so the sum is more than they take together. */
+static double
+resident_of_process(int pid)
 {
 	char path[64], line[200];
 	long kib = -1;
 	FILE *status;
 
-	bg_format(path, sizeof(path), "/proc/%d/status", (int)server->pid);
+	bg_format(path, sizeof(path), "/proc/%d/status", pid);
 	if ((status = fopen(path, "r")) == NULL)
 		end(path);
 	while (kib == -1 && fgets(line, sizeof(line), status) != NULL)
 		(void)sscanf(line, "VmRSS: %ld kB", &kib);
 	(void)fclose(status);
-	return kib;
+	return (double)kib;
+}
+
+static long
+resident(const struct server *server)
+{
+	return (long)sum_of(server, resident_of_process);
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */

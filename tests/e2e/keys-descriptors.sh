@@ -12,13 +12,14 @@ discovery | put .well-known/openid-configuration
 config 'cache_ttl_min = "1s"' 'cache_ttl_max = "1s"' 'refresh_cooldown = "1s"' 'stale_if_error = "1h"'
 bg_unprivileged+=(prlimit --nofile=160:160)
 start_gate
-is "it has few descriptors" "$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$daemon/limits")" 160
+worker=$(worker_of "$daemon")
+is "it has few descriptors" "$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$worker/limits")" 160
 check "the issuer's key is known" wait_for 20 answers 200 "$(mint old)"
 both_how 'how hang'
 wait_for 30 logged 'reason=fetch_failed' || die "the daemon does not notice that the issuer hangs"
 
 parked() { # as many descriptors as a quarter of what there is, and those it had anyway
-	[ "$(find "/proc/$daemon/fd" -mindepth 1 2>/dev/null | wc -l)" -ge 50 ]
+	[ "$(find "/proc/$worker/fd" -mindepth 1 2>/dev/null | wc -l)" -ge 50 ]
 }
 mint_to known.token old
 start_load strangers --seconds 600 --clients 200 --timeout 20000 --uri /stranger --random-kids "$issuer" --expect 401,503,000

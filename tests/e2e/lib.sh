@@ -46,6 +46,19 @@ on_failure() {
 	done
 }
 
+# The daemon's processes.  The worker is named after its work, in fcgi/supervisor.h.
+
+worker_of() { # worker_of PID: the process that decides, of the daemon with this one; nothing when there is none
+	cat /proc/[0-9]*/stat 2>/dev/null | sed -n "s/^\([0-9]*\) (bearergate-work) [^Z] $1 .*/\1/p" || :
+}
+
+has_worker() { # has_worker PID [OTHER]: one that is not OTHER
+	local worker
+
+	worker=$(worker_of "$1")
+	[ -n "$worker" ] && [ "$worker" != "${2:-}" ]
+}
+
 # Checks.  A check is a sentence and what was wrong; nothing wrong is good.
 
 verdict() { # verdict SENTENCE WRONG

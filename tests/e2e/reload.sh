@@ -22,11 +22,11 @@ reload() { # reload [WORDS]: SIGHUP, until the log says so; the words are of one
 }
 
 threads() {
-	sed -n 's/^Threads:[[:space:]]*//p' "/proc/$daemon/status"
+	sed -n 's/^Threads:[[:space:]]*//p' "/proc/$worker/status"
 }
 
-descriptors() { # of a daemon that gives nobody else a look at them, so that only root can count
-	find "/proc/$daemon/fd" -mindepth 1 2>/dev/null | wc -l
+descriptors() { # of processes that give nobody else a look at them, so that only root can count
+	find "/proc/$worker/fd" "/proc/$daemon/fd" -mindepth 1 2>/dev/null | wc -l
 }
 
 as_before() {
@@ -84,6 +84,7 @@ mint_to good.token old
 config
 start_gate
 check "the issuer's key is known" wait_for 20 answers 200 "$good"
+worker=$(worker_of "$daemon")
 were=
 wait_for 20 settled || die "the daemon does not come to rest"
 echo "threads and descriptors: $were"

@@ -39,9 +39,12 @@ request /spawned
 is "and refuses a request without one" "$status $(header Content-Type)" "401 application/json"
 is "there is one daemon" "$(spawned | wc -l)" 1
 pid=$(spawned)
-kill -KILL "$pid"
-check "a daemon that dies is started again" wait_for 20 lets_in
-pid=$(spawned)
+worker=$(worker_of "$pid")
+kill -KILL "$worker"
+check "a worker that dies is replaced, and nobody but its request notices" wait_for 20 lets_in
+is "by the same daemon" "$(spawned)" "$pid"
+worker=$(worker_of "$pid")
 stop "$server" || :
 check "it ends with lighttpd" wait_for 10 gone "$pid"
+check "with its worker" wait_for 10 gone "$worker"
 finish

@@ -1,0 +1,479 @@
+#include "fcgi/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "fcgi/broker.h"
+
+#define FETCHES_MAX	256	/* at once; an issuer has one at a time, and for the rest its worker tries again */
+#define FETCH_GRACE_MS	10000	/* beyond a fetch's time limit, which those who fetch keep; then they are killed */
+#define MESSAGES_MAX	64	/* of the worker that are read before signals are looked at again */
+#define NEVER		INT64_MAX
+
+/* A process that fetches, the leader of a group with the program that it runs. */
+struct fetch {
+	pid_t   pid;		/* 0: there is none */
+	int64_t deadline;	/* bg_clock_mono_ms() */
+};
+
+struct supervisor {
+	const struct bg_supervisor_options *options;
+	const struct bg_supervisor_hooks   *hooks;
+	pid_t        worker;		/* 0: there is none */
+	int          channel;		/* to it; -1: there is none */
+	int          signals;		/* signalfd(2) */
+	bool         serves;		/* the worker has said so */
+	int64_t      since;		/* when it did */
+	int64_t      start_at;		/* when the next one is to be started; NEVER while there is one */
+	unsigned     failures;
+	bool         has_started;	/* any of them */
+	bool         has_served;
+	uint64_t     restarts;
+	bool         reloading;		/* the worker was told, and has not said what came of it */
+	bool         reload_again;
+	bool         stopping;
+	int64_t      kill_at;		/* NEVER: not told to finish */
+	bool         done;
+	int          code;
+	struct fetch fetches[FETCHES_MAX];
+	struct bg_log_limit too_many;	/* lines about fetches that were put off: the worker could ask without end */
+};
+
+int64_t
+bg_supervisor_wait(unsigned *failures, int64_t served_ms)
+{
+	int64_t wait = BG_SUPERVISOR_FIRST_MS;
+	unsigned before;
+
+	if (served_ms >= BG_SUPERVISOR_GOOD_MS)
+		*failures = 0;
+	before = *failures;
+	if (*failures < UINT32_MAX)
+		++*failures;
+	if (before == 0)
+		return 0;
+	for (unsigned i = 1; i < before && wait < BG_SUPERVISOR_WAIT_MAX; i++)
+		wait *= 2;
+	return wait < BG_SUPERVISOR_WAIT_MAX ? wait : BG_SUPERVISOR_WAIT_MAX;
+}
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Fetches. */
+
+/*
+ * In the new process.  It has a copy of all our descriptors and is to keep none: an end of the channel would hide our death from
+ * the worker, a listening socket would keep an address taken.
+ */
+static _Noreturn void
+be_fetcher(struct supervisor *self, const struct bg_fetch_wanted *wanted, int fd)
+{
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_NAME, BG_FETCHER_NAME);
+	if (fd != STDERR_FILENO + 1 && dup3(fd, STDERR_FILENO + 1, O_CLOEXEC) == -1)
+		_exit(EX_OSERR);
+	if (close_range(STDERR_FILENO + 2, ~0U, 0) != 0)
+		_exit(EX_OSERR);
+	self->hooks->fetch(self->options->arg, wanted, STDERR_FILENO + 1);
+	_exit(EX_OK);
+}
+
+/* Without an answer: the worker sees its pipe closed, and tries again later. */
+static void
+start_fetch(struct supervisor *self, const struct bg_fetch_wanted *wanted, int fd)
+{
+	int64_t now = bg_clock_mono_ms();
+	struct fetch *fetch = NULL;
+	unsigned left_out;
+
+	for (size_t i = 0; i < FETCHES_MAX && fetch == NULL; i++)
+		if (self->fetches[i].pid == 0)
+			fetch = &self->fetches[i];
+	if (fetch == NULL) {
+		if (bg_log_may(&self->too_many, 1, now, &left_out))
+			bg_log(BG_LOG_WARNING, "more than %d fetches at once: %u put off", FETCHES_MAX, left_out + 1);
+		return;
+	}
+	switch (fetch->pid = fork()) {
+	case -1:
+		fetch->pid = 0;
+		bg_log(BG_LOG_ERROR, "no process to fetch keys: %s", strerror(errno));
+		break;
+	case 0:
+		be_fetcher(self, wanted, fd);
+	default:
+		(void)setpgid(fetch->pid, fetch->pid);	/* whoever comes first */
+		fetch->deadline = now + wanted->timeout * INT64_C(1000) + FETCH_GRACE_MS;
+	}
+}
+
+/* The whole group, the program that it runs too.  It was not waited for yet, so that the number is nobody else's. */
+static void
+kill_fetch(const struct fetch *fetch)
+{
+	if (kill(-fetch->pid, SIGKILL) != 0)
+		(void)kill(fetch->pid, SIGKILL);
+}
+
+static void
+kill_late_fetches(struct supervisor *self, int64_t now)
+{
+	for (size_t i = 0; i < FETCHES_MAX; i++)
+		if (self->fetches[i].pid != 0 && now >= self->fetches[i].deadline) {
+			bg_log(BG_LOG_ERROR, "a fetch did not end in time, and is killed");
+			kill_fetch(&self->fetches[i]);
+			self->fetches[i].deadline = now + FETCH_GRACE_MS;
+		}
+}
+
+/* Nothing of ours is to be there when we are not. */
+static void
+end_fetches(struct supervisor *self)
+{
+	for (size_t i = 0; i < FETCHES_MAX; i++)
+		if (self->fetches[i].pid != 0)
+			kill_fetch(&self->fetches[i]);
+	for (size_t i = 0; i < FETCHES_MAX; i++) {
+		while (self->fetches[i].pid != 0 && waitpid(self->fetches[i].pid, NULL, 0) == -1 && errno == EINTR)
+			continue;
+		self->fetches[i].pid = 0;
+	}
+}
+
+/* The worker. */
+
+static _Noreturn void
+be_worker(struct supervisor *self, int channel)
+{
+	close_fd(&self->channel);
+	close_fd(&self->signals);
+	(void)prctl(PR_SET_NAME, BG_WORKER_NAME);
+	_exit(self->hooks->work(self->options->arg, channel));
+}
+
+static void
+start_worker(struct supervisor *self)
+{
+	int channel, error;
+
+	self->start_at = NEVER;
+	self->serves = false;
+	if ((error = bg_channel_open(&self->channel, &channel)) == 0 && (self->worker = fork()) == -1)
+		error = errno;
+	if (error == 0 && self->worker == 0)
+		be_worker(self, channel);
+	close_fd(&channel);
+	if (error != 0) {
+		close_fd(&self->channel);
+		self->worker = 0;
+		self->done = !self->has_started;
+		self->code = EX_OSERR;		/* of a first one; any other end has its own */
+		self->start_at = bg_clock_mono_ms() + bg_supervisor_wait(&self->failures, 0) + BG_SUPERVISOR_FIRST_MS;
+		bg_log(BG_LOG_ERROR, "no worker can be started: %s%s", strerror(error), self->done ? "" : "; trying again");
+		return;
+	}
+	self->restarts += self->has_started;
+	self->has_started = true;
+}
+
+static void
+tell_worker(struct supervisor *self, enum bg_message_kind kind, int fd)
+{
+	int error;
+
+	if (self->worker == 0)
+		return;
+	if ((error = bg_channel_send(self->channel, kind, NULL, fd)) == 0 || error == EPIPE || error == ECONNRESET)
+		return;
+	bg_log(BG_LOG_ERROR, "the worker takes no messages, and is killed: %s", strerror(error));
+	(void)kill(self->worker, SIGKILL);
+}
+
+/* Reloads. */
+
+static void reload(struct supervisor *self);
+
+static void
+settle(struct supervisor *self, bool in_force)
+{
+	self->reloading = false;
+	self->hooks->settle(self->options->arg, in_force);
+	if (self->reload_again && !self->stopping) {
+		self->reload_again = false;
+		reload(self);
+	}
+}
+
+/* One at a time: what is in force is never in doubt, whatever dies meanwhile. */
+static void
+reload(struct supervisor *self)
+{
+	int log = -1;
+
+	if (self->reloading) {
+		self->reload_again = true;
+		return;
+	}
+	if (!self->hooks->prepare(self->options->arg, &log)) {
+		settle(self, false);
+		return;
+	}
+	if (self->worker == 0) {
+		self->start_at = bg_clock_mono_ms();	/* it may be what the last ones died of */
+		settle(self, true);
+		return;
+	}
+	self->reloading = true;
+	tell_worker(self, BG_MESSAGE_RELOAD, log);
+}
+
+/* What comes from the worker. */
+
+/* Returns false for what no worker of ours says. */
+static bool
+heed_message(struct supervisor *self, const struct bg_message *message)
+{
+	switch (message->kind) {
+	case BG_MESSAGE_SERVING:
+		if (self->serves)
+			break;
+		self->hooks->serving(self->options->arg, !self->has_served, self->restarts);
+		self->serves = self->has_served = true;
+		self->since = bg_clock_mono_ms();
+		break;
+	case BG_MESSAGE_RELOADED:
+	case BG_MESSAGE_KEPT:
+		if (self->reloading)
+			settle(self, message->kind == BG_MESSAGE_RELOADED);
+		break;
+	case BG_MESSAGE_FETCH:
+		if (!bg_broker_may_write(message->fd))
+			return false;
+		if (!self->stopping)
+			start_fetch(self, &message->wanted, message->fd);
+		break;
+	default:
+		return false;		/* bg_message_parse knows no others from there */
+	}
+	return true;
+}
+
+/* It may be taken over, and has nothing more to say. */
+static void
+disown_worker(struct supervisor *self)
+{
+	bg_log(BG_LOG_ERROR, "the worker says what no worker says, and is killed: somebody else may speak for it");
+	if (self->worker != 0)
+		(void)kill(self->worker, SIGKILL);
+	close_fd(&self->channel);
+}
+
+static void
+read_channel(struct supervisor *self)
+{
+	struct bg_message message;
+
+	for (int i = 0; i < MESSAGES_MAX && self->channel != -1; i++)
+		switch (bg_channel_receive(self->channel, true, &message)) {
+		case BG_RECEIVED_MESSAGE:
+			if (!heed_message(self, &message))
+				disown_worker(self);
+			close_fd(&message.fd);
+			break;
+		case BG_RECEIVED_BAD:
+			disown_worker(self);
+			break;
+		case BG_RECEIVED_END:
+			close_fd(&self->channel);	/* its end is near, and SIGCHLD tells more */
+			break;
+		case BG_RECEIVED_NOTHING:
+			return;
+		}
+}
+
+static void
+describe_end(const siginfo_t *info, char *dst, size_t size)
+{
+	if (info->si_code == CLD_EXITED)
+		bg_format(dst, size, "ended with exit code %d", info->si_status);
+	else
+		bg_format(dst, size, "was ended by signal %d (%s)", info->si_status, strsignal(info->si_status));
+}
+
+static void
+worker_ended(struct supervisor *self, const siginfo_t *info)
+{
+	int64_t now = bg_clock_mono_ms(), wait;
+	enum bg_log_level level = info->si_code == CLD_EXITED && info->si_status == EX_OK ? BG_LOG_WARNING : BG_LOG_ERROR;
+	char how[128];
+
+	if (self->channel != -1)
+		read_channel(self);	/* what it said before */
+	close_fd(&self->channel);
+	self->worker = 0;
+	describe_end(info, how, sizeof(how));
+	if (self->stopping) {
+		if (self->kill_at != NEVER && (info->si_code != CLD_EXITED || info->si_status != EX_OK))
+			bg_log(BG_LOG_WARNING, "the worker %s", how);
+		self->done = true;
+		return;
+	}
+	if (!self->has_served && info->si_code == CLD_EXITED && info->si_status != EX_OK) {
+		self->code = info->si_status;	/* it has said why */
+		self->done = true;
+		return;
+	}
+	wait = bg_supervisor_wait(&self->failures, self->serves ? now - self->since : 0);
+	self->start_at = now + wait;
+	if (wait == 0)
+		bg_log(level, "the worker, process %ld, %s; another one is started at once", (long)info->si_pid, how);
+	else
+		bg_log(level, "the worker, process %ld, %s, %u in a row; another one is started in %" PRId64 ".%03" PRId64
+		    " seconds", (long)info->si_pid, how, self->failures, wait / 1000, wait % 1000);
+	if (self->reloading) {
+		bg_log(BG_LOG_ERROR, "the worker ended while it took up the configuration, which is therefore not taken");
+		settle(self, false);
+	}
+}
+
+/* Children that have ended.  They stay zombies until all is done that needs their numbers. */
+static void
+reap(struct supervisor *self)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+		pid_t pid = info.si_pid;
+
+		for (size_t i = 0; i < FETCHES_MAX; i++)
+			if (self->fetches[i].pid == pid) {
+				kill_fetch(&self->fetches[i]);	/* if it left the program running */
+				self->fetches[i].pid = 0;
+			}
+		if (pid == self->worker)
+			worker_ended(self, &info);
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			continue;
+		info.si_pid = 0;
+	}
+}
+
+/* Signals. */
+
+static void
+stop(struct supervisor *self, int sig)
+{
+	if (self->stopping) {
+		bg_log(BG_LOG_WARNING, "ending at once after signal %d", sig);
+		if (self->worker != 0)
+			(void)kill(self->worker, SIGKILL);
+		self->kill_at = NEVER;
+		return;
+	}
+	self->stopping = true;
+	self->code = EX_OK;
+	self->hooks->stopping(self->options->arg, sig);
+	self->start_at = NEVER;
+	self->kill_at = bg_clock_mono_ms() + self->options->grace;
+	tell_worker(self, BG_MESSAGE_STOP, -1);
+	self->done = self->worker == 0;
+}
+
+static void
+heed_signals(struct supervisor *self)
+{
+	struct signalfd_siginfo info;
+	int fd;
+
+	while (!self->done && read(self->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		switch (info.ssi_signo) {
+		case SIGCHLD:
+			reap(self);
+			break;
+		case SIGHUP:
+			if (!self->stopping)
+				reload(self);
+			break;
+		case SIGUSR1:
+			if (!self->stopping && (fd = self->hooks->reopen(self->options->arg)) != -1) {
+				tell_worker(self, BG_MESSAGE_LOG, fd);
+				close(fd);
+			}
+			break;
+		default:
+			stop(self, (int)info.ssi_signo);
+		}
+}
+
+/* Milliseconds until something is due, for poll(2). */
+static int
+next_due(const struct supervisor *self)
+{
+	int64_t due = self->start_at < self->kill_at ? self->start_at : self->kill_at;
+
+	for (size_t i = 0; i < FETCHES_MAX; i++)
+		if (self->fetches[i].pid != 0 && self->fetches[i].deadline < due)
+			due = self->fetches[i].deadline;
+	if (due == NEVER)
+		return -1;
+	due -= bg_clock_mono_ms();
+	return due < 0 ? 0 : due > INT32_MAX ? INT32_MAX : (int)due;
+}
+
+static void
+do_what_is_due(struct supervisor *self)
+{
+	int64_t now = bg_clock_mono_ms();
+
+	kill_late_fetches(self, now);
+	if (now >= self->kill_at) {
+		bg_log(BG_LOG_WARNING, "the worker does not end, and is killed");
+		(void)kill(self->worker, SIGKILL);
+		self->kill_at = NEVER;
+	}
+	if (now >= self->start_at && self->worker == 0 && !self->stopping)
+		start_worker(self);
+}
+
+int
+bg_supervisor_run(const struct bg_supervisor_options *options)
+{
+	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
+	    .code = EX_OK };
+
+	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
+		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	while (!self.done) {
+		struct pollfd fds[2] = { { .fd = self.signals, .events = POLLIN } };
+		int n;
+
+		do_what_is_due(&self);
+		fds[1] = (struct pollfd){ .fd = self.channel, .events = POLLIN };
+		n = poll(fds, 2, next_due(&self));
+		if (n > 0 && fds[1].revents != 0)
+			read_channel(&self);
+		if (n > 0 && fds[0].revents != 0)
+			heed_signals(&self);
+	}
+	end_fetches(&self);
+	close_fd(&self.channel);
+	close_fd(&self.signals);
+	return self.code;
+}

@@ -1,0 +1,298 @@
+#!/bin/bash
+# Supervisor and worker: a worker that dies is replaced, and nobody is let in because of it; nothing outlives the supervisor;
+# keys are fetched by neither of them; and whoever starts the daemon can stop it.
+# shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; variables of keys.inc
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/keys.inc
+. "$(dirname "$0")/keys.inc"
+
+processes() { # every process of the daemon of this test, whose programs stand in $work, whoever its parent is
+	local file program
+
+	for file in /proc/[0-9]*/cmdline; do
+		program=
+		{ IFS= read -r -d '' program <"$file"; } 2>/dev/null || :
+		case $program in
+		"$bg_fetch" | "$bg_fcgi") printf '%s\n' "$file" | cut -d / -f 3 ;;
+		esac
+	done
+}
+
+nothing_left() {
+	[ -z "$(processes)" ]
+}
+
+kill_worker() { # kill_worker SIGNAL: and wait for the next one, which serves
+	local old before
+
+	old=$(worker_of "$daemon")
+	[ -n "$old" ] || die "there is no worker"
+	before=$(grep -c 'another worker serves' "$work/daemon.log" || :)
+	kill "-$1" "$old"
+	wait_for 60 lines_at_least "$((before + 1))" 'another worker serves' "$work/daemon.log" || die "no worker after SIG$1"
+	worker=$(worker_of "$daemon")
+}
+
+status_page() { # status_page JQ-FILTER
+	perl "$e2e/fcgi.pl" "$socket" --responder BEARERGATE_PAGE=status REQUEST_METHOD=GET REQUEST_URI=/s?json SCRIPT_NAME=/s \
+	    QUERY_STRING=json | sed '1,/^\r*$/d' | jq -r -c "$1" 2>&1 || :
+}
+
+keys_begin
+start_issuer
+discovery | put .well-known/openid-configuration
+good=$(mint old)
+mint_to good.token old
+printf '%s' "$(other_character "$good" $((${#good} - 20)))" >"$work/bad.token"
+
+# One death, under load.  A request that the worker held is cut off, which every server takes as an error; the others wait.
+
+config
+start_gate
+check "the issuer's key is known" wait_for 20 answers 200 "$good"
+is "there is one worker" "$(worker_of "$daemon" | wc -l)" 1
+worker=$(worker_of "$daemon")
+start_load good --seconds 600 --rate 1000 --clients 8 --timeout 20000 --token-file "$work/good.token" --expect 200,000
+start_load bad --seconds 600 --rate 1000 --clients 8 --timeout 20000 --token-file "$work/bad.token" --expect 401,503,000
+wait_for 20 lines_at_least 1000 'decision=allow' "$work/daemon.log" || die "no load"
+killed=$worker
+before=$(date +%s%3N)
+kill -KILL "$killed"
+check "a worker that is killed is replaced" wait_for 20 has_worker "$daemon" "$killed"
+check "and the next one serves" wait_for 20 lines_at_least 1 'another worker serves' "$work/daemon.log"
+echo "it did after $(($(date +%s%3N) - before)) ms at most"
+worker=$(worker_of "$daemon")
+check "by the same daemon, which says how it died" \
+    logged " error the worker, process $killed, was ended by signal 9 (Killed); another one is started at once"
+since=$(grep -n 'another worker serves' "$work/daemon.log" | head -n 1 | cut -d : -f 1)
+served_since() { [ "$(tail -n "+$since" "$work/daemon.log" | grep -c decision=allow)" -ge 1000 ]; }
+check "thousands of requests later" wait_for 60 served_since
+end_load good
+end_load bad
+no_wrong "no good token was refused" good
+no_wrong "and no bad one was let in" bad
+cut=$(report good '.by_status."000" // 0')
+echo "requests cut off: $cut of $(report good .requests) good ones, the longest took $(report good '.sources[0].max_us') us"
+check "no more were cut off than were under way" test "$cut" -le 16
+
+# What outlives a worker.
+
+is "the pages tell of it" "$(status_page '[.restarts, .pid, .worker, .restarted >= .started]')" "[1,$daemon,$worker,true]"
+allowed=$(status_page .allowed.bearer)
+check "what was counted is not forgotten" test "$allowed" -gt 1500
+
+# A loop.
+
+stop "$daemon" || :
+start_gate
+for signal in KILL SEGV ABRT KILL; do
+	kill_worker "$signal"
+done
+check "a signal is told by its name" logged 'was ended by signal 6 (Aborted)'
+check "workers that die one after the other are replaced more slowly" logged ', 2 in a row; another one is started in 0.500 seconds'
+check "and more slowly" logged ', 4 in a row; another one is started in 2.000 seconds'
+check "the daemon recovers" wait_for 20 answers 200 "$good"
+is "and is counted" "$(status_page .restarts)" 4
+check "metrics have it" grep -q '^bearergate_worker_restarts_total 4' <(perl "$e2e/fcgi.pl" "$socket" --responder \
+    BEARERGATE_PAGE=metrics REQUEST_METHOD=GET REQUEST_URI=/m SCRIPT_NAME=/m QUERY_STRING= | tr -d '\r')
+
+# While there is no worker.  Requests wait for it; a reload is a reason to try at once; and the end is no matter of its life.
+
+worker=$(worker_of "$daemon")
+kill -KILL "$worker"
+wait_for 20 logged ', 5 in a row; another one is started in 4.000 seconds' || die "it does not back off"
+config 'realm = "second"'
+kill -HUP "$daemon"
+is "a request waits for the next worker" "$(ask '' | grep -c -F 'realm="second"')" 1
+check "which a reload has brought" logged 'the configuration was read anew and is in force'
+
+# The configuration of the next worker is the last good one, whatever the file says by then.
+
+printf 'leway = "1s"\n' >"$work/bearergate.conf"
+kill_worker TERM
+is "a broken file is no reason not to serve" "$(status_of "$good")" 200
+is "by the last good configuration" "$(ask '' | grep -c -F 'realm="second"')" 1
+check "a worker that was told to end by somebody else has drained" logged "the worker, process"
+kill -HUP "$daemon"
+check "a reload says what is wrong with it" wait_for 20 logged " error $work/bearergate.conf:1: unknown option \"leway\""
+check "and changes nothing" wait_for 20 logged 'the configuration was not changed'
+config
+kill -HUP "$daemon"
+check "until it is good again" wait_for 20 lines_at_least 2 'is in force' "$work/daemon.log"
+is "then it counts" "$(ask '' | grep -c -F 'realm="api"')" 1
+
+# SIGKILL for the supervisor: its worker dies with it, and the socket is free.
+
+worker=$(worker_of "$daemon")
+both_how 'how hang'
+kill -HUP "$daemon"
+kill_gate
+check "a worker does not outlive its supervisor" wait_for 10 gone "$worker"
+check "nor does a fetch" wait_for 10 nothing_left
+both_how
+start_gate
+check "the socket is free for the next daemon" wait_for 20 answers 200 "$good"
+
+# Fetches.  Neither of the two runs bearergate-fetch, and none outlives who asked.
+
+parents() { # names of the parents of all fetchers
+	local pid
+
+	for pid in $(fetchers); do
+		cat "/proc/$(sed 's/.*) [A-Z] \([0-9]*\) .*/\1/' "/proc/$pid/stat")/comm"
+	done 2>/dev/null | sort -u | xargs
+}
+
+fetcher_runs() {
+	[ -n "$(fetchers)" ]
+}
+
+both_how 'how hang'
+mint_to new.token new
+start_load parked --requests 1 --clients 1 --timeout 20000 --token-file "$work/new.token" --expect 401,503,000
+check "an unknown kid makes it ask" wait_for 20 fetcher_runs
+is "by a process of its own" "$(parents)" bearergate-keys
+before=$(grep -c 'another worker serves' "$work/daemon.log" || :)
+kill -KILL "$(worker_of "$daemon")"
+check "a worker killed in the middle of a fetch leaves none behind" wait_for 60 lines_at_least "$((before + 1))" \
+    'another worker serves' "$work/daemon.log"
+end_load parked
+no_wrong "who waited for it is not let in" parked
+check "the next one asks by itself" wait_for 20 fetcher_runs
+begun=$(date +%s%3N)
+code=0
+stop "$daemon" || code=$?
+is "SIGTERM in the middle of a fetch ends all" "$code" 0
+echo "it took $(($(date +%s%3N) - begun)) ms"
+check "and nothing is left" nothing_left
+check "no socket either" test ! -e "$work/tmp/bg.sock"
+both_how
+
+# A terminal's Ctrl-C reaches all processes of the group: that is one signal, not two.
+
+: >"$work/daemon.log"
+# shellcheck disable=SC2016
+start "$work/daemon.log" perl -e 'setpgrp(0, 0) or die; $SIG{INT} = "DEFAULT"; exec @ARGV or die' \
+    "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf" -l "$socket"
+daemon=$started
+check "the daemon has a group of its own" wait_for 20 answers 200 "$good"
+kill -INT -- "-$daemon"
+code=0
+wait_for 20 gone "$daemon" || die "it does not end"
+stop "$daemon" || code=$?
+is "SIGINT for all of it ends it cleanly" "$code" 0
+check "once" logged 'ending after signal 2'
+check "and not at once" test -z "$(grep -F 'at once' "$work/daemon.log" || :)"
+check "nothing is left" nothing_left
+
+# Proofs that were used before a worker died are used, and so is what may have been.
+
+proofs() { # proofs LINE: with this in the configuration one is used, a worker killed, the same used again; sets $again
+	{
+		printf 'public_url = "https://api.example"\n%s\n' "$1"
+		printf 'issuer "https://issuer.example/" {\n audience = { "%s" }\n jwks_file = "%s"\n}\n' "$audience" "$work/jwks.json"
+	} >"$work/bearergate.conf"
+	start_gate
+	wait_for 20 new_proof_passes || die "no proof is good"
+	kill_worker KILL
+	again=$(spend "$proof")
+	stop "$daemon" || :
+}
+
+new_proof_passes() { # a store that nothing is known of takes none that was made before it; sets $proof
+	proof=$("$BG_TOOL" mint proof -k "$work/client.pem" --method GET --url https://api.example/api/private \
+	    --token-file "$work/bound")
+	[ "$(spend "$proof")" = 200 ]
+}
+
+spend() { # spend PROOF: by one more client; the answer's status
+	perl "$e2e/fcgi.pl" "$socket" REQUEST_METHOD=GET REQUEST_URI=/api/private QUERY_STRING= SERVER_PROTOCOL=HTTP/1.1 \
+	    REMOTE_ADDR=127.0.0.1 REMOTE_PORT="$RANDOM" HTTP_HOST=api.example HTTPS=on \
+	    HTTP_AUTHORIZATION="DPoP $(cat "$work/bound")" HTTP_DPOP="$1" | sed -n 's/^Status: \([0-9]*\).*/\1/p'
+}
+
+"$BG_TOOL" mint key -a ES256 -o "$work/client.pem"
+"$BG_TOOL" mint token -k "$work/key.pem" --iss https://issuer.example/ --aud "$audience" --sub alice --expires 1h \
+    --dpop-key "$work/client.pem" >"$work/bound"
+mkdir "$work/store"
+[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/store"
+chmod 700 "$work/store"
+printf 'replay = "lmdb:%s"\n' "$work/store" >"$work/probe.conf"
+claims_config "$work/probe.claims"
+cat "$work/probe.claims" >>"$work/probe.conf"
+if "$bg_fcgi" -t -c "$work/probe.conf" >"$work/probe.out" 2>&1; then
+	proofs "replay = \"lmdb:$work/store\""
+	is "a proof that was used before a worker died is known to the next (SR-64)" "$again" 400
+fi
+proofs ''
+wanted=503
+logged 'are remembered by this process alone' || wanted=400	# installed, there may be a default directory
+is "and where no store outlives a worker, what it may have known is refused" "$again" "$wanted"
+
+# Whoever starts the daemon can stop it.
+
+config
+if command -v spawn-fcgi >/dev/null; then
+	: >"$work/daemon.log"
+	start "$work/daemon.log" spawn-fcgi -n -s "$work/tmp/spawn.sock" -- "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf"
+	at=unix:$work/tmp/spawn.sock
+	check "spawn-fcgi starts it" wait_for 20 answers 200 "$good"
+	daemon=$started
+	is "as supervisor and worker" "$(worker_of "$daemon" | wc -l)" 1
+	kill_worker KILL
+	is "which is replaced there too" "$(status_of "$good")" 200
+	code=0
+	stop "$daemon" || code=$?
+	is "SIGTERM ends it" "$code" 0
+	check "and leaves nothing" nothing_left
+	at=
+fi
+
+module=${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_fcgid.so
+if command -v apache2 >/dev/null && [ -e "$module" ]; then
+	cat >"$work/fcgid.conf" <<-END
+		LoadModule mpm_event_module  @MODULES@/mod_mpm_event.so
+		LoadModule authn_core_module @MODULES@/mod_authn_core.so
+		LoadModule authz_core_module @MODULES@/mod_authz_core.so
+		LoadModule alias_module      @MODULES@/mod_alias.so
+		LoadModule fcgid_module      @MODULES@/mod_fcgid.so
+		ServerRoot "@TMPDIR@"
+		ServerName localhost
+		Listen 127.0.0.1:@PORT@
+		PidFile "@PIDFILE@"
+		ErrorLog "@ERRORLOG@"
+		DefaultRuntimeDir "@TMPDIR@"
+		User www-data
+		Group www-data
+		Suexec Off
+		FcgidIPCDir "@TMPDIR@/fcgid"
+		FcgidProcessTableFile "@TMPDIR@/fcgid_shm"
+		FcgidMaxProcessesPerClass 2
+		FcgidPassHeader Authorization
+		DocumentRoot "@DOCROOT@"
+		<Directory />
+		  Require all granted
+		</Directory>
+		<Location "/guarded">
+		  FcgidAccessChecker "$bg_fcgi -F $bg_fetch -c $work/bearergate.conf"
+		  FcgidAccessCheckerAuthoritative On
+		</Location>
+	END
+	printf 'secret\n' >"$work/www/guarded"
+	bg_template=$work/fcgid.conf
+	mkdir -p "$work/tmp/fcgid"
+	[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/tmp/fcgid"
+	start_server apache "$work/tmp/nobody.sock"
+	lets_in() {
+		request /guarded -H "Authorization: Bearer $good"
+		[ "$status" = 200 ]
+	}
+	check "mod_fcgid starts it and lets a good token in" wait_for 20 lets_in
+	request /guarded
+	is "and nobody else" "$status" 401
+	check "there are a supervisor and its worker" test "$(processes | wc -l)" -ge 2
+	stop "$server" || :
+	check "it ends with Apache and leaves nothing" wait_for 20 nothing_left
+fi
+finish

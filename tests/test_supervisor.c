@@ -1,0 +1,411 @@
+#include "fcgi/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "fcgi/broker.h"
+#include "tests/support/run.h"
+
+#define URL	"https://issuer.example/keys"
+
+/* How long each wait is, after workers that served for so long. */
+static const struct {
+	const char *name;
+	int64_t served[12], waits[12];
+	size_t n;
+} lives[] = {
+	{ "one that dies once is replaced at once", { 60000 }, { 0 }, 1 },
+	{ "so is one that never served", { 0 }, { 0 }, 1 },
+	{ "in a loop the wait doubles up to its end", { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+	    { 0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000 }, 10 },
+	{ "also of those that serve for a moment", { 9999, 9999, 9999 }, { 0, 500, 1000 }, 3 },
+	{ "one that served for a while begins anew", { 0, 0, 0, 10000, 0, 0 }, { 0, 500, 1000, 0, 500, 1000 }, 6 },
+	{ "those that die now and then are replaced at once", { 20000, 20000, 20000 }, { 0, 0, 0 }, 3 },
+};
+START_TEST(a_worker_that_dies_is_replaced_after_a_wait)
+{
+	unsigned failures = 0;
+
+	for (size_t i = 0; i < lives[_i].n; i++) {
+		int64_t wait = bg_supervisor_wait(&failures, lives[_i].served[i]);
+
+		ck_assert_msg(wait == lives[_i].waits[i], "%s: after %zu it is %ld", lives[_i].name, i, (long)wait);
+	}
+	failures = UINT32_MAX;
+	ck_assert_int_eq(bg_supervisor_wait(&failures, 0), BG_SUPERVISOR_WAIT_MAX);
+	ck_assert_uint_eq(failures, UINT32_MAX);
+}
+END_TEST
+
+/* A program in miniature.  What has happened is in memory that all its processes share. */
+
+enum deed {
+	OBEY,			/* do what the supervisor says */
+	EXIT_3,
+	DIE,			/* of SIGABRT, before it serves */
+	DIE_LATER,		/* after it has said that it serves */
+	SAY_NONSENSE,
+	DIE_IN_RELOAD,
+	REFUSE_RELOAD,
+	FETCH,			/* then obey */
+	FETCH_AND_DIE,
+	FETCH_INTO_A_FILE,
+	TAKE_NO_NOTICE,		/* of being told to end */
+};
+
+static struct shared {
+	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log;
+	atomic_int restarts;
+	atomic_int worker, fetcher;	/* numbers of processes */
+} *shared;
+
+static enum deed deeds[8];		/* of one worker after the other; the last one that is not OBEY is followed by those */
+static int then[2];			/* signals that the first process gets when a worker serves; the second when settled */
+static bool good;			/* is the configuration? */
+static int stop_after;			/* SIGTERM comes when so many workers have served */
+
+static void
+fetch_something(int channel, bool into_file)
+{
+	struct bg_fetch_request request = { .location = URL, .timeout = 30 };
+	struct bg_broker broker;
+	struct bg_fetch_wanted wanted;
+	struct bg_fetch_meta meta;
+	struct bg_buf body;
+
+	if (into_file) {
+		int null = open("/dev/null", O_WRONLY);
+
+		if (bg_fetch_wanted_set(&wanted, &request, 10, NULL) == 0)
+			(void)!bg_channel_send(channel, BG_MESSAGE_FETCH, &wanted, null);
+		pause();
+	}
+	bg_buf_init(&body, 100);
+	bg_broker_init(&broker);
+	broker.channel = channel;
+	if (broker.base.get(&broker.base, &request, &body, &meta, NULL) == 0 && body.len == 4)
+		atomic_fetch_add(&shared->fetched, 1);
+	bg_buf_clear(&body);
+}
+
+/* A fetch that nobody waits for the answer of. */
+static void
+begin_fetch(int channel, int ends[2])
+{
+	struct bg_fetch_request request = { .location = URL, .timeout = 30 };
+	struct bg_fetch_wanted wanted;
+
+	if (pipe(ends) == 0 && bg_fetch_wanted_set(&wanted, &request, 10, NULL) == 0)
+		(void)!bg_channel_send(channel, BG_MESSAGE_FETCH, &wanted, ends[1]);
+	close(ends[1]);
+}
+
+static int
+obey(int channel, enum deed deed)
+{
+	struct bg_message message;
+
+	for (;;) {
+		struct pollfd readable = { .fd = channel, .events = POLLIN };
+
+		(void)poll(&readable, 1, -1);
+		if (bg_channel_receive(channel, false, &message) != BG_RECEIVED_MESSAGE)
+			return EX_PROTOCOL;
+		if (message.kind == BG_MESSAGE_STOP && deed != TAKE_NO_NOTICE)
+			return EX_OK;
+		if (message.kind == BG_MESSAGE_LOG)
+			atomic_fetch_add(&shared->told_log, 1);
+		if (message.kind != BG_MESSAGE_RELOAD)
+			continue;
+		if (deed == DIE_IN_RELOAD)
+			abort();
+		(void)!bg_channel_send(channel, deed == REFUSE_RELOAD ? BG_MESSAGE_KEPT : BG_MESSAGE_RELOADED, NULL, -1);
+	}
+}
+
+static int
+work(void *arg, int channel)
+{
+	int number = atomic_fetch_add(&shared->workers, 1), ends[2] = { -1, -1 };
+	enum deed deed = number < N(deeds) ? deeds[number] : OBEY;
+
+	(void)arg;
+	atomic_store(&shared->worker, getpid());
+	if (deed == EXIT_3)
+		return 3;
+	if (deed == DIE)
+		abort();
+	if (deed == SAY_NONSENSE) {
+		(void)!send(channel, "\xff", 1, MSG_NOSIGNAL);
+		pause();
+	}
+	if (deed == FETCH || deed == FETCH_INTO_A_FILE)
+		fetch_something(channel, deed == FETCH_INTO_A_FILE);
+	if (deed == FETCH_AND_DIE) {
+		begin_fetch(channel, ends);
+		while (atomic_load(&shared->fetchers) == 0)
+			(void)poll(NULL, 0, 5);
+		abort();
+	}
+	(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed == DIE_LATER) {
+		while (atomic_load(&shared->serving) <= number)
+			(void)poll(NULL, 0, 5);
+		abort();
+	}
+	return obey(channel, deed);
+}
+
+static int
+bring(const struct bg_fetcher *self, const struct bg_fetch_request *request, struct bg_buf *body, struct bg_fetch_meta *meta,
+    struct bg_error *err)
+{
+	struct pollfd given_up = { .fd = *request->cancel, .events = POLLIN };
+
+	(void)self;
+	*meta = (struct bg_fetch_meta){ .max_age = -1 };
+	if (deeds[0] == FETCH) {
+		bg_buf_put_str(body, "text");
+		return 0;
+	}
+	if (poll(&given_up, 1, 20000) == 1)
+		atomic_fetch_add(&shared->given_up, 1);
+	return bg_fail(err, BG_R_FETCH_FAILED, "given up");
+}
+
+static void
+fetch(void *arg, const struct bg_fetch_wanted *wanted, int fd)
+{
+	static const struct bg_fetcher fetcher = { bring };
+	int open_ones = 0;
+
+	(void)arg;
+	for (int i = 3; i < 256; i++)
+		open_ones += fcntl(i, F_GETFD) != -1;
+	atomic_store(&shared->fetcher, getpid());
+	if (open_ones == 1)		/* its own, and nothing of the supervisor's */
+		atomic_fetch_add(&shared->fetchers, 1);
+	bg_broker_answer(wanted, &fetcher, fd);
+}
+
+static void
+serving(void *arg, bool first, uint64_t restarts)
+{
+	(void)arg;
+	atomic_fetch_add(&shared->first, first);
+	atomic_store(&shared->restarts, (int)restarts);
+	if (atomic_fetch_add(&shared->serving, 1) + 1 >= stop_after)
+		kill(getpid(), then[0]);
+}
+
+static bool
+prepare(void *arg, int *log)
+{
+	(void)arg;
+	*log = -1;
+	atomic_fetch_add(&shared->prepared, 1);
+	return good;
+}
+
+static void
+settle(void *arg, bool in_force)
+{
+	(void)arg;
+	atomic_fetch_add(in_force ? &shared->in_force : &shared->not_in_force, 1);
+	kill(getpid(), then[1]);
+}
+
+static int
+reopen(void *arg)
+{
+	(void)arg;
+	kill(getpid(), then[1]);
+	return open("/dev/null", O_WRONLY | O_CLOEXEC);
+}
+
+static void
+stopping(void *arg, int sig)
+{
+	(void)arg;
+	ck_assert_int_eq(sig, SIGTERM);
+	atomic_fetch_add(&shared->stopping, 1);
+}
+
+static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare, settle, reopen, stopping };
+
+/* Until it ends; afterwards nothing is left of it. */
+static int
+supervise(int64_t grace)
+{
+	struct bg_supervisor_options options = { .hooks = &hooks, .grace = grace };
+	int code;
+
+	bg_log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), BG_LOG_ERROR);
+	signal(SIGPIPE, SIG_IGN);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(shared, MAP_FAILED);
+	sigemptyset(&options.signals);
+	sigaddset(&options.signals, SIGHUP);
+	sigaddset(&options.signals, SIGINT);
+	sigaddset(&options.signals, SIGTERM);
+	sigaddset(&options.signals, SIGUSR1);
+	sigaddset(&options.signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &options.signals, NULL);
+	code = bg_supervisor_run(&options);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(kill(atomic_load(&shared->worker), 0), -1);
+	return code;
+}
+
+static void
+plan(enum deed first, enum deed second, int when_serving, int when_settled)
+{
+	deeds[0] = first;
+	deeds[1] = second;
+	then[0] = when_serving;
+	then[1] = when_settled;
+	stop_after = 1;
+	good = true;
+}
+
+START_TEST(told_to_end_it_ends_when_its_worker_has)
+{
+	plan(OBEY, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 1);
+	ck_assert_int_eq(shared->first, 1);
+	ck_assert_int_eq(shared->stopping, 1);
+	ck_assert_int_eq(shared->restarts, 0);
+}
+END_TEST
+
+START_TEST(a_worker_that_does_not_end_is_killed)
+{
+	plan(TAKE_NO_NOTICE, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(100), EX_OK);
+	ck_assert_int_eq(shared->workers, 1);
+}
+END_TEST
+
+START_TEST(a_first_worker_that_cannot_start_ends_all_with_its_code)
+{
+	plan(EXIT_3, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), 3);
+	ck_assert_int_eq(shared->workers, 1);
+	ck_assert_int_eq(shared->serving, 0);
+}
+END_TEST
+
+static const enum deed deaths[] = { DIE, DIE_LATER, SAY_NONSENSE };
+
+START_TEST(a_worker_that_dies_is_replaced)
+{
+	plan(deaths[_i], OBEY, SIGTERM, 0);
+	stop_after = deaths[_i] == DIE_LATER ? 2 : 1;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 2);
+	ck_assert_int_eq(shared->restarts, 1);
+	ck_assert_int_eq(shared->first, 1);		/* who waits for it to serve is told once */
+}
+END_TEST
+
+START_TEST(one_that_ends_later_with_a_code_is_replaced_too)
+{
+	plan(DIE_LATER, EXIT_3, SIGTERM, 0);
+	stop_after = 2;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 3);
+	ck_assert_int_eq(shared->restarts, 2);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	enum deed deed;
+	bool good;
+	int in_force, not_in_force, workers;
+} reloads[] = {
+	{ "a good configuration is in force when the worker has it", OBEY, true, 1, 0, 1 },
+	{ "one that the worker cannot take is not", REFUSE_RELOAD, true, 0, 1, 1 },
+	{ "of one that is not good no worker hears", DIE_IN_RELOAD, false, 0, 1, 1 },
+	{ "one that the worker dies of is not in force", DIE_IN_RELOAD, true, 0, 1, 2 },
+};
+START_TEST(a_reload_is_settled_once)
+{
+	plan(reloads[_i].deed, OBEY, SIGHUP, SIGTERM);
+	good = reloads[_i].good;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_msg(shared->prepared == 1 && shared->in_force == reloads[_i].in_force &&
+	    shared->not_in_force == reloads[_i].not_in_force, "%s: %d %d %d", reloads[_i].name, shared->prepared,
+	    shared->in_force, shared->not_in_force);
+	ck_assert_int_le(shared->workers, reloads[_i].workers);
+}
+END_TEST
+
+START_TEST(a_log_that_was_opened_anew_goes_to_the_worker)
+{
+	plan(OBEY, OBEY, SIGUSR1, SIGTERM);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->told_log, 1);
+}
+END_TEST
+
+START_TEST(what_is_fetched_for_the_worker_comes_through)
+{
+	plan(FETCH, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->fetchers, 1);
+	ck_assert_int_eq(shared->fetched, 1);
+	ck_assert_int_eq(kill(atomic_load(&shared->fetcher), 0), -1);
+}
+END_TEST
+
+START_TEST(who_wants_an_answer_in_what_is_no_pipe_is_killed)
+{
+	plan(FETCH_INTO_A_FILE, OBEY, SIGTERM, 0);
+	stop_after = 1;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->fetchers, 0);
+	ck_assert_int_eq(shared->workers, 2);
+}
+END_TEST
+
+START_TEST(a_fetch_does_not_outlive_who_asked)
+{
+	plan(FETCH_AND_DIE, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->fetchers, 1);
+	ck_assert_int_eq(shared->workers, 2);
+	ck_assert_int_eq(kill(atomic_load(&shared->fetcher), 0), -1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("supervisor");
+	TCase *tc = tcase_create("supervisor");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_worker_that_dies_is_replaced_after_a_wait, 0, N(lives));
+	tcase_add_test(tc, told_to_end_it_ends_when_its_worker_has);
+	tcase_add_test(tc, a_worker_that_does_not_end_is_killed);
+	tcase_add_test(tc, a_first_worker_that_cannot_start_ends_all_with_its_code);
+	tcase_add_loop_test(tc, a_worker_that_dies_is_replaced, 0, N(deaths));
+	tcase_add_test(tc, one_that_ends_later_with_a_code_is_replaced_too);
+	tcase_add_loop_test(tc, a_reload_is_settled_once, 0, N(reloads));
+	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
+	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
+	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
+	tcase_add_test(tc, a_fetch_does_not_outlive_who_asked);
+	suite_add_tcase(suite, tc);
+	return bg_test_run(suite);
+}
