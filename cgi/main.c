@@ -9,6 +9,7 @@
 #include "cgi/drain.h"
 #include "cgi/launch.h"
 #include "cgi/metavars.h"
+#include "cgi/narrow.h"
 #include "cgi/reply.h"
 #include "conf/conf.h"
 #include "core/io.h"
@@ -35,6 +36,12 @@ struct call {
 	char        *fetch;	/* the program that fetches */
 	struct bg_fetch_helper fetcher;
 	struct bg_gate *gate;
+	struct bg_script script;
+	bool         can_run;		/* there is one that may run */
+	bool         missing;		/* there is none because there is no such file */
+	struct bg_error no_script;	/* why there is none */
+	bool         narrowed;
+	struct bg_rule narrow;		/* what the file beside the script demands */
 };
 
 /* An answer of ours instead of the script's.  Returns the exit status. */
@@ -204,6 +211,20 @@ out:
 	return rc;
 }
 
+/*
+ * Find the script, with what it demands itself.  That it cannot run is told to those alone who might have run it, so whether
+ * there is one, and why not, is kept until it is decided who may.
+ */
+static void
+find_script(struct call *call)
+{
+	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
+
+	call->can_run =
+	    bg_script_open(&options, call->argv, environ, &call->script, &call->missing, &call->no_script) == 0 &&
+	    bg_narrow_read(&call->script, call->conf, call->gate, &call->narrowed, &call->narrow, &call->no_script) == 0;
+}
+
 /* Decide, log, and for a denial answer; *response has the variables of an allow. */
 static bool
 decide(const struct call *call, struct bg_response *response)
@@ -218,9 +239,10 @@ decide(const struct call *call, struct bg_response *response)
 	struct bg_request request;
 	bool allow;
 
-	if (bg_metavars_read(call->env, &request, &err) == 0)
+	if (bg_metavars_read(call->env, &request, &err) == 0) {
+		request.want_rule = call->narrowed ? &call->narrow : NULL;
 		bg_alone_decide(call->gate, &alone, &request, &decision);
-	else
+	} else
 		bg_decision_deny(&decision, &err);
 	bg_response_make(call->gate, &decision, response);
 	allow = decision.verdict == BG_ALLOW && response->status == 200;
@@ -237,23 +259,21 @@ decide(const struct call *call, struct bg_response *response)
 static int
 hand_over(struct call *call, struct bg_slice variables)
 {
-	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
+	const struct bg_script *script = &call->script;
 	struct bg_environment environment = { .vars = NULL };
 	struct bg_error err = { 0 };
-	struct bg_script script;
-	bool missing = false;
 
-	if (bg_script_open(&options, call->argv, environ, &script, &missing, &err) == 0 &&
-	    bg_environment_make(environ, &call->gate->exports, call->conf->pass_credentials, variables, script.settings,
-	    script.n_settings, &environment, &err) == 0) {
+	if (!call->can_run)
+		return answer_script(&call->no_script, call->missing);
+	if (bg_environment_make(environ, &call->gate->exports, call->conf->pass_credentials, variables, script->settings,
+	    script->n_settings, &environment, &err) == 0) {
 		/* with whatever the replay store has open, which is nothing for the script */
 		bg_gate_free(call->gate);
 		call->gate = NULL;
-		bg_launch(&script, environment.vars, &err);	/* comes back with a reason, or not at all */
+		bg_launch(script, environment.vars, &err);	/* comes back with a reason, or not at all */
 	}
 	bg_environment_clear(&environment);
-	bg_script_clear(&script);
-	return answer_script(&err, missing);
+	return answer_script(&err, false);
 }
 
 static int
@@ -270,6 +290,7 @@ serve(struct call *call)
 	if (bg_environment_read(environ, bg_script_by_action(environ), &call->env, &err) != 0 || configure(call, &err) != 0)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
+	find_script(call);
 	bg_response_init(&response);
 	if (decide(call, &response))
 		rc = hand_over(call, (struct bg_slice){ response.variables.data, response.variables.len });
@@ -293,7 +314,7 @@ has_standard_descriptors(void)
 int
 main(int argc, char **argv)
 {
-	struct call call = { .argv = argv };
+	struct call call = { .argv = argv, .script = { .fd = -1, .dir = -1 } };
 	int rc;
 
 	(void)argc;
@@ -302,6 +323,8 @@ main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
 	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
 	rc = serve(&call);
+	bg_rule_clear(&call.narrow);	/* before the gate, which it borrows from */
+	bg_script_clear(&call.script);
 	bg_gate_free(call.gate);
 	bg_conf_free(call.conf);	/* after the gate, which borrows from it */
 	free(call.fetch);

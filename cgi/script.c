@@ -346,6 +346,41 @@ out:
 	return rc;
 }
 
+int
+bg_script_open_beside(const struct bg_script *script, const char *suffix, int *fd, char **path, struct bg_error *err)
+{
+	size_t size = strlen(script->path) + strlen(suffix) + 1;
+	const char *wrong = NULL;
+	struct stat st, owner;
+	int file;
+
+	*fd = -1;
+	if ((*path = malloc(size)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "path");
+	bg_format(*path, size, "%s%s", script->path, suffix);
+	/* without blocking: opening a pipe would wait for who writes to it */
+	file = openat(script->dir, strrchr(*path, '/') + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (file == -1 && (errno == ENOENT || errno == ENAMETOOLONG))
+		return 0;		/* nor can there be one of a name so long */
+	if (file == -1)
+		return errno == ELOOP ? bg_fail(err, BG_R_INTERNAL, "%s is a symbolic link", *path) :
+		    bg_fail(err, BG_R_INTERNAL, "%s: %m", *path);
+	if (fstat(file, &st) != 0 || fstat(script->fd, &owner) != 0)
+		wrong = "cannot be looked at";
+	else if (!S_ISREG(st.st_mode))
+		wrong = "is not a regular file";
+	else if (st.st_uid != owner.st_uid && st.st_uid != geteuid() && st.st_uid != 0)
+		wrong = "belongs to another user than this one, root and the script's owner";
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		wrong = "may be written to by its group or by others";
+	if (wrong != NULL) {
+		close(file);
+		return bg_fail(err, BG_R_INTERNAL, "%s %s", *path, wrong);
+	}
+	*fd = file;
+	return 0;
+}
+
 void
 bg_script_clear(struct bg_script *script)
 {

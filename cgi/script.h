@@ -45,6 +45,15 @@ struct bg_script {
 int bg_script_open(const struct bg_script_options *options, char *const *argv, char *const *env, struct bg_script *out,
     bool *missing, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * Open the file beside a script that has its name and suffix behind it, in the directory where the script was opened and never
+ * as a link.  It must be a regular file of this user, of root or of the script's owner, and nobody else's to write.  *fd is its
+ * descriptor, the caller's to close, or -1 where there is none; *path, of which that holds too, says where it is in any case.
+ * Returns -1 with BG_R_INTERNAL, or BG_R_NO_MEMORY; *fd is then -1, but never for want of a look.
+ */
+int bg_script_open_beside(const struct bg_script *script, const char *suffix, int *fd, char **path,
+    struct bg_error *err) BG_MUST_CHECK;
+
 void bg_script_clear(struct bg_script *script);
 
 /*

@@ -770,11 +770,11 @@ free_list(char **list, size_t n)
 	free(list);
 }
 
-static void
-free_rule(struct bg_conf_rule *rule)
+void
+bg_conf_rule_clear(struct bg_conf_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_rules; i++)
-		free_rule(&rule->rules[i]);
+		bg_conf_rule_clear(&rule->rules[i]);
 	free(rule->rules);
 	free_list(rule->values, rule->n_values);
 	free(rule->claim);
@@ -1251,7 +1251,7 @@ add_policy(struct bg_conf *conf, const struct bg_said_block *top, const struct b
 	/* before it has its name, so that it cannot name itself */
 	rc = add_conditions(&rule, conf, top, block, report);
 	if ((policy = grow(&conf->policies, &conf->n_policies, sizeof(*policy), report)) == NULL) {
-		free_rule(&rule);
+		bg_conf_rule_clear(&rule);
 		return EX_OSERR;
 	}
 	policy->rule = rule;	/* moved */
@@ -1262,6 +1262,22 @@ add_policy(struct bg_conf *conf, const struct bg_said_block *top, const struct b
 	put_value(report, block->at, "", "policy", block->title, "has no condition");
 	bg_buf_put_str(report, ", so any token would meet it; at least one was expected\n");
 	return EX_CONFIG;
+}
+
+int
+bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out, struct bg_buf *report)
+{
+	struct bg_said_block said = { .kind = BG_BLOCK_POLICY };
+	int rc;
+
+	if ((rc = bg_conf_parse_open(fd, file, &said, report)) == 0 &&
+	    (rc = add_conditions(out, conf, &said, &said, report)) == 0 && out->n_rules == 0) {
+		/* it was meant to say something, and may have been cut off */
+		bg_report(report, file, "has no condition; at least one was expected, or no such file");
+		rc = EX_CONFIG;
+	}
+	bg_said_block_clear(&said);
+	return rc;
 }
 
 /* Two locations of one path: may one request be for both?  One for all methods gives way to one that names them. */
@@ -1657,13 +1673,13 @@ bg_conf_free(struct bg_conf *conf)
 	for (size_t i = 0; i < conf->n_policies; i++) {
 		free(conf->policies[i].name);
 		free(conf->policies[i].said_at);
-		free_rule(&conf->policies[i].rule);
+		bg_conf_rule_clear(&conf->policies[i].rule);
 	}
 	for (size_t i = 0; i < conf->n_locations; i++) {
 		free(conf->locations[i].path);
 		free(conf->locations[i].said_at);
 		free_list(conf->locations[i].methods, conf->locations[i].n_methods);
-		free_rule(&conf->locations[i].rule);
+		bg_conf_rule_clear(&conf->locations[i].rule);
 	}
 	for (size_t i = 0; i < conf->n_sites; i++) {
 		free(conf->sites[i].host);

@@ -151,6 +151,9 @@ bool bg_env_has(char *const *envp, struct bg_slice name);
  */
 int bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
 
+/* The same of one that is open as fd, which stays so; path is what reports call it. */
+int bg_file_read_open(int fd, const char *path, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
+
 /* Is this a regular file, or a directory, that can be opened?  If not, words on why not, in static memory or strerror's. */
 const char *bg_file_wrong(const char *path);
 const char *bg_directory_wrong(const char *path);
@@ -163,9 +166,19 @@ const char *bg_directory_wrong(const char *path);
 int  bg_secret_read(const char *path, enum bg_type type, char **out, size_t *len, struct bg_buf *words) BG_MUST_CHECK;
 void bg_secret_free(void *secret, size_t len);	/* wiped; NULL is fine */
 
-/* parse.c.  top was cleared before and is the caller's to clear in any case; guarded as for bg_file_read. */
+/*
+ * parse.c.  top was cleared before and is the caller's to clear in any case; guarded as for bg_file_read.  bg_conf_parse_open
+ * reads what is open as fd and called file; where top->kind is BG_BLOCK_POLICY, such a file is one that stands beside a script:
+ * it says what such a block may say, and nothing of the environment.
+ */
 int bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_block *top,
     struct bg_buf *report) BG_MUST_CHECK;
+int bg_conf_parse_open(int fd, const char *file, struct bg_said_block *top, struct bg_buf *report) BG_MUST_CHECK;
+
+/* check.c.  The conditions of such a file, into out, which was cleared and is the caller's to clear in any case. */
+int  bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out,
+    struct bg_buf *report) BG_MUST_CHECK;
+void bg_conf_rule_clear(struct bg_conf_rule *rule);
 
 const char *bg_block_name(enum bg_block kind);	/* "issuer"; static */
 

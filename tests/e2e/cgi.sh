@@ -161,6 +161,64 @@ runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
 mv "$work/probe" "$work/bin/probe"
 
+# A file beside the script adds demands, and takes none away.
+narrow=$work/bin/probe.bearergate
+narrowed() { printf '%s\n' "$@" >"$narrow"; }
+refused() { # refused SENTENCE WORDS [VARIABLE...]: an allowed request is answered with 500, and the log says why
+	local sentence=$1 words=$2
+
+	shift 2
+	run "$@"
+	verdict "$sentence" "$(
+		wrong answer "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+		grep -q -F -e "script=refused status=500" "$work/cgi.log" || cat "$work/cgi.log"
+		grep -q -F -e "$words" "$work/cgi.log" || cat "$work/cgi.log"
+	)"
+}
+reader=HTTP_AUTHORIZATION="Bearer $(token '.scope = "read:messages" | .role = "admin"')"
+narrowed 'scope = { "read:messages" }'
+answers "a file beside the script wants a scope" 403 no_scope "$good"
+check "which the challenge names" grep -q 'error="insufficient_scope".*scope="read:messages"' "$work/out"
+runs "with that it runs" "$reader"
+answers "what the server wants is wanted as well" 403 no_scope "$reader" BEARERGATE_SCOPE=write:messages
+check "and the challenge names both" grep -q 'scope="write:messages read:messages"' "$work/out"
+answers "a place where the server wants nothing wants a token now" 401 no_token BEARERGATE_AUTH=none
+answers "or may want one" 401 no_token BEARERGATE_AUTH=optional
+narrowed 'claim "role" { equals = { "admin" } }'
+runs "it may want a claim" "$reader"
+answers "which another token has not" 403 claim_rule "$good"
+narrowed 'auth = "none"'
+refused "it cannot say that no token is wanted" 'probe.bearergate:1: unknown option \"auth\"' "$good"
+answers "and that it is wrong is told to nobody without a token" 401 no_token
+refused "not even where none is wanted" 'probe.bearergate:1: unknown option' BEARERGATE_AUTH=none
+narrowed 'scope = { "read:messages" }' 'nonsense'
+refused "a mistake in it keeps the script from running, with file and line in the log" 'probe.bearergate:2: ' "$reader"
+: >"$narrow"
+refused "so does one that was cut off" 'has no condition' "$reader"
+# shellcheck disable=SC2016
+narrowed 'scope = { "${HTTP_X_SCOPE:-read:messages}" }'
+refused "nothing in it comes from the client" 'probe.bearergate:1: ' "$reader" HTTP_X_SCOPE=openid
+narrowed 'scope = { "read:messages" }'
+chmod 666 "$narrow"
+refused "nor from who else may write to it" 'may be written to by its group or by others' "$reader"
+chmod 600 "$narrow"
+if [ "$(id -u)" -eq 0 ]; then
+	refused "one that cannot be read is not passed over" 'Permission denied' "$reader"
+	chown 12345 "$narrow"
+	chmod 644 "$narrow"
+	refused "nor is one of somebody else" "belongs to another user" "$reader"
+fi
+rm "$narrow"
+ln -s nowhere "$narrow"
+refused "nor is a broken link" 'is a symbolic link' "$reader"
+rm "$narrow"
+mv "$work/bin/probe" "$work/probe"
+narrowed 'scope = { "read:messages" }'
+run "$good"
+is "without the script, it says nothing" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 404 Not Found"
+rm "$narrow"
+mv "$work/probe" "$work/bin/probe"
+
 # Handing over.  The script by itself, as a server would start it, beside the script under the wrapper.
 bare() { # bare VARIABLE...
 	printf %s "$body" >"$work/in"
