@@ -8,7 +8,6 @@
 
 #include "core/limits.h"
 
-#define LINE_MAX_LEN	255	/* of a "#!" line, as far as Linux reads it */
 #define FD_PATH_SIZE	32	/* "/proc/self/fd/N" */
 
 /* How a call says which script it is for. */
@@ -210,32 +209,6 @@ check_file(const struct bg_script *script, const struct stat *st, const struct s
 	return wrong == NULL ? 0 : bg_fail(err, BG_R_INTERNAL, "%s %s", script->path, wrong);
 }
 
-/*
- * The first line of a script, as the kernel reads it; false when it has none that begins with "#!".  Such a file is open for
- * reading from then on, at its beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
- */
-static bool
-read_line(int *fd, char line[LINE_MAX_LEN + 1])
-{
-	char path[FD_PATH_SIZE];
-	ssize_t n;
-	int file;
-
-	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
-		return false;		/* what can only be executed is no text */
-	n = pread(file, line, LINE_MAX_LEN, 0);
-	if (n < 2 || line[0] != '#' || line[1] != '!') {
-		close(file);
-		return false;
-	}
-	close(*fd);
-	*fd = file;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	return true;
-}
-
 /* Take a word off text, which is cut there. */
 static char *
 next_word(char **text)
@@ -248,27 +221,77 @@ next_word(char **text)
 	return word;
 }
 
+bool
+bg_script_line_read(struct bg_slice bytes, struct bg_script_line *out)
+{
+	char *text;
+
+	if (!bg_slice_starts(bytes, BG_SLICE("#!")))
+		return false;
+	if (bytes.len > BG_SCRIPT_LINE_MAX)
+		bytes.len = BG_SCRIPT_LINE_MAX;
+	memcpy(out->text, bytes.ptr, bytes.len);
+	out->text[bytes.len] = '\0';
+	text = out->text + strlen("#!");
+	text[strcspn(text, "\n")] = '\0';
+	out->program = next_word(&text);
+	out->interpreter = next_word(&text);
+	out->argument = text + strspn(text, " \t");
+	for (size_t len = strlen(out->argument); len > 0 && strchr(" \t", out->argument[len - 1]) != NULL; len--)
+		out->argument[len - 1] = '\0';
+	return true;
+}
+
+/*
+ * The first line of a file; false when it has none that begins with "#!".  Such a file is open for reading from then on, at its
+ * beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
+ */
+static bool
+read_line(int *fd, struct bg_script_line *line)
+{
+	char path[FD_PATH_SIZE], bytes[BG_SCRIPT_LINE_MAX];
+	ssize_t n;
+	int file;
+
+	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+		return false;		/* what can only be executed is no text */
+	n = pread(file, bytes, sizeof(bytes), 0);
+	if (n < 0 || !bg_script_line_read((struct bg_slice){ bytes, (size_t)n }, line)) {
+		close(file);
+		return false;
+	}
+	close(*fd);
+	*fd = file;
+	return true;
+}
+
+/* What a line names, seen from the directory where it will run. */
+static bool
+is_named(const struct bg_script *script, const char *name, const struct stat *file)
+{
+	struct stat st;
+
+	return fstatat(script->dir, name, &st, 0) == 0 && is_same(&st, file);
+}
+
 /* A "#!" line that names this program would have it run for ever: then what stands behind is to run the script. */
 static int
 look_at_line(struct bg_script *out, const struct stat *self, struct bg_error *err)
 {
-	char line[LINE_MAX_LEN + 1], *text = line + 2, *word;
+	struct bg_script_line line;
 
-	if (!(out->is_text = read_line(&out->fd, line)))
+	if (!(out->is_text = read_line(&out->fd, &line)))
 		return 0;
-	if (!is_file(next_word(&text), self))
+	if (!is_named(out, line.program, self))
 		return 0;
-	if (*(word = next_word(&text)) != '/')
+	if (line.interpreter[0] != '/')
 		return bg_fail(err, BG_R_INTERNAL, "the first line of %s names this program and no interpreter, by an absolute path, behind it",
 		    out->path);
-	if (is_file(word, self))
+	if (is_named(out, line.interpreter, self))
 		return bg_fail(err, BG_R_INTERNAL, "the first line of %s names this program twice", out->path);
-	if ((out->interpreter = strdup(word)) == NULL)
-		return bg_fail(err, BG_R_NO_MEMORY, "interpreter");
-	text += strspn(text, " \t");
-	for (size_t len = strlen(text); len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'); len--)
-		text[len - 1] = '\0';
-	if (*text != '\0' && (out->argument = strdup(text)) == NULL)
+	if ((out->interpreter = strdup(line.interpreter)) == NULL ||
+	    (line.argument[0] != '\0' && (out->argument = strdup(line.argument)) == NULL))
 		return bg_fail(err, BG_R_NO_MEMORY, "interpreter");
 	return 0;
 }

@@ -57,6 +57,22 @@ int bg_script_open_beside(const struct bg_script *script, const char *suffix, in
 void bg_script_clear(struct bg_script *script);
 
 /*
+ * The first line of a script, as Linux reads it: "#!", what is to run, and one argument.  What stands behind the word that is
+ * to run is taken apart once more, for scripts that name this program there, and behind it their interpreter.
+ */
+#define BG_SCRIPT_LINE_MAX	255
+
+struct bg_script_line {
+	char  text[BG_SCRIPT_LINE_MAX + 1];	/* the words below are in it; "": there is none */
+	char *program;
+	char *interpreter;
+	char *argument;		/* without blanks at its ends */
+};
+
+/* bytes: the beginning of a file, of which no more than BG_SCRIPT_LINE_MAX counts.  False: it has no such line. */
+bool bg_script_line_read(struct bg_slice bytes, struct bg_script_line *out);
+
+/*
  * Was this program called by Apache's Action, or in the same way: does SCRIPT_FILENAME name it, in a request that was redirected
  * here from the very path that PATH_INFO has?
  */

@@ -72,6 +72,8 @@ setup(void)
 	make("cgi/others", "", 0757);
 	make("cgi/loop", "#!%\n", 0755);
 	make("cgi/loop-twice", "#! % %\n", 0755);
+	make_link(self, "self");
+	make("cgi/loop-relative", "#!../self\n", 0755);
 	make("cgi/relative", "#!% perl\n", 0755);
 	make("cgi/perl", "#! \t%  /usr/bin/perl   -T -w \nbody\n", 0755);
 	make("cgi/sh", "#!% /bin/sh", 0755);
@@ -141,6 +143,7 @@ static const struct {
 	{ "the wrapper by a link", "@/cgi/wrapper", NULL, { "w" }, { NULL }, REFUSED, "symbolic link", NULL, NULL },
 	{ "a script that names the wrapper alone", "@/cgi/loop", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 	{ "a script that names it twice", "@/cgi/loop-twice", NULL, { "w" }, { NULL }, REFUSED, "twice", NULL, NULL },
+	{ "one that names it from its own directory", "@/cgi/loop-relative", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 	{ "an interpreter without its path", "@/cgi/relative", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 
 	/* below the root and nowhere else */
