@@ -60,7 +60,8 @@ answer(const struct bg_response *response)
 	int rc = EXIT_FAILURE;
 
 	bg_buf_init(&out, BG_ANSWER_MAX);
-	(void)bg_drain(STDIN_FILENO, bg_environment_get(environ, "CONTENT_LENGTH"));
+	(void)bg_drain(STDIN_FILENO, bg_environment_get(environ, "CONTENT_LENGTH"),
+	    bg_environment_get(environ, "HTTP_TRANSFER_ENCODING"));
 	if (bg_reply_cgi(response, form, &out, &err) != 0 || bg_buf_finish(&out, &text, &err) != 0)
 		bg_log(BG_LOG_ERROR, "no answer could be made: %s", err.detail);
 	else if (bg_write_all(STDOUT_FILENO, text) == 0)
@@ -239,11 +240,15 @@ decide(const struct call *call, struct bg_response *response)
 	struct bg_request request;
 	bool allow;
 
-	if (bg_metavars_read(call->env, &request, &err) == 0) {
+	if (bg_metavars_read(call->env, &request, &err) == 0 &&
+	    call->gate->policies.n_locations > 0 && bg_environment_has_decoded_uri(call->env))
+		bg_fail(&err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+	if (err.reason != BG_R_OK)
+		bg_decision_deny(&decision, &err);
+	else {
 		request.want_rule = call->narrowed ? &call->narrow : NULL;
 		bg_alone_decide(call->gate, &alone, &request, &decision);
-	} else
-		bg_decision_deny(&decision, &err);
+	}
 	bg_response_make(call->gate, &decision, response);
 	allow = decision.verdict == BG_ALLOW && response->status == 200;
 	if (decision.verdict == BG_ALLOW && !allow) {
@@ -310,6 +315,16 @@ has_standard_descriptors(void)
 	return true;
 }
 
+/* mini-httpd makes one of standard error and the answer: what the log says is not for the client.  A terminal is somebody's own. */
+static bool
+is_answer(int fd)
+{
+	struct stat st, out;
+
+	return fstat(fd, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0 && st.st_dev == out.st_dev && st.st_ino == out.st_ino &&
+	    !S_ISCHR(st.st_mode);
+}
+
 /* No options: words of a command line may be a client's (interop section 4.1). */
 int
 main(int argc, char **argv)
@@ -321,7 +336,7 @@ main(int argc, char **argv)
 	if (!has_standard_descriptors())
 		return EXIT_FAILURE;
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
-	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
+	bg_log_open(is_answer(STDERR_FILENO) ? -1 : STDERR_FILENO, BG_LOG_INFO);
 	rc = serve(&call);
 	bg_rule_clear(&call.narrow);	/* before the gate, which it borrows from */
 	bg_script_clear(&call.script);

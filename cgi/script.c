@@ -55,12 +55,21 @@ bg_script_by_action(char *const *env)
 	return filename != NULL && stat("/proc/self/exe", &self) == 0 && is_file(filename, &self) && is_redirected(env);
 }
 
+/* A path, or the last part of it, of which busybox httpd makes the word. */
+static bool
+is_word_for(const char *word, const char *filename)
+{
+	const char *base = strrchr(filename, '/');
+
+	return strcmp(word, filename) == 0 || (base != NULL && base[1] != '\0' && strcmp(word, base + 1) == 0);
+}
+
 /* SCRIPT_FILENAME as one of the words: 1 or 2, or 0 when it is neither. */
 static int
 word_of(char *const *argv, const char *filename)
 {
 	for (int i = 1; i <= 2 && argv[i - 1] != NULL && argv[i] != NULL; i++)
-		if (strcmp(argv[i], filename) == 0)
+		if (is_word_for(argv[i], filename))
 			return i;
 	return 0;
 }

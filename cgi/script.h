@@ -32,8 +32,8 @@ struct bg_script {
  *  - where SCRIPT_FILENAME is this program itself, as with Apache's Action: PATH_TRANSLATED, of which what stands behind the
  *    script is path info.  Only in a request that was redirected here, which REDIRECT_STATUS, and REDIRECT_URL equal to
  *    PATH_INFO, tell: no client can reach another program, or skip its demands, by naming this one's URL;
- *  - SCRIPT_FILENAME where it stands in argv too: first, as with lighttpd's cgi.assign, or second, behind the rest of a "#!"
- *    line that names this program.
+ *  - SCRIPT_FILENAME where it, or its last part, stands in argv too: first, as with lighttpd's cgi.assign, or second, behind
+ *    the rest of a "#!" line that names this program.
  *
  * So nothing that a server made of a query string can choose (SR-88).  Links below the root are not followed, nor is "..".
  * Script, root and directories between them must belong to this user or root and be writable for nobody else, as suexec has

@@ -224,6 +224,28 @@ START_TEST(what_the_protected_place_demands_survives_its_redirect_and_nothing_el
 }
 END_TEST
 
+static const struct { const char *name, *env[4]; bool decoded; } uris[] = {
+	{ "as it came", { "REQUEST_URI=/app/%70ublic", "SCRIPT_NAME=/app", "PATH_INFO=/public" }, false },
+	{ "decoded, and the same", { "REQUEST_URI=/app/public?%20", "SCRIPT_NAME=/app", "PATH_INFO=/public" }, false },
+	{ "decoded", { "REQUEST_URI=/app/%70ublic", "SCRIPT_NAME=/app", "PATH_INFO=/%70ublic" }, true },
+	{ "decoded, with a query", { "REQUEST_URI=/app/%70ublic?x", "SCRIPT_NAME=/app", "PATH_INFO=/%70ublic" }, true },
+	{ "in the script's name", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp", "PATH_INFO=" }, true },
+	{ "without PATH_INFO", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp" }, true },
+	{ "another script", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/other", "PATH_INFO=" }, false },
+	{ "no script's name", { "REQUEST_URI=/%61pp" }, false },
+	{ "no path", { "SCRIPT_NAME=/%61pp" }, false },
+	{ "ours counts instead", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp", "PATH_INFO=", "BEARERGATE_URI=/app" }, false },
+};
+
+START_TEST(a_path_that_the_server_has_decoded_is_known_for_it)	/* SR-70 */
+{
+	char *env[5] = { NULL };
+
+	memcpy(env, uris[_i].env, sizeof(uris[_i].env));
+	ck_assert_msg(bg_environment_has_decoded_uri(env) == uris[_i].decoded, "%s", uris[_i].name);
+}
+END_TEST
+
 START_TEST(what_is_for_the_configuration_is_no_demand)
 {
 	char a[] = "BEARERGATE_CONFIG=/x", b[] = "BEARERGATE_CA_FILE=/x", c[] = "BEARERGATE_CONFIGS=/x", d[] = "A=b";
@@ -312,6 +334,8 @@ static const struct { const char *name, *env[8]; enum outcome outcome; } handed_
 	    "REMOTE_ADDR=" }, REFUSED },
 	{ "bytes", { "REQUEST_METHOD=GET", "REQUEST_URI=/open?\xff\r\n", "HTTP_X=\x01\x02", "\xfe\xff=\r\n\r\n" }, SCRIPT },
 	{ "bytes in a path", { "REQUEST_METHOD=GET", "REQUEST_URI=/open/\r\n" }, REFUSED },
+	{ "a path decoded by the server, and again", { "REQUEST_METHOD=GET", "REQUEST_URI=/%6fpen", "SCRIPT_NAME=/%6fpen", "PATH_INFO=" },
+	    REFUSED },
 	{ "a demand without a name", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_=" }, REFUSED },
 	{ "a demand without a value", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_SCOPE" }, SCRIPT },	/* it is no variable */
 	{ "two demands", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_AUTH=none", "BEARERGATE_AUTH=required" }, REFUSED },
@@ -415,6 +439,7 @@ main(void)
 	tcase_add_test(tc, an_environment_may_be_large);
 	tcase_add_test(tc, what_does_not_fit_is_no_environment);
 	tcase_add_loop_test(tc, what_the_protected_place_demands_survives_its_redirect_and_nothing_else_does, 0, N(readings));
+	tcase_add_loop_test(tc, a_path_that_the_server_has_decoded_is_known_for_it, 0, N(uris));
 	tcase_add_test(tc, what_is_for_the_configuration_is_no_demand);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("program");

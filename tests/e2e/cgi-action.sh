@@ -8,7 +8,7 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin apache2 cc
+begin apache2 cc python3
 languages
 
 use_wrapper "script_root = \"$work/bin\""
@@ -28,7 +28,8 @@ all_routes null
 headers_set_nothing
 queries_choose_nothing
 large_bodies_go_where_they_should
-for language in sh perl c; do
+chunked_bodies_do_not_spoil_a_refusal /api/private
+for language in sh perl python c; do
 	speaks "$language" "/api/lang/$language.cgi"
 done
 

@@ -8,7 +8,7 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin lighttpd cc
+begin lighttpd cc python3
 use_wrapper "script_root = \"$work/bin\""
 languages
 cat >"$work/more.conf" <<END
@@ -20,8 +20,10 @@ all_routes null
 headers_set_nothing
 queries_choose_nothing
 large_bodies_go_where_they_should
+chunked_bodies_do_not_spoil_a_refusal /api/private
 speaks sh /api/lang/sh.cgi
 speaks perl /api/lang/perl.cgi
+speaks python /api/lang/python.cgi
 speaks c /api/lang/c.cgi
 
 request /api/lang/none.cgi "${auth[@]}"

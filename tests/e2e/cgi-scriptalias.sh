@@ -8,7 +8,7 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin apache2 cc
+begin apache2 cc python3
 languages
 
 use_wrapper "script = \"$work/bin/show-claims\""
@@ -19,7 +19,7 @@ ScriptAlias "/api/misspelt" "$bg_cgi"
   SetEnv BEARERGATE_SCOPES read:messages
 </Location>
 END
-for language in sh perl c; do
+for language in sh perl python c; do
 	claims_config "$work/$language.conf"
 	printf 'script = "%s"\n' "$work/bin/$language.cgi" >>"$work/$language.conf"
 	printf 'ScriptAlias "/api/%s" "%s"\n<Location "/api/%s">\n  SetEnv BEARERGATE_CONFIG "%s"\n</Location>\n' \
@@ -39,7 +39,8 @@ all_routes null
 headers_set_nothing
 queries_choose_nothing
 large_bodies_go_where_they_should
-for language in sh perl c; do
+chunked_bodies_do_not_spoil_a_refusal /api/private
+for language in sh perl python c; do
 	speaks "$language" "/api/$language"
 done
 speaks perl /api/line.cgi

@@ -267,6 +267,12 @@ code=0
 (cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" 2>&- <&-) >"$work/out" || code=$?
 is "closed descriptors do no harm" "$code $(head -n 1 "$work/out")" "0 Content-Type: text/plain"
 
+# mini-httpd makes one stream of both: what is meant for the log is not for the client (SR-85).
+code=0
+(cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" HTTP_AUTHORIZATION='Bearer x' "$bg_cgi" </dev/null 2>&1) | cat >"$work/out" || code=$?
+is "what goes to the client is no log" "$code $(head -n 1 "$work/out" | tr -d '\r') $(grep -c 'decision=' "$work/out")" \
+    "0 Status: 401 Unauthorized 0"
+
 # Keys by https: the first request that needs them fetches, the next ones find them on disk.
 issuer_begin
 make_cache
