@@ -219,7 +219,8 @@ out:
 static void
 find_script(struct call *call)
 {
-	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
+	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root,
+		.owner = call->conf->script_uid };
 
 	call->can_run =
 	    bg_script_open(&options, call->argv, environ, &call->script, &call->missing, &call->no_script) == 0 &&

@@ -14,10 +14,11 @@
 enum call { BY_CONFIGURATION, BY_PATH_TRANSLATED, BY_ARGV };
 
 static const char *
-trust_wrong(const struct stat *st)
+trust_wrong(const struct stat *st, uid_t owner)
 {
-	if (st->st_uid != geteuid() && st->st_uid != 0)
-		return "belongs to another user than this one, and not to root";
+	if (st->st_uid != geteuid() && st->st_uid != 0 && st->st_uid != owner)
+		return owner == 0 ? "belongs to another user than this one, and not to root" :
+		    "belongs to another user than this one, and neither to root nor to script_owner";
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return "may be written to by its group or by others";
 	return NULL;
@@ -121,7 +122,7 @@ below(const char *path, const char *root)
 
 /* Open a directory that stays open as out->dir. */
 static int
-enter(struct bg_script *out, int fd, struct bg_error *err)
+enter(struct bg_script *out, int fd, uid_t owner, struct bg_error *err)
 {
 	const char *wrong;
 	struct stat st;
@@ -131,7 +132,7 @@ enter(struct bg_script *out, int fd, struct bg_error *err)
 	out->dir = fd;
 	if (fstat(fd, &st) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "%s: %m", out->path);
-	if ((wrong = trust_wrong(&st)) != NULL)
+	if ((wrong = trust_wrong(&st, owner)) != NULL)
 		return bg_fail(err, BG_R_INTERNAL, "the directory %s %s", out->path, wrong);
 	return 0;
 }
@@ -167,7 +168,7 @@ open_next(struct bg_script *out, const char *name, size_t len, struct stat *st, 
  * so that no name can lead out.  *rest is moved behind it.
  */
 static int
-walk(const char *root, const char **rest, struct bg_script *out, struct stat *st, bool *missing, struct bg_error *err)
+walk(const char *root, uid_t owner, const char **rest, struct bg_script *out, struct stat *st, bool *missing, struct bg_error *err)
 {
 	int fd;
 
@@ -178,7 +179,7 @@ walk(const char *root, const char **rest, struct bg_script *out, struct stat *st
 		*missing = errno == ENOENT || errno == ENOTDIR;
 		return bg_fail(err, BG_R_INTERNAL, "%s: %m", root);
 	}
-	if (enter(out, fd, err) != 0)
+	if (enter(out, fd, owner, err) != 0)
 		return -1;
 	for (;;) {
 		size_t len;
@@ -197,13 +198,13 @@ walk(const char *root, const char **rest, struct bg_script *out, struct stat *st
 			out->fd = fd;
 			return 0;
 		}
-		if (enter(out, fd, err) != 0)
+		if (enter(out, fd, owner, err) != 0)
 			return -1;
 	}
 }
 
 static int
-check_file(const struct bg_script *script, const struct stat *st, const struct stat *self, struct bg_error *err)
+check_file(const struct bg_script *script, uid_t owner, const struct stat *st, const struct stat *self, struct bg_error *err)
 {
 	const char *wrong = NULL;
 
@@ -213,7 +214,7 @@ check_file(const struct bg_script *script, const struct stat *st, const struct s
 		wrong = "is not a regular file";
 	else if (is_same(st, self))
 		wrong = "is this program itself";
-	else if ((wrong = trust_wrong(st)) == NULL && (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+	else if ((wrong = trust_wrong(st, owner)) == NULL && (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
 		wrong = "is not executable";
 	return wrong == NULL ? 0 : bg_fail(err, BG_R_INTERNAL, "%s %s", script->path, wrong);
 }
@@ -364,7 +365,8 @@ bg_script_open(const struct bg_script_options *options, char *const *argv, char 
 		root = rest > path ? strndup(path, (size_t)(rest - path)) : strdup("/");
 	if (root == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "path");
-	if (walk(root, &rest, out, &st, missing, err) != 0 || check_file(out, &st, &self, err) != 0)
+	if (walk(root, options->owner, &rest, out, &st, missing, err) != 0 ||
+	    check_file(out, options->owner, &st, &self, err) != 0)
 		goto out;
 	if (*rest != '\0' && call != BY_PATH_TRANSLATED) {
 		*missing = true;

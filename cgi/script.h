@@ -1,12 +1,15 @@
 #ifndef BG_CGI_SCRIPT_H
 #define BG_CGI_SCRIPT_H
 
+#include <sys/types.h>
+
 #include "cgi/environment.h"
 
 /* What the configuration says of the script to run. */
 struct bg_script_options {
 	const char *script;	/* this one; NULL: the server says which */
 	const char *root;	/* nothing that is not below this directory; NULL: nothing but script */
+	uid_t       owner;	/* to whom it may belong, too; 0: to this user and root alone */
 };
 
 #define BG_SCRIPT_SETTINGS	4
@@ -36,8 +39,8 @@ struct bg_script {
  *    the rest of a "#!" line that names this program.
  *
  * So nothing that a server made of a query string can choose (SR-88).  Links below the root are not followed, nor is "..".
- * Script, root and directories between them must belong to this user or root and be writable for nobody else, as suexec has
- * it; the script is a regular, executable file, and not this program.
+ * Script, root and directories between them must belong to this user, to root or to options->owner, and be writable for nobody
+ * else, as suexec has it; the script is a regular, executable file, and not this program.
  *
  * env and argv are borrowed by out, which is the caller's to clear in any case.  Returns -1 with BG_R_INTERNAL and *missing
  * false for what may not be run, or true where there is no such file; or with BG_R_NO_MEMORY.

@@ -2,6 +2,7 @@
 #define BG_CONF_CONF_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/gate.h"
 #include "core/log.h"
@@ -130,6 +131,8 @@ struct bg_conf {
 	/* of the CGI wrapper, see cgi/script.h */
 	char    *script;		/* NULL when not said */
 	char    *script_root;		/* NULL when not said */
+	char    *script_owner;		/* NULL when not said */
+	uid_t    script_uid;		/* who that is; 0: root, as where none was said */
 	bool     pass_credentials;
 };
 

@@ -236,7 +236,7 @@ expand_all(const char *text, struct bg_buf *out)
 START_TEST(only_the_script_that_a_call_is_for_is_opened)	/* SR-88 */
 {
 	char script[2 * PATH_MAX], root[2 * PATH_MAX], texts[2 * WORDS][2 * PATH_MAX], want[2 * PATH_MAX];
-	struct bg_script_options options = { NULL, NULL };
+	struct bg_script_options options = { .script = NULL };
 	char *argv[WORDS + 1] = { NULL }, *env[WORDS + 1] = { NULL };
 	struct bg_buf said, wanted;
 	struct bg_error err = { 0 };
@@ -341,6 +341,48 @@ START_TEST(somebody_elses_script_is_not_run)	/* SR-88 */
 }
 END_TEST
 
+/* As where one server runs the programs of several users, all as itself. */
+START_TEST(one_more_owner_may_be_said)	/* SR-88 */
+{
+	static const struct { const char *name; uid_t root, sub, file, owner; bool runs; } owners[] = {
+		{ "all of it is theirs", 4711, 4711, 4711, 4711, true },
+		{ "of theirs, root's", 0, 4711, 0, 4711, true },
+		{ "of root's, theirs", 4711, 0, 4711, 4711, true },
+		{ "nobody was named", 4711, 4711, 4711, 0, false },
+		{ "another one was named", 4711, 4711, 4711, 4712, false },
+		{ "another one's file", 4711, 4711, 4712, 4711, false },
+		{ "another one's directory", 4711, 4712, 4711, 4711, false },
+		{ "another one's root", 4712, 4711, 4711, 4711, false },
+	};
+	char path[2 * PATH_MAX], root[2 * PATH_MAX];
+	struct bg_script_options options = { .script = path, .root = root };
+	char *none[] = { NULL };
+
+	if (geteuid() != 0)
+		return;		/* only root can give a file away */
+	bg_format(root, sizeof(root), "%s/cgi", dir.path);
+	bg_format(path, sizeof(path), "%s/cgi/sub/app", dir.path);
+	for (int i = 0; i < N(owners); i++) {
+		struct bg_error err = { 0 };
+		struct bg_script out;
+		bool missing;
+
+		options.owner = owners[i].owner;
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi"), owners[i].root, 0), 0);
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi/sub"), owners[i].sub, 0), 0);
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi/sub/app"), owners[i].file, 0), 0);
+		ck_assert_int_eq(chmod(dir.file, 0755), 0);
+		ck_reason(bg_script_open(&options, none, none, &out, &missing, &err), err, owners[i].runs ? BG_R_OK : BG_R_INTERNAL,
+		    owners[i].name);
+		bg_script_clear(&out);
+		/* whoever it is of, nobody else writes to it */
+		ck_assert_int_eq(chmod(dir.file, 0775), 0);
+		ck_reason(bg_script_open(&options, none, none, &out, &missing, &err), err, BG_R_INTERNAL, owners[i].name);
+		bg_script_clear(&out);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -351,6 +393,7 @@ main(void)
 	tcase_add_loop_test(tc, only_the_script_that_a_call_is_for_is_opened, 0, N(rows));
 	tcase_add_loop_test(tc, a_line_that_names_the_wrapper_names_the_interpreter, 0, N(lines));
 	tcase_add_test(tc, somebody_elses_script_is_not_run);
+	tcase_add_test(tc, one_more_owner_may_be_said);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

@@ -161,6 +161,21 @@ runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
 mv "$work/probe" "$work/bin/probe"
 
+# Where one server runs the programs of several users, the configuration says whose these are.
+if [ "$(id -u)" -eq 0 ]; then
+	chown 12345 "$work/bin/probe" "$work/bin"
+	run "$good"
+	is "somebody else's script is 500" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+	printf 'script_owner = 12345\n' >>"$work/bin/bearergate.conf"
+	runs "unless the configuration names its owner" "$good"
+	chown 12346 "$work/bin/probe"
+	run "$good"
+	is "and nobody but that one" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+	chown root "$work/bin/probe"
+	chown www-data "$work/bin"
+	sed -i '$d' "$work/bin/bearergate.conf"
+fi
+
 # A file beside the script adds demands, and takes none away.
 narrow=$work/bin/probe.bearergate
 narrowed() { printf '%s\n' "$@" >"$narrow"; }
