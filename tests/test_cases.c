@@ -652,7 +652,7 @@ check_program(const char *name, const json_t *root, const char *dir)
 	ck_assert_msg(status == 0, "%s: exit status %d\n%s", name, status, log);
 	bg_format(variable, sizeof(variable), "reason=%s ", wanted);
 	ck_assert_msg(strstr(log, variable) != NULL, "%s: no %s in\n%s", name, variable, log);
-	/* SR-85; a few letters of a header that is taken for something else are no secret */
+	/* SR-85; of a header that holds a second one, some letters are shown */
 	ck_assert_msg(strlen(token) < 20 || strstr(log, token + strlen(token) - 20) == NULL, "%s: a token in the log\n%s", name, log);
 	ck_assert_msg(proof == NULL || strlen(proof) < 20 || strstr(log, proof + strlen(proof) - 20) == NULL,
 	    "%s: a proof in the log\n%s", name, log);

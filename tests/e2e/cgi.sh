@@ -277,6 +277,43 @@ run "$good"
 is "pass_credentials leaves the token" "$(grep -c -x -F -e "$good" "$work/out")" 1
 sed -i '$d' "$work/bin/bearergate.conf"
 
+# Secrets, at the highest level: in no log, no answer, no environment and on no command line (SR-85).
+canary=c$((SRANDOM % 900000000 + 100000000))	# short, or a part of it might be shown and nobody see it
+printf '%s' "key-$canary-0123456789-0123456789-0123456789" >"$work/nonce.key"
+chmod 640 "$work/nonce.key"
+[ "$(id -u)" -ne 0 ] || chown root:www-data "$work/nonce.key"
+cp "$work/bin/bearergate.conf" "$work/before.conf"
+{
+	printf 'log_level = "debug"\ndpop_nonce = "required"\ndpop_nonce_key_file = "%s"\n' "$work/nonce.key"
+	# a store that nobody answers for, where this build has one with a password
+	"$BG_TOOL" check -c <(printf 'domain = a.example audience = b replay = "redis://h/"\n') >/dev/null 2>&1 &&
+	    printf 'replay = "redis://127.0.0.1:1"\nreplay_password = "%s"\n' "password-$canary"
+} >>"$work/bin/bearergate.conf" || :
+: >"$work/said"
+while IFS='|' read -r -a more; do
+	run "${more[@]}"
+	cat "$work/out" "$work/cgi.log" >>"$work/said"
+done <<END
+$good
+$good$canary
+HTTP_AUTHORIZATION=$canary
+HTTP_AUTHORIZATION=Bearer $canary
+HTTP_AUTHORIZATION=Bearer $canary.$canary.$canary
+HTTP_AUTHORIZATION=Basic $canary
+HTTP_AUTHORIZATION=Bearer $bound
+HTTP_AUTHORIZATION=DPoP $bound|HTTP_DPOP=$proof|REQUEST_SCHEME=http|SERVER_PORT=80
+HTTP_AUTHORIZATION=DPoP $bound|HTTP_DPOP=$canary
+HTTP_AUTHORIZATION=Bearer $(token '.exp = 1')
+$good|BEARERGATE_SCOPE=read:messages
+$good|HTTP_AUTHORIZATION=Bearer $canary
+REDIRECT_$good|REDIRECT_HTTP_DPOP=$canary
+HTTP_PROXY_AUTHORIZATION=Bearer x|BEARERGATE_SCOPES=x
+END
+check "requests of all kinds have left something in the log" grep -q 'decision=allow' "$work/said"
+verdict "no secret is among it (SR-85)" "$(grep -o -F -e "$canary" -e "${good##*.}" -e "${bound##*.}" -e "${proof##*.}" "$work/said" |
+    sort | uniq -c)"
+mv "$work/before.conf" "$work/bin/bearergate.conf"
+
 # Standard descriptors that a server left closed do not become anything else.
 code=0
 (cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" 2>&- <&-) >"$work/out" || code=$?
