@@ -10,6 +10,7 @@
 
 begin apache2 cc python3
 languages
+streamer
 
 use_wrapper "script_root = \"$work/bin\""
 cat >"$work/more.conf" <<END
@@ -26,9 +27,11 @@ END
 start_wrapped apache action.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
-large_bodies_go_where_they_should
+large_bodies_go_where_they_should 100
 chunked_bodies_do_not_spoil_a_refusal /api/private
+streams /api/lang/stream.cgi
 for language in sh perl python c; do
 	speaks "$language" "/api/lang/$language.cgi"
 done

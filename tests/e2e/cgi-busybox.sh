@@ -14,6 +14,7 @@ busybox httpd --help >/dev/null 2>&1 || skip "this busybox has no httpd"
 use_wrapper "script_root = \"$work/www\"" 'location "/api/public.cgi" { auth = "none" }' \
     'location "/cgi-bin/open.cgi/public" { auth = "none" }'
 languages
+streamer
 mkdir "$work/www/api" "$work/www/cgi-bin"
 for name in private private-scoped public; do
 	cp "$work/bin/show-claims" "$work/www/api/$name.cgi"
@@ -55,6 +56,7 @@ denied "a file beside a script wants its scope" 403 insufficient_scope no_scope 
 bearer "$(token '.scope = "read:messages"')"
 allowed "with it the script runs" /api/private-scoped /api/private-scoped '.CLAIM_SCOPE == "read:messages"' "${auth[@]}"
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
 large_bodies_go_where_they_should
 for language in sh perl python c; do
@@ -62,6 +64,7 @@ for language in sh perl python c; do
 done
 speaks perl /cgi-bin/line
 chunked_bodies_do_not_spoil_a_refusal /api/private
+streams /api/stream.cgi
 
 bearer "$good"
 request /api/none "${auth[@]}"

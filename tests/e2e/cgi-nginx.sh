@@ -42,6 +42,7 @@ allowed "a token is let in" /api/private /api/private '.CLAIM_SUB == "bob" and .
 allowed "with path info" /api/private /api/private/more '.CLAIM_SUB == "bob"' "${auth[@]}"
 denied "a location wants its scope" 403 insufficient_scope no_scope /api/private-scoped "${auth[@]}"
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
 large_bodies_go_where_they_should
 chunked_bodies_do_not_spoil_a_refusal /api/private

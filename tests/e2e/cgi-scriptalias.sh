@@ -37,8 +37,9 @@ done
 start_wrapped apache scriptalias.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
-large_bodies_go_where_they_should
+large_bodies_go_where_they_should 100
 chunked_bodies_do_not_spoil_a_refusal /api/private
 for language in sh perl python c; do
 	speaks "$language" "/api/$language"
