@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,10 +23,18 @@ read_length(const char *text)
 	return *text == '\0' ? n : 0;
 }
 
-int64_t
-bg_drain(int fd, const char *content_length)
+/* A body without a length is one in chunks, or none: a read would then wait for ever where the client's connection is handed in. */
+static bool
+is_chunked(const char *content_length, const char *transfer_encoding)
 {
-	int64_t left = read_length(content_length), done = 0, end = bg_clock_mono_ms() + BG_DRAIN_MS;
+	return (content_length == NULL || *content_length == '\0') && transfer_encoding != NULL && *transfer_encoding != '\0';
+}
+
+int64_t
+bg_drain(int fd, const char *content_length, const char *transfer_encoding)
+{
+	int64_t left = is_chunked(content_length, transfer_encoding) ? BG_DRAIN_MAX : read_length(content_length);
+	int64_t done = 0, end = bg_clock_mono_ms() + BG_DRAIN_MS;
 	char bytes[64 * 1024];
 
 	while (left > 0) {

@@ -109,6 +109,23 @@ bg_environment_get(char *const *env, const char *name)
 	return NULL;
 }
 
+bool
+bg_environment_has_decoded_uri(char *const *env)
+{
+	const char *uri = bg_environment_get(env, "REQUEST_URI"), *name = bg_environment_get(env, "SCRIPT_NAME");
+	const char *info = bg_environment_get(env, "PATH_INFO");
+	struct bg_slice path = bg_slice_str(uri);
+	const char *query;
+
+	if (uri == NULL || name == NULL || bg_environment_get(env, "BEARERGATE_URI") != NULL)
+		return false;
+	if ((query = strchr(uri, '?')) != NULL)
+		path.len = (size_t)(query - uri);
+	if (!bg_slice_starts(path, bg_slice_str(name)) || memchr(path.ptr, '%', path.len) == NULL)
+		return false;
+	return bg_slice_equal(bg_slice_skip(path, strlen(name)), bg_slice_str(info != NULL ? info : ""));
+}
+
 /* As servers make a variable of a header: capitals, and "_" for all that is neither letter nor digit. */
 static char
 fold(char c)

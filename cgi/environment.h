@@ -23,6 +23,13 @@ void bg_environment_drop_config(char **env);
 
 const char *bg_environment_get(char *const *env, const char *name);	/* the first of that name, borrowed; NULL: none */
 
+/*
+ * Has the server put a REQUEST_URI there that it had decoded, as busybox httpd does?  It is then SCRIPT_NAME and PATH_INFO byte by
+ * byte, and a "%" in it is one that the client wrote as "%25": whoever decodes it once more reads another path.  BEARERGATE_URI
+ * takes its place.
+ */
+bool bg_environment_has_decoded_uri(char *const *env);
+
 /* A variable to be set, or, with value.ptr NULL, to be taken away. */
 struct bg_setting {
 	const char     *name;

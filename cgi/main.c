@@ -8,6 +8,7 @@
 #include "cgi/ask.h"
 #include "cgi/drain.h"
 #include "cgi/launch.h"
+#include "cgi/narrow.h"
 #include "cgi/part.h"
 #include "cgi/reply.h"
 #include "core/io.h"
@@ -31,6 +32,12 @@ struct call {
 	char        *fetch;	/* the program that fetches */
 	struct bg_exports exports;	/* names alone, borrowed from conf: what is ours to set */
 	const struct bg_part *part;	/* what decides, where no daemon is asked */
+	int          log;		/* where the log goes; -1: nowhere */
+	struct bg_script script;
+	bool         can_run;		/* there is one that may run */
+	bool         missing;		/* there is none because there is no such file */
+	struct bg_error no_script;	/* why there is none */
+	bool         narrowed;		/* there is a file beside it that demands something; cgi/narrow.h */
 };
 
 /* An answer of ours instead of the script's.  Returns the exit status. */
@@ -49,7 +56,8 @@ answer(const struct bg_response *response)
 	int rc = EXIT_FAILURE;
 
 	bg_buf_init(&out, BG_ANSWER_MAX);
-	(void)bg_drain(STDIN_FILENO, bg_environment_get(environ, "CONTENT_LENGTH"));
+	(void)bg_drain(STDIN_FILENO, bg_environment_get(environ, "CONTENT_LENGTH"),
+	    bg_environment_get(environ, "HTTP_TRANSFER_ENCODING"));
 	if (bg_reply_cgi(response, form, &out, &err) != 0 || bg_buf_finish(&out, &text, &err) != 0)
 		bg_log(BG_LOG_ERROR, "no answer could be made: %s", err.detail);
 	else if (bg_write_all(STDOUT_FILENO, text) == 0)
@@ -188,7 +196,7 @@ name_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error
 static int
 load_part(struct call *call, struct bg_error *err)
 {
-	bool lean = bg_part_is_lean(call->conf);
+	bool lean = bg_part_is_lean(call->conf) && !call->narrowed;	/* that file may have a regular expression in it */
 	char *path = NULL;
 	int rc = -1;
 
@@ -221,31 +229,53 @@ configure(struct call *call, struct bg_error *err)
 	bg_log_set_level(call->conf->log_level);
 	bg_log_set_format(call->conf->log_format);
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */
-	if (name_exports(call->conf, &call->exports, err) == 0)
-		rc = call->conf->daemon != NULL ? 0 : load_part(call, err);
+	rc = name_exports(call->conf, &call->exports, err);
 out:
 	free(found);
 	bg_buf_clear(&report);
 	return rc;
 }
 
+/*
+ * Find the script, and whether a file beside it demands something.  That it cannot run is told to those alone who might have
+ * run it, so whether there is one, and why not, is kept until it is decided who may.
+ */
+static void
+find_script(struct call *call)
+{
+	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root,
+		.owner = call->conf->script_uid };
+
+	char *path = NULL;
+	int fd = -1;
+
+	call->can_run = bg_script_open(&options, call->argv, environ, &call->script, &call->missing, &call->no_script) == 0 &&
+	    bg_script_open_beside(&call->script, BG_NARROW_SUFFIX, &fd, &path, &call->no_script) == 0;
+	call->narrowed = fd != -1;
+	if (fd != -1)
+		close(fd);
+	free(path);
+	if (call->can_run && call->narrowed && call->conf->daemon != NULL) {
+		bg_fail(&call->no_script, BG_R_INTERNAL, "a file beside the script demands something, and cannot be told to a daemon");
+		call->can_run = false;
+	}
+}
+
 /* An allowed request becomes its script, unless that cannot be: then there is an answer, and the exit status. */
 static int
 hand_over(struct call *call, struct bg_slice variables)
 {
-	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root };
+	const struct bg_script *script = &call->script;
 	struct bg_environment environment = { .vars = NULL };
 	struct bg_error err = { 0 };
-	struct bg_script script;
-	bool missing = false;
 
-	if (bg_script_open(&options, call->argv, environ, &script, &missing, &err) == 0 &&
-	    bg_environment_make(environ, &call->exports, call->conf->pass_credentials, variables, script.settings,
-	    script.n_settings, &environment, &err) == 0)
-		bg_launch(&script, environment.vars, &err);	/* comes back with a reason, or not at all */
+	if (!call->can_run)
+		return answer_script(&call->no_script, call->missing);
+	if (bg_environment_make(environ, &call->exports, call->conf->pass_credentials, variables, script->settings,
+	    script->n_settings, &environment, &err) == 0)
+		bg_launch(script, environment.vars, &err);	/* comes back with a reason, or not at all */
 	bg_environment_clear(&environment);
-	bg_script_clear(&script);
-	return answer_script(&err, missing);
+	return answer_script(&err, false);
 }
 
 /*
@@ -253,14 +283,21 @@ hand_over(struct call *call, struct bg_slice variables)
  * where the status of response is 200, which then has the variables.
  */
 static int
-decide(const struct call *call, struct bg_response *response, struct bg_error *err)
+decide(struct call *call, struct bg_response *response, struct bg_error *err)
 {
-	struct bg_part_call what = { .conf = call->conf, .env = call->env, .fetch = call->fetch };
+	struct bg_part_call what = { .conf = call->conf, .env = call->env, .fetch = call->fetch, .log = call->log,
+		.narrowed = call->can_run && call->narrowed ? &call->script : NULL };
 
+	if (call->conf->daemon != NULL && bg_environment_has_decoded_uri(call->env))
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
 	if (call->conf->daemon != NULL)
 		return bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_timeout, call->env, &call->exports, response, err);
 	if (!call->part->decide(&what, response) && response->status == 200)
 		return bg_fail(err, BG_R_INTERNAL, "a denial without a status");
+	if (what.unusable.reason != BG_R_OK) {
+		call->can_run = false;
+		call->no_script = what.unusable;
+	}
 	return 0;
 }
 
@@ -274,6 +311,9 @@ serve(struct call *call)
 	if (bg_environment_read(environ, bg_script_by_action(environ), &call->env, &err) != 0 || configure(call, &err) != 0)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
+	find_script(call);
+	if (call->conf->daemon == NULL && load_part(call, &err) != 0)
+		return fail(&err);
 	bg_response_init(&response);
 	if (decide(call, &response, &err) != 0)
 		rc = fail(&err);
@@ -295,19 +335,32 @@ has_standard_descriptors(void)
 	return true;
 }
 
+/* mini-httpd makes one of standard error and the answer: what the log says is not for the client.  A terminal is somebody's own. */
+static bool
+is_answer(int fd)
+{
+	struct stat st, out;
+
+	return fstat(fd, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0 && st.st_dev == out.st_dev && st.st_ino == out.st_ino &&
+	    !S_ISCHR(st.st_mode);
+}
+
 /* No options: words of a command line may be a client's (interop section 4.1). */
 int
 main(int argc, char **argv)
 {
-	struct call call = { .argv = argv };
+	struct call call = { .argv = argv, .log = STDERR_FILENO, .script = { .fd = -1, .dir = -1 } };
 	int rc;
 
 	(void)argc;
 	if (!has_standard_descriptors())
 		return EXIT_FAILURE;
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
-	bg_log_open(STDERR_FILENO, BG_LOG_INFO);
+	if (is_answer(STDERR_FILENO))
+		call.log = -1;
+	bg_log_open(call.log, BG_LOG_INFO);
 	rc = serve(&call);
+	bg_script_clear(&call.script);
 	free(call.exports.exports);
 	bg_conf_free(call.conf);
 	free(call.fetch);

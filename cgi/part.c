@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "cgi/alone.h"
+#include "cgi/environment.h"
 #include "cgi/metavars.h"
+#include "cgi/narrow.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/secret.h"
@@ -21,7 +23,7 @@ make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 {
 	struct bg_conf *conf = call->conf;
 
-	bg_log_open(STDERR_FILENO, conf->log_level);	/* this part has a log of its own */
+	bg_log_open(call->log, conf->log_level);	/* this part has a log of its own */
 	bg_log_set_format(conf->log_format);
 	bg_decision_log_set(conf->log_decisions, 0);	/* one decision makes no flood */
 	bg_fetch_helper_init(&means->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch, .ca_file = conf->ca_file,
@@ -35,7 +37,7 @@ make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 }
 
 static bool
-decide(const struct bg_part_call *call, struct bg_response *response)
+decide(struct bg_part_call *call, struct bg_response *response)
 {
 	struct bg_alone alone = {
 		.cache_dir = call->conf->cache_dir,
@@ -46,12 +48,22 @@ decide(const struct bg_part_call *call, struct bg_response *response)
 	struct means means = { .gate = NULL };
 	struct bg_error err = { 0 };
 	struct bg_request request = { 0 };
-	bool allow;
+	struct bg_rule narrow = { .kind = BG_RULE_NEVER };
+	bool allow, narrowed = false;
 
-	if (make(call, &means, &err) != 0 || bg_metavars_read(call->env, &request, &err) != 0)
+	if (make(call, &means, &err) == 0 && bg_metavars_read(call->env, &request, &err) == 0 &&
+	    means.gate->policies.n_locations > 0 && bg_environment_has_decoded_uri(call->env))
+		bg_fail(&err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+	if (err.reason != BG_R_OK)
 		bg_decision_deny(&decision, &err);
-	else
+	else {
+		/* what cannot be used is told to those alone who might have run the script */
+		if (call->narrowed != NULL &&
+		    bg_narrow_read(call->narrowed, call->conf, means.gate, &narrowed, &narrow, &call->unusable) != 0)
+			narrowed = false;
+		request.want_rule = narrowed ? &narrow : NULL;
 		bg_alone_decide(means.gate, &alone, &request, &decision);
+	}
 	if (means.gate != NULL)
 		bg_response_make(means.gate, &decision, response);
 	else
@@ -63,6 +75,7 @@ decide(const struct bg_part_call *call, struct bg_response *response)
 	}
 	bg_decision_log(&decision, &request, response->status);
 	bg_decision_clear(&decision);
+	bg_rule_clear(&narrow);		/* before the gate, which it borrows from */
 	bg_gate_free(means.gate);	/* with whatever the replay store has open, which is nothing for a script */
 	return allow;
 }

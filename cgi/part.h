@@ -1,6 +1,7 @@
 #ifndef BG_CGI_PART_H
 #define BG_CGI_PART_H
 
+#include "cgi/script.h"
 #include "conf/conf.h"
 #include "core/response.h"
 
@@ -17,6 +18,9 @@ struct bg_part_call {
 	struct bg_conf *conf;	/* good, and without a daemon; stays the caller's */
 	char *const    *env;	/* the request and what is demanded of it, see bg_metavars_read */
 	const char     *fetch;	/* the program that fetches keys */
+	int             log;	/* a descriptor for the log; -1: there is none */
+	const struct bg_script *narrowed;	/* a script with a file beside it that demands more, see cgi/narrow.h; NULL: there is none */
+	struct bg_error unusable;	/* set where that file cannot be used: then the script must not run, allowed or not */
 };
 
 struct bg_part {
@@ -26,7 +30,7 @@ struct bg_part {
 	 * Decide and write the decision to the log.  True: the request may pass, and response, which was initialised, has its
 	 * variables.  Else response is the answer to the client.  To be called once.
 	 */
-	bool (*decide)(const struct bg_part_call *call, struct bg_response *response);
+	bool (*decide)(struct bg_part_call *call, struct bg_response *response);
 };
 
 #define BG_PART_NAME		"bg_part"	/* of the symbol, a const struct bg_part */

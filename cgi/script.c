@@ -8,17 +8,17 @@
 
 #include "core/limits.h"
 
-#define LINE_MAX_LEN	255	/* of a "#!" line, as far as Linux reads it */
 #define FD_PATH_SIZE	32	/* "/proc/self/fd/N" */
 
 /* How a call says which script it is for. */
 enum call { BY_CONFIGURATION, BY_PATH_TRANSLATED, BY_ARGV };
 
 static const char *
-trust_wrong(const struct stat *st)
+trust_wrong(const struct stat *st, uid_t owner)
 {
-	if (st->st_uid != geteuid() && st->st_uid != 0)
-		return "belongs to another user than this one, and not to root";
+	if (st->st_uid != geteuid() && st->st_uid != 0 && st->st_uid != owner)
+		return owner == 0 ? "belongs to another user than this one, and not to root" :
+		    "belongs to another user than this one, and neither to root nor to script_owner";
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return "may be written to by its group or by others";
 	return NULL;
@@ -56,12 +56,21 @@ bg_script_by_action(char *const *env)
 	return filename != NULL && stat("/proc/self/exe", &self) == 0 && is_file(filename, &self) && is_redirected(env);
 }
 
+/* A path, or the last part of it, of which busybox httpd makes the word. */
+static bool
+is_word_for(const char *word, const char *filename)
+{
+	const char *base = strrchr(filename, '/');
+
+	return strcmp(word, filename) == 0 || (base != NULL && base[1] != '\0' && strcmp(word, base + 1) == 0);
+}
+
 /* SCRIPT_FILENAME as one of the words: 1 or 2, or 0 when it is neither. */
 static int
 word_of(char *const *argv, const char *filename)
 {
 	for (int i = 1; i <= 2 && argv[i - 1] != NULL && argv[i] != NULL; i++)
-		if (strcmp(argv[i], filename) == 0)
+		if (is_word_for(argv[i], filename))
 			return i;
 	return 0;
 }
@@ -113,7 +122,7 @@ below(const char *path, const char *root)
 
 /* Open a directory that stays open as out->dir. */
 static int
-enter(struct bg_script *out, int fd, struct bg_error *err)
+enter(struct bg_script *out, int fd, uid_t owner, struct bg_error *err)
 {
 	const char *wrong;
 	struct stat st;
@@ -123,7 +132,7 @@ enter(struct bg_script *out, int fd, struct bg_error *err)
 	out->dir = fd;
 	if (fstat(fd, &st) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "%s: %m", out->path);
-	if ((wrong = trust_wrong(&st)) != NULL)
+	if ((wrong = trust_wrong(&st, owner)) != NULL)
 		return bg_fail(err, BG_R_INTERNAL, "the directory %s %s", out->path, wrong);
 	return 0;
 }
@@ -159,7 +168,7 @@ open_next(struct bg_script *out, const char *name, size_t len, struct stat *st, 
  * so that no name can lead out.  *rest is moved behind it.
  */
 static int
-walk(const char *root, const char **rest, struct bg_script *out, struct stat *st, bool *missing, struct bg_error *err)
+walk(const char *root, uid_t owner, const char **rest, struct bg_script *out, struct stat *st, bool *missing, struct bg_error *err)
 {
 	int fd;
 
@@ -170,7 +179,7 @@ walk(const char *root, const char **rest, struct bg_script *out, struct stat *st
 		*missing = errno == ENOENT || errno == ENOTDIR;
 		return bg_fail(err, BG_R_INTERNAL, "%s: %m", root);
 	}
-	if (enter(out, fd, err) != 0)
+	if (enter(out, fd, owner, err) != 0)
 		return -1;
 	for (;;) {
 		size_t len;
@@ -189,13 +198,13 @@ walk(const char *root, const char **rest, struct bg_script *out, struct stat *st
 			out->fd = fd;
 			return 0;
 		}
-		if (enter(out, fd, err) != 0)
+		if (enter(out, fd, owner, err) != 0)
 			return -1;
 	}
 }
 
 static int
-check_file(const struct bg_script *script, const struct stat *st, const struct stat *self, struct bg_error *err)
+check_file(const struct bg_script *script, uid_t owner, const struct stat *st, const struct stat *self, struct bg_error *err)
 {
 	const char *wrong = NULL;
 
@@ -205,35 +214,9 @@ check_file(const struct bg_script *script, const struct stat *st, const struct s
 		wrong = "is not a regular file";
 	else if (is_same(st, self))
 		wrong = "is this program itself";
-	else if ((wrong = trust_wrong(st)) == NULL && (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+	else if ((wrong = trust_wrong(st, owner)) == NULL && (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
 		wrong = "is not executable";
 	return wrong == NULL ? 0 : bg_fail(err, BG_R_INTERNAL, "%s %s", script->path, wrong);
-}
-
-/*
- * The first line of a script, as the kernel reads it; false when it has none that begins with "#!".  Such a file is open for
- * reading from then on, at its beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
- */
-static bool
-read_line(int *fd, char line[LINE_MAX_LEN + 1])
-{
-	char path[FD_PATH_SIZE];
-	ssize_t n;
-	int file;
-
-	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
-		return false;		/* what can only be executed is no text */
-	n = pread(file, line, LINE_MAX_LEN, 0);
-	if (n < 2 || line[0] != '#' || line[1] != '!') {
-		close(file);
-		return false;
-	}
-	close(*fd);
-	*fd = file;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	return true;
 }
 
 /* Take a word off text, which is cut there. */
@@ -248,27 +231,77 @@ next_word(char **text)
 	return word;
 }
 
+bool
+bg_script_line_read(struct bg_slice bytes, struct bg_script_line *out)
+{
+	char *text;
+
+	if (!bg_slice_starts(bytes, BG_SLICE("#!")))
+		return false;
+	if (bytes.len > BG_SCRIPT_LINE_MAX)
+		bytes.len = BG_SCRIPT_LINE_MAX;
+	memcpy(out->text, bytes.ptr, bytes.len);
+	out->text[bytes.len] = '\0';
+	text = out->text + strlen("#!");
+	text[strcspn(text, "\n")] = '\0';
+	out->program = next_word(&text);
+	out->interpreter = next_word(&text);
+	out->argument = text + strspn(text, " \t");
+	for (size_t len = strlen(out->argument); len > 0 && strchr(" \t", out->argument[len - 1]) != NULL; len--)
+		out->argument[len - 1] = '\0';
+	return true;
+}
+
+/*
+ * The first line of a file; false when it has none that begins with "#!".  Such a file is open for reading from then on, at its
+ * beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
+ */
+static bool
+read_line(int *fd, struct bg_script_line *line)
+{
+	char path[FD_PATH_SIZE], bytes[BG_SCRIPT_LINE_MAX];
+	ssize_t n;
+	int file;
+
+	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+		return false;		/* what can only be executed is no text */
+	n = pread(file, bytes, sizeof(bytes), 0);
+	if (n < 0 || !bg_script_line_read((struct bg_slice){ bytes, (size_t)n }, line)) {
+		close(file);
+		return false;
+	}
+	close(*fd);
+	*fd = file;
+	return true;
+}
+
+/* What a line names, seen from the directory where it will run. */
+static bool
+is_named(const struct bg_script *script, const char *name, const struct stat *file)
+{
+	struct stat st;
+
+	return fstatat(script->dir, name, &st, 0) == 0 && is_same(&st, file);
+}
+
 /* A "#!" line that names this program would have it run for ever: then what stands behind is to run the script. */
 static int
 look_at_line(struct bg_script *out, const struct stat *self, struct bg_error *err)
 {
-	char line[LINE_MAX_LEN + 1], *text = line + 2, *word;
+	struct bg_script_line line;
 
-	if (!(out->is_text = read_line(&out->fd, line)))
+	if (!(out->is_text = read_line(&out->fd, &line)))
 		return 0;
-	if (!is_file(next_word(&text), self))
+	if (!is_named(out, line.program, self))
 		return 0;
-	if (*(word = next_word(&text)) != '/')
+	if (line.interpreter[0] != '/')
 		return bg_fail(err, BG_R_INTERNAL, "the first line of %s names this program and no interpreter, by an absolute path, behind it",
 		    out->path);
-	if (is_file(word, self))
+	if (is_named(out, line.interpreter, self))
 		return bg_fail(err, BG_R_INTERNAL, "the first line of %s names this program twice", out->path);
-	if ((out->interpreter = strdup(word)) == NULL)
-		return bg_fail(err, BG_R_NO_MEMORY, "interpreter");
-	text += strspn(text, " \t");
-	for (size_t len = strlen(text); len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'); len--)
-		text[len - 1] = '\0';
-	if (*text != '\0' && (out->argument = strdup(text)) == NULL)
+	if ((out->interpreter = strdup(line.interpreter)) == NULL ||
+	    (line.argument[0] != '\0' && (out->argument = strdup(line.argument)) == NULL))
 		return bg_fail(err, BG_R_NO_MEMORY, "interpreter");
 	return 0;
 }
@@ -332,7 +365,8 @@ bg_script_open(const struct bg_script_options *options, char *const *argv, char 
 		root = rest > path ? strndup(path, (size_t)(rest - path)) : strdup("/");
 	if (root == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "path");
-	if (walk(root, &rest, out, &st, missing, err) != 0 || check_file(out, &st, &self, err) != 0)
+	if (walk(root, options->owner, &rest, out, &st, missing, err) != 0 ||
+	    check_file(out, options->owner, &st, &self, err) != 0)
 		goto out;
 	if (*rest != '\0' && call != BY_PATH_TRANSLATED) {
 		*missing = true;
@@ -344,6 +378,41 @@ bg_script_open(const struct bg_script_options *options, char *const *argv, char 
 out:
 	free(root);
 	return rc;
+}
+
+int
+bg_script_open_beside(const struct bg_script *script, const char *suffix, int *fd, char **path, struct bg_error *err)
+{
+	size_t size = strlen(script->path) + strlen(suffix) + 1;
+	const char *wrong = NULL;
+	struct stat st, owner;
+	int file;
+
+	*fd = -1;
+	if ((*path = malloc(size)) == NULL)
+		return bg_fail(err, BG_R_NO_MEMORY, "path");
+	bg_format(*path, size, "%s%s", script->path, suffix);
+	/* without blocking: opening a pipe would wait for who writes to it */
+	file = openat(script->dir, strrchr(*path, '/') + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (file == -1 && (errno == ENOENT || errno == ENAMETOOLONG))
+		return 0;		/* nor can there be one of a name so long */
+	if (file == -1)
+		return errno == ELOOP ? bg_fail(err, BG_R_INTERNAL, "%s is a symbolic link", *path) :
+		    bg_fail(err, BG_R_INTERNAL, "%s: %m", *path);
+	if (fstat(file, &st) != 0 || fstat(script->fd, &owner) != 0)
+		wrong = "cannot be looked at";
+	else if (!S_ISREG(st.st_mode))
+		wrong = "is not a regular file";
+	else if (st.st_uid != owner.st_uid && st.st_uid != geteuid() && st.st_uid != 0)
+		wrong = "belongs to another user than this one, root and the script's owner";
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		wrong = "may be written to by its group or by others";
+	if (wrong != NULL) {
+		close(file);
+		return bg_fail(err, BG_R_INTERNAL, "%s %s", *path, wrong);
+	}
+	*fd = file;
+	return 0;
 }
 
 void

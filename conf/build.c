@@ -371,3 +371,23 @@ out:
 	bg_gate_free(gate);
 	return rc;
 }
+
+int
+bg_conf_load_demands(const struct bg_conf *conf, const struct bg_policies *policies, int fd, const char *file,
+    struct bg_rule *out, struct bg_buf *report)
+{
+	struct bg_conf_rule said = { .kind = BG_RULE_ALL };
+	struct bg_error err = { 0 };
+	int rc;
+
+	*out = (struct bg_rule){ .kind = BG_RULE_NEVER };
+	if ((rc = bg_conf_read_demands(conf, fd, file, &said, report)) == 0 &&
+	    build_rule(policies, &said, out, &err) != 0) {
+		bg_report(report, file, "%s", err.detail);
+		rc = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
+	}
+	if (rc != 0)
+		out->kind = BG_RULE_NEVER;
+	bg_conf_rule_clear(&said);
+	return rc;
+}

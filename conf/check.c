@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,6 +9,9 @@
 #include "core/limits.h"
 #include "core/path.h"
 #include "core/url.h"
+
+/* What an entry of the list of users may take; real ones have some hundred bytes. */
+#define USER_BYTES_MAX	(16 * 1024)
 
 /* Where the value of an option goes: by section, and for lists the member that counts as well. */
 #define MEMBER_TOP(name)		offsetof(struct bg_conf, name)
@@ -53,6 +57,7 @@ static const char *const expected[] = {
 	[BG_DIRECTORY] = "the absolute path of a directory",
 	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
 	[BG_PROGRAM]   = "the absolute path of a program",
+	[BG_USER]      = "the name or number of a user",
 	[BG_LOG]       = "stderr or the absolute path of a file",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
@@ -420,6 +425,27 @@ visible_wrong(const char *text, const char *except)
 	return NULL;
 }
 
+/* A number may be of a user that is not there: files can belong to one. */
+static const char *
+user_wrong(const char *text, uid_t *uid)
+{
+	char room[USER_BYTES_MAX];
+	struct passwd entry, *found;
+	int64_t n;
+
+	*uid = 0;
+	if (count_wrong(text, &n) == NULL) {
+		if (n >= UINT32_MAX)	/* the last one means none to the system */
+			return "is too large for a user";
+		*uid = (uid_t)n;
+		return NULL;
+	}
+	if (getpwnam_r(text, &entry, room, sizeof(room), &found) != 0 || found == NULL)
+		return "is no user here";
+	*uid = found->pw_uid;
+	return NULL;
+}
+
 /* RFC 7515 section 4.1.9, RFC 6838 section 4.2. */
 static const char *
 typ_wrong(const char *text)
@@ -604,6 +630,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	const char *wrong = NULL;
 	enum bg_log_level level;
 	int64_t n = 0;
+	uid_t uid;
 	int word;
 
 	switch (option->type) {
@@ -629,6 +656,8 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return path_wrong(text, bg_directory_wrong, words);
 	case BG_PROGRAM:
 		return file_wrong(text);
+	case BG_USER:
+		return user_wrong(text, &uid);
 	case BG_LOG:
 		return strcmp(text, "stderr") == 0 ? NULL : file_wrong(text);
 	case BG_TEXT:
@@ -782,11 +811,11 @@ free_list(char **list, size_t n)
 	free(list);
 }
 
-static void
-free_rule(struct bg_conf_rule *rule)
+void
+bg_conf_rule_clear(struct bg_conf_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_rules; i++)
-		free_rule(&rule->rules[i]);
+		bg_conf_rule_clear(&rule->rules[i]);
 	free(rule->rules);
 	free_list(rule->values, rule->n_values);
 	free(rule->claim);
@@ -1263,7 +1292,7 @@ add_policy(struct bg_conf *conf, const struct bg_said_block *top, const struct b
 	/* before it has its name, so that it cannot name itself */
 	rc = add_conditions(&rule, conf, top, block, report);
 	if ((policy = grow(&conf->policies, &conf->n_policies, sizeof(*policy), report)) == NULL) {
-		free_rule(&rule);
+		bg_conf_rule_clear(&rule);
 		return EX_OSERR;
 	}
 	policy->rule = rule;	/* moved */
@@ -1274,6 +1303,22 @@ add_policy(struct bg_conf *conf, const struct bg_said_block *top, const struct b
 	put_value(report, block->at, "", "policy", block->title, "has no condition");
 	bg_buf_put_str(report, ", so any token would meet it; at least one was expected\n");
 	return EX_CONFIG;
+}
+
+int
+bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out, struct bg_buf *report)
+{
+	struct bg_said_block said = { .kind = BG_BLOCK_POLICY };
+	int rc;
+
+	if ((rc = bg_conf_parse_open(fd, file, &said, report)) == 0 &&
+	    (rc = add_conditions(out, conf, &said, &said, report)) == 0 && out->n_rules == 0) {
+		/* it was meant to say something, and may have been cut off */
+		bg_report(report, file, "has no condition; at least one was expected, or no such file");
+		rc = EX_CONFIG;
+	}
+	bg_said_block_clear(&said);
+	return rc;
 }
 
 /* Two locations of one path: may one request be for both?  One for all methods gives way to one that names them. */
@@ -1565,6 +1610,7 @@ static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
 {
 	const struct bg_said *top = top_block->opt, *min = &top[BG_OPT_TOP_cache_ttl_min], *max = &top[BG_OPT_TOP_cache_ttl_max];
+	const char *wrong;
 	int rc;
 
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
@@ -1592,6 +1638,10 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 		return rc;
 	if ((rc = check_script(conf, top, report)) != 0)
 		return rc;
+	if (conf->script_owner != NULL && (wrong = user_wrong(conf->script_owner, &conf->script_uid)) != NULL) {
+		bg_report(report, top[BG_OPT_TOP_script_owner].at, "script_owner %s", wrong);	/* not any more */
+		return EX_CONFIG;
+	}
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
 		    "or domain or an issuer block in a configuration file, were expected");
@@ -1716,13 +1766,13 @@ bg_conf_free(struct bg_conf *conf)
 	for (size_t i = 0; i < conf->n_policies; i++) {
 		free(conf->policies[i].name);
 		free(conf->policies[i].said_at);
-		free_rule(&conf->policies[i].rule);
+		bg_conf_rule_clear(&conf->policies[i].rule);
 	}
 	for (size_t i = 0; i < conf->n_locations; i++) {
 		free(conf->locations[i].path);
 		free(conf->locations[i].said_at);
 		free_list(conf->locations[i].methods, conf->locations[i].n_methods);
-		free_rule(&conf->locations[i].rule);
+		bg_conf_rule_clear(&conf->locations[i].rule);
 	}
 	for (size_t i = 0; i < conf->n_sites; i++) {
 		free(conf->sites[i].host);
@@ -1750,6 +1800,7 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->daemon);
 	free(conf->script);
 	free(conf->script_root);
+	free(conf->script_owner);
 	free_list(conf->listen, conf->n_listen);
 	free_list(conf->dpop_algorithms, conf->n_dpop_algorithms);
 	free_list(conf->trusted_proxies, conf->n_trusted_proxies);

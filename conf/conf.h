@@ -2,6 +2,7 @@
 #define BG_CONF_CONF_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/gate.h"
 #include "core/log.h"
@@ -132,6 +133,8 @@ struct bg_conf {
 	int64_t  daemon_timeout;
 	char    *script;		/* NULL when not said */
 	char    *script_root;		/* NULL when not said */
+	char    *script_owner;		/* NULL when not said */
+	uid_t    script_uid;		/* who that is; 0: root, as where none was said */
 	bool     pass_credentials;
 };
 
@@ -176,5 +179,15 @@ void bg_conf_print(const struct bg_conf *conf, struct bg_buf *out);
  */
 int bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, struct bg_gate **out,
     struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Read what a file beside a script demands: what a policy block may say, at least one condition.  It is open as fd, and called
+ * file in the report, which is as that of bg_conf_load.  conf and policies, those of the gate that was built of it, say
+ * which policies it may name; out points into policies.  The environment is not looked at, since a client's headers are there.
+ * Returns 0, or a code of sysexits(3).  out is the caller's to clear in any case: bg_rule_clear; after a failure no token
+ * meets it.
+ */
+int bg_conf_load_demands(const struct bg_conf *conf, const struct bg_policies *policies, int fd, const char *file,
+    struct bg_rule *out, struct bg_buf *report) BG_MUST_CHECK;
 
 #endif

@@ -98,15 +98,37 @@ guard_wrong(int fd)
 }
 
 int
-bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf *report)
+bg_file_read_open(int fd, const char *path, struct bg_buf *text, struct bg_buf *report)
 {
-	const char *wrong = NULL;
 	struct bg_slice all;
 	ssize_t n;
 	char *at;
-	int fd, rc = EX_NOINPUT;
 
 	bg_buf_init(text, BG_CONF_FILE_MAX + 1);
+	do {
+		if (text->len > BG_CONF_FILE_MAX) {
+			bg_report(report, path, "is larger than %d KiB: is it a configuration at all?", BG_CONF_FILE_MAX / 1024);
+			return EX_CONFIG;
+		}
+		if ((at = bg_buf_extend(text, BG_CONF_FILE_MAX + 1 - text->len)) == NULL)
+			return bg_report_memory(report);
+		n = read(fd, at, (size_t)(text->data + text->len - at));
+		if (n < 0 && errno != EINTR) {
+			bg_report(report, path, "cannot be read: %s", strerror(errno));
+			return EX_NOINPUT;
+		}
+		text->len = (size_t)(at - text->data) + (n > 0 ? (size_t)n : 0);
+	} while (n != 0);
+	return bg_buf_finish(text, &all, NULL) == 0 ? 0 : bg_report_memory(report);
+}
+
+int
+bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf *report)
+{
+	const char *wrong = NULL;
+	int fd, rc = EX_CONFIG;
+
+	bg_buf_init(text, 0);
 	if (*path == '\0') {
 		bg_report(report, "configuration", "the name of a file is empty");
 		return EX_NOINPUT;
@@ -115,30 +137,10 @@ bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf 
 		bg_report(report, path, "cannot be read: %s", wrong);
 		return EX_NOINPUT;
 	}
-	if (guarded && (wrong = guard_wrong(fd)) != NULL) {
+	if (guarded && (wrong = guard_wrong(fd)) != NULL)
 		bg_report(report, path, "%s", wrong);
-		rc = EX_CONFIG;
-		goto out;
-	}
-	do {
-		if (text->len > BG_CONF_FILE_MAX) {
-			bg_report(report, path, "is larger than %d KiB: is it a configuration at all?", BG_CONF_FILE_MAX / 1024);
-			rc = EX_CONFIG;
-			goto out;
-		}
-		if ((at = bg_buf_extend(text, BG_CONF_FILE_MAX + 1 - text->len)) == NULL) {
-			rc = bg_report_memory(report);
-			goto out;
-		}
-		n = read(fd, at, (size_t)(text->data + text->len - at));
-		if (n < 0 && errno != EINTR) {
-			bg_report(report, path, "cannot be read: %s", strerror(errno));
-			goto out;
-		}
-		text->len = (size_t)(at - text->data) + (n > 0 ? (size_t)n : 0);
-	} while (n != 0);
-	rc = bg_buf_finish(text, &all, NULL) == 0 ? 0 : bg_report_memory(report);
-out:
+	else
+		rc = bg_file_read_open(fd, path, text, report);
 	close(fd);
 	return rc;
 }

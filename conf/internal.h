@@ -22,7 +22,7 @@
 enum bg_section { BG_TOP, BG_SHORT, BG_ISSUER, BG_POLICY, BG_CLAIM, BG_LOCATION, BG_SITE, BG_EXPORT };
 enum bg_shape { BG_ONE, BG_LIST };
 enum bg_type {
-	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_PROGRAM, BG_LOG, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_SOCKET, BG_LEVEL, BG_FORMAT, BG_DECISIONS, BG_TYP,
+	BG_DOMAIN, BG_AUDIENCE, BG_ALGORITHM, BG_URL, BG_PROXY, BG_PATH, BG_DIRECTORY, BG_CACHE_DIR, BG_PROGRAM, BG_USER, BG_LOG, BG_TEXT, BG_DURATION, BG_COUNT, BG_ADDRESS, BG_SOCKET, BG_LEVEL, BG_FORMAT, BG_DECISIONS, BG_TYP,
 	BG_DPOP, BG_NONCE, BG_ON_ERROR, BG_PUBLIC_URL, BG_NETWORK, BG_REPLAY, BG_SECRET, BG_KEY_FILE, BG_PASSWORD_FILE,
 	BG_BOOL, BG_COMPAT, BG_AUTH, BG_ENCODING, BG_SCOPE, BG_VALUE, BG_REGEX, BG_METHOD, BG_VARIABLE,
 	/* titles of blocks, and where they are referred to */
@@ -163,6 +163,9 @@ bool bg_env_has(char *const *envp, struct bg_slice name);
  */
 int bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
 
+/* The same of one that is open as fd, which stays so; path is what reports call it. */
+int bg_file_read_open(int fd, const char *path, struct bg_buf *text, struct bg_buf *report) BG_MUST_CHECK;
+
 /* Is this a regular file, or a directory, that can be opened?  If not, words on why not, in static memory or strerror's. */
 const char *bg_file_wrong(const char *path);
 const char *bg_directory_wrong(const char *path);
@@ -175,9 +178,19 @@ const char *bg_directory_wrong(const char *path);
 int  bg_secret_read(const char *path, enum bg_type type, char **out, size_t *len, struct bg_buf *words) BG_MUST_CHECK;
 void bg_secret_free(void *secret, size_t len);	/* wiped; NULL is fine */
 
-/* parse.c.  top was cleared before and is the caller's to clear in any case; guarded as for bg_file_read. */
+/*
+ * parse.c.  top was cleared before and is the caller's to clear in any case; guarded as for bg_file_read.  bg_conf_parse_open
+ * reads what is open as fd and called file; where top->kind is BG_BLOCK_POLICY, such a file is one that stands beside a script:
+ * it says what such a block may say, and nothing of the environment.
+ */
 int bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_block *top,
     struct bg_buf *report) BG_MUST_CHECK;
+int bg_conf_parse_open(int fd, const char *file, struct bg_said_block *top, struct bg_buf *report) BG_MUST_CHECK;
+
+/* check.c.  The conditions of such a file, into out, which was cleared and is the caller's to clear in any case. */
+int  bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out,
+    struct bg_buf *report) BG_MUST_CHECK;
+void bg_conf_rule_clear(struct bg_conf_rule *rule);
 
 const char *bg_block_name(enum bg_block kind);	/* "issuer"; static */
 

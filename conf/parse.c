@@ -22,6 +22,7 @@ struct scan {
 	size_t          len;
 	size_t          pos;
 	int             line;
+	bool            plain;	/* nothing is taken from the environment */
 	char *const    *envp;
 	struct bg_buf  *report;
 };
@@ -113,6 +114,9 @@ vet_string(struct scan *in)
 				return refuse(in, in->line, "a backslash before something else than ' or \\");
 			in->pos += 2;
 		} else if (at[0] == '$' && at[1] == '{') {
+			if (in->plain)
+				return refuse(in, in->line, "\"${\" in a file beside a script; \"\\${\" was expected for the two characters, "
+				    "since the environment is partly the client's");
 			if (quote == '\'')
 				return refuse(in, in->line, "${...} is not replaced in single quotes; double quotes were expected");
 			if ((rc = vet_variable(in)) != 0)
@@ -311,7 +315,7 @@ kind_named(const char *name)
 static enum bg_block
 kind_of(const cfg_t *cfg)
 {
-	return cfg == parser.root ? BG_BLOCK_TOP : kind_named(cfg->name);
+	return cfg == parser.root ? parser.top->kind : kind_named(cfg->name);
 }
 
 /* May an option, or a block, of this name stand in a block of this kind? */
@@ -382,7 +386,7 @@ unknown_option(const cfg_t *cfg, const char *name)
 {
 	enum bg_block kind = kind_of(cfg);
 	const char *hint = nearest(name, kind);
-	bool variable = false, elsewhere = false;
+	bool variable = false, elsewhere = false, beside = cfg == parser.root && kind != BG_BLOCK_TOP;
 
 	for (size_t i = 0; i < BG_ENV_COUNT; i++)
 		variable = variable || strcmp(bg_env_name((enum bg_env)i), name) == 0;
@@ -391,7 +395,9 @@ unknown_option(const cfg_t *cfg, const char *name)
 
 	bg_buf_put_format(parser.report, "%s:%d: unknown option ", parser.file, cfg->line);
 	bg_log_text(parser.report, bg_slice_str(name));
-	if (elsewhere && hint == NULL) {
+	if (beside && hint == NULL)
+		bg_buf_put_str(parser.report, "; a file beside a script says what a policy block may say, and nothing else");
+	else if (elsewhere && hint == NULL) {
 		if (kind != BG_BLOCK_TOP)
 			bg_buf_put_format(parser.report, " in %s %s block", article(kind), blocks[kind].name);
 		(void)put_homes(name);
@@ -628,7 +634,7 @@ parse(const struct scan *in, struct bg_said_block *top)
 	cfg_t *cfg;
 
 	make_grammar();
-	cfg = cfg_init(grammar[BG_BLOCK_TOP], CFGF_NONE);
+	cfg = cfg_init(grammar[top->kind], CFGF_NONE);
 	memset(&parser, 0, sizeof(parser));
 	parser.file = in->file;
 	parser.root = cfg;
@@ -651,6 +657,19 @@ out:
 	return parser.rc;
 }
 
+static int
+parse_text(struct scan *in, const struct bg_buf *text, struct bg_said_block *top)
+{
+	int rc;
+
+	in->text = text->data;
+	in->len = text->len;
+	rc = vet(in);
+	if (rc == 0 && in->len > 0)	/* fmemopen(3) of some systems refuses what is empty */
+		rc = parse(in, top);
+	return rc;
+}
+
 int
 bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_block *top, struct bg_buf *report)
 {
@@ -658,15 +677,23 @@ bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_
 	struct bg_buf text;
 	int rc;
 
-	if ((rc = bg_file_read(file, guarded, &text, report)) == 0) {
-		in.text = text.data;
-		in.len = text.len;
-		rc = vet(&in);
-		if (rc == 0 && in.len > 0)	/* fmemopen(3) of some systems refuses what is empty */
-			rc = parse(&in, top);
-	}
+	if ((rc = bg_file_read(file, guarded, &text, report)) == 0)
+		rc = parse_text(&in, &text, top);
 	if (text.data != NULL)
 		bg_secret_wipe(text.data, text.len);	/* it may hold a password; so may copies of libConfuse, which are out of reach */
+	bg_buf_clear(&text);
+	return rc;
+}
+
+int
+bg_conf_parse_open(int fd, const char *file, struct bg_said_block *top, struct bg_buf *report)
+{
+	struct scan in = { .file = file, .line = 1, .plain = true, .report = report };
+	struct bg_buf text;
+	int rc;
+
+	if ((rc = bg_file_read_open(fd, file, &text, report)) == 0)
+		rc = parse_text(&in, &text, top);
 	bg_buf_clear(&text);
 	return rc;
 }

@@ -93,6 +93,8 @@ bg_credentials_find(const struct bg_request *request, enum bg_dpop_mode mode, st
 	while (scheme.len < value.len && value.ptr[scheme.len] != ' ')
 		scheme.len++;
 	out->scheme = scheme_named(scheme, mode);
+	if (out->scheme == BG_SCHEME_NONE && scheme.len == value.len)	/* it may be the secret itself (SR-85) */
+		return bg_fail(err, BG_R_OTHER_SCHEME, "one word, expected %s with a token behind it", schemes(mode));
 	if (out->scheme == BG_SCHEME_NONE)
 		return bg_fail(err, BG_R_OTHER_SCHEME, "scheme \"%.*s\", expected %s", scheme.len > 16 ? 16 : (int)scheme.len,
 		    scheme.ptr, schemes(mode));

@@ -126,7 +126,8 @@ bg_policy_find(const struct bg_policies *policies, const struct bg_request *requ
 		return -1;
 	out->location = location;
 	demands = !is_empty(request->want_scope) || !is_empty(request->want_any_scope) || !is_empty(request->want_permission) ||
-	    !is_empty(request->want_policy) || (location != NULL && (location->n_policies > 0 || bg_rule_demands(&location->rule)));
+	    !is_empty(request->want_policy) || request->want_rule != NULL ||
+	    (location != NULL && (location->n_policies > 0 || bg_rule_demands(&location->rule)));
 	/* Methods are the client's to make up: none of them leads past a nearer location to what a farther one lets through. */
 	if (demands || passed_over)
 		return 0;
@@ -218,6 +219,8 @@ bg_policy_check(const struct bg_policies *policies, const struct bg_demand *dema
 		if (bg_rule_check(&policy->rule, claims, err) != 0)
 			return -1;
 	}
+	if (demand->request->want_rule != NULL && bg_rule_check(demand->request->want_rule, claims, err) != 0)
+		return -1;
 	if (location == NULL)
 		return 0;
 	for (size_t i = 0; i < location->n_policies; i++)
@@ -251,6 +254,8 @@ bg_policy_put_scopes(const struct bg_policies *policies, const struct bg_demand 
 		if (policy != NULL)
 			bg_rule_put_scopes(&policy->rule, out);
 	}
+	if (demand->request->want_rule != NULL)
+		bg_rule_put_scopes(demand->request->want_rule, out);
 	for (size_t i = 0; location != NULL && i < location->n_policies; i++)
 		bg_rule_put_scopes(&location->policies[i]->rule, out);
 	if (location != NULL)

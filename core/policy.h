@@ -33,7 +33,7 @@ struct bg_policies {
 };
 
 /*
- * What is demanded of one request, from the variables its server set and from the location that takes it in (the
+ * What is demanded of one request, from the variables its server set, from the place itself, and from the location that takes it in (the
  * longest path, among those that name its method or none; GET stands for HEAD where nobody names that).  Demands add
  * up and never cancel: the stricter auth of the two counts, and where any scope, permission or policy is demanded,
  * auth is required.  So it is where a location with a longer path was passed over because it names other methods.

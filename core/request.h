@@ -20,6 +20,8 @@ enum bg_call {
 	BG_CALL_VARIABLES,	/* how many these are */
 };
 
+struct bg_rule;
+
 /*
  * A client's request in neutral words, as a front end makes it out of what its server handed in (cgi/metavars.c).
  * All slices are borrowed and outlive the decision.  Cleared memory is a request that says nothing at all.
@@ -55,6 +57,7 @@ struct bg_request {
 	struct bg_slice want_any_scope;	/* one is enough */
 	struct bg_slice want_permission;	/* all needed */
 	struct bg_slice want_policy;	/* names of policies; they add up */
+	const struct bg_rule *want_rule;	/* what the place itself demands beside all that; NULL: nothing */
 	bool            says_auth;	/* auth was said */
 	enum bg_auth    auth;
 };

@@ -476,7 +476,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
 		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\ntoken_cache = 0\nlog_level = \"debug\" log = /var/log/x.log "
-		    "script_root = / script = /cgi/app pass_credentials = true\n"
+		    "script_root = / script = /cgi/app script_owner = 4711 pass_credentials = true\n"
 		    "log_format = \"json\" log_decisions = \"denials\" log_rate = 0\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
 		    "issuer \"https://idp.example/x\" {\naudience = none\njwks_file = \"${TEST_DIR}/keys\"\n}\n"
@@ -504,6 +504,7 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_str_eq(conf->log, "/var/log/x.log");
 	ck_assert_str_eq(conf->script, "/cgi/app");
 	ck_assert_str_eq(conf->script_root, "/");
+	ck_assert_uint_eq(conf->script_uid, 4711);
 	ck_assert(conf->pass_credentials);
 
 	ck_assert_uint_eq(conf->n_issuers, 4);
@@ -731,6 +732,8 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_str_eq(a->log, b->log);
 	ck_assert_pstr_eq(a->script, b->script);
 	ck_assert_pstr_eq(a->script_root, b->script_root);
+	ck_assert_pstr_eq(a->script_owner, b->script_owner);
+	ck_assert_uint_eq(a->script_uid, b->script_uid);
 	ck_assert_int_eq(a->pass_credentials, b->pass_credentials);
 	ck_assert_int_eq(a->missing_status, b->missing_status);
 	ck_assert_int_eq(a->compat, b->compat);
@@ -768,7 +771,7 @@ static const char *const round_trips[] = {
 	GOOD "compat = auth0 preflight = true export_json = true export_defaults = false user_claim = \"/a~1b/~0\"\n"
 	    "algorithms = { RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA } require_typ = 'at+jwt'\n",
 	GOOD "compat = auth0 missing_status = 401 leeway = 1m\n",
-	GOOD "script_root = '/' script = '/a $x y' pass_credentials = true\n",
+	GOOD "script_root = '/' script = '/a $x y' pass_credentials = true script_owner = root\n",
 	rules,
 	GOOD "issuer \"https://one.example/\" { } issuer \"https://two.example/\" { audience = none }\n"
 	    "site b.example { issuers = { \"https://two.example/\", \"https://one.example/\" } }\n"
@@ -833,7 +836,7 @@ START_TEST(the_defaults_are_printed_in_the_syntax_of_the_file)
 		"\nrealm = \"api\"\n", "\nleeway = \"30s\"\n", "\n# ca_file is not set\n", "\nfetch_timeout = \"5s\"\n",
 		"\ncache_ttl_min = \"1m\"\n", "\ncache_ttl_max = \"10m\"\n", "\nrefresh_cooldown = \"30s\"\n",
 		"\n# listen is not set\n", "\nthreads = 0\n", "\ntoken_cache = 10000\n", "\nlog = \"stderr\"\n", "\nlog_level = \"info\"\n",
-		"\n# script is not set\n", "\n# script_root is not set\n", "\npass_credentials = false\n",
+		"\n# script is not set\n", "\n# script_root is not set\n", "\n# script_owner is not set\n", "\npass_credentials = false\n",
 		"\n# from \"f:1\"\nissuer \"https://tenant.eu.auth0.com/\" {\n", "\n\taudience = { \"https://api.example.com\" }\n",
 		"\n\talgorithms = { \"RS256\" }\n", "\n\t# jwks_uri is not set\n",
 		"\ndpop = \"allowed\"\n", "\ndpop_algorithms = { \"ES256\" }\n", "\ndpop_iat_offset = \"5m\"\n",

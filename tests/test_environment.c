@@ -1,11 +1,18 @@
 #include "cgi/environment.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include "core/limits.h"
+#include "tests/support/mint.h"
 #include "tests/support/run.h"
+#include "tests/support/tmp.h"
 
 #define MANY	10000
+#define LONGEST	(128 * 1024 - 1)	/* of one string, as far as Linux hands it to a program */
 
 static char claim[] = "ROLES", more[] = "X_LEVEL";
 static struct bg_export rows[] = { { .name = claim }, { .name = more } };
@@ -217,6 +224,28 @@ START_TEST(what_the_protected_place_demands_survives_its_redirect_and_nothing_el
 }
 END_TEST
 
+static const struct { const char *name, *env[4]; bool decoded; } uris[] = {
+	{ "as it came", { "REQUEST_URI=/app/%70ublic", "SCRIPT_NAME=/app", "PATH_INFO=/public" }, false },
+	{ "decoded, and the same", { "REQUEST_URI=/app/public?%20", "SCRIPT_NAME=/app", "PATH_INFO=/public" }, false },
+	{ "decoded", { "REQUEST_URI=/app/%70ublic", "SCRIPT_NAME=/app", "PATH_INFO=/%70ublic" }, true },
+	{ "decoded, with a query", { "REQUEST_URI=/app/%70ublic?x", "SCRIPT_NAME=/app", "PATH_INFO=/%70ublic" }, true },
+	{ "in the script's name", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp", "PATH_INFO=" }, true },
+	{ "without PATH_INFO", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp" }, true },
+	{ "another script", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/other", "PATH_INFO=" }, false },
+	{ "no script's name", { "REQUEST_URI=/%61pp" }, false },
+	{ "no path", { "SCRIPT_NAME=/%61pp" }, false },
+	{ "ours counts instead", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp", "PATH_INFO=", "BEARERGATE_URI=/app" }, false },
+};
+
+START_TEST(a_path_that_the_server_has_decoded_is_known_for_it)	/* SR-70 */
+{
+	char *env[5] = { NULL };
+
+	memcpy(env, uris[_i].env, sizeof(uris[_i].env));
+	ck_assert_msg(bg_environment_has_decoded_uri(env) == uris[_i].decoded, "%s", uris[_i].name);
+}
+END_TEST
+
 START_TEST(what_is_for_the_configuration_is_no_demand)
 {
 	char a[] = "BEARERGATE_CONFIG=/x", b[] = "BEARERGATE_CA_FILE=/x", c[] = "BEARERGATE_CONFIGS=/x", d[] = "A=b";
@@ -231,6 +260,175 @@ START_TEST(what_is_for_the_configuration_is_no_demand)
 }
 END_TEST
 
+/* The same through the program itself (SR-23): whatever a server hands in, there is one answer, or the script. */
+enum outcome { SCRIPT, REFUSED, EITHER };
+
+static struct bg_test_dir dir;
+static char config[2100];	/* the variable that names the configuration */
+
+static void
+setup(void)
+{
+	const enum bg_mint_key key = BG_MINT_KEY_A;
+	char *jwks = bg_mint_jwks(&key, 1), text[8000];
+
+	umask(022);
+	bg_test_dir_make(&dir);
+	bg_test_file_write(&dir, "jwks.json", jwks, strlen(jwks));
+	free(jwks);
+	bg_format(text, sizeof(text), "issuer \"https://issuer.example/\" { audience = \"a\" jwks_file = \"%s/jwks.json\" }\n"
+	    "script = \"%s/script\"\nlocation \"/open\" { auth = \"none\" }\n", dir.path, dir.path);
+	bg_test_file_write(&dir, "conf", text, strlen(text));
+	bg_format(config, sizeof(config), "BEARERGATE_CONFIG=%s", dir.file);
+	bg_format(text, sizeof(text), "#!/bin/sh\necho script\nexec /bin/cat /proc/self/environ\n");
+	bg_test_file_write(&dir, "script", text, strlen(text));
+	ck_assert_int_eq(chmod(dir.file, 0755), 0);
+}
+
+static void
+teardown(void)
+{
+	bg_test_dir_remove(&dir);
+}
+
+/* What the program answers to env, terminated; NULL where the system would not even start it. */
+static char *
+answer_of(char **env, size_t *len)
+{
+	char *program = getenv("BG_CGI"), out[2100], *argv[] = { program, NULL }, *text;
+	posix_spawn_file_actions_t actions;
+	int status, rc;
+	struct stat st;
+	FILE *file;
+	pid_t pid;
+
+	bg_format(out, sizeof(out), "%s/out", dir.path);
+	ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	rc = posix_spawn(&pid, program, &actions, NULL, argv, env);
+	posix_spawn_file_actions_destroy(&actions);
+	if (rc != 0) {
+		ck_assert_int_eq(rc, E2BIG);
+		return NULL;
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with %x", (unsigned)status);
+	file = fopen(out, "re");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fstat(fileno(file), &st), 0);
+	text = calloc(1, (size_t)st.st_size + 1);
+	*len = fread(text, 1, (size_t)st.st_size, file);
+	fclose(file);
+	return text;
+}
+
+static const struct { const char *name, *env[8]; enum outcome outcome; } handed_in[] = {
+	{ "no variable at all", { NULL }, REFUSED },
+	{ "the path of an open place", { "REQUEST_METHOD=GET", "REQUEST_URI=/open" }, SCRIPT },
+	{ "and of another one behind", { "REQUEST_METHOD=GET", "REQUEST_URI=/private", "REQUEST_URI=/open" }, REFUSED },
+	{ "a name alone", { "REQUEST_METHOD=GET", "REQUEST_URI", "REQUEST_URI=/open", "X", "CLAIM_SUB" }, SCRIPT },
+	{ "no names", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "", "=", "==x", "=CLAIM_SUB=x" }, SCRIPT },
+	{ "empty values", { "REQUEST_METHOD=", "REQUEST_URI=", "HTTP_HOST=", "HTTP_AUTHORIZATION=", "HTTP_DPOP=", "CONTENT_LENGTH=",
+	    "REMOTE_ADDR=" }, REFUSED },
+	{ "bytes", { "REQUEST_METHOD=GET", "REQUEST_URI=/open?\xff\r\n", "HTTP_X=\x01\x02", "\xfe\xff=\r\n\r\n" }, SCRIPT },
+	{ "bytes in a path", { "REQUEST_METHOD=GET", "REQUEST_URI=/open/\r\n" }, REFUSED },
+	{ "a path decoded by the server, and again", { "REQUEST_METHOD=GET", "REQUEST_URI=/%6fpen", "SCRIPT_NAME=/%6fpen", "PATH_INFO=" },
+	    REFUSED },
+	{ "a demand without a name", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_=" }, REFUSED },
+	{ "a demand without a value", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_SCOPE" }, SCRIPT },	/* it is no variable */
+	{ "two demands", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "BEARERGATE_AUTH=none", "BEARERGATE_AUTH=required" }, REFUSED },
+	{ "a method in small letters", { "REQUEST_METHOD=get", "REQUEST_URI=/open" }, REFUSED },
+	{ "a length that is none", { "REQUEST_METHOD=GET", "REQUEST_URI=/private", "CONTENT_LENGTH=-1" }, REFUSED },
+	{ "a length beyond all numbers", { "REQUEST_METHOD=GET", "REQUEST_URI=/private", "CONTENT_LENGTH=99999999999999999999999" }, REFUSED },
+	{ "spoofed", { "REQUEST_METHOD=GET", "REQUEST_URI=/open", "CLAIM_EVIL=x", "claim-evil=x", "REMOTE_USER=x", "ROLES=x",
+	    "REDIRECT_CLAIM_EVIL=x", "AUTH_TYPE=x" }, SCRIPT },
+};
+
+static void
+assert_outcome(const char *name, char **env, enum outcome outcome)
+{
+	size_t len = 0;
+	char *text = answer_of(env, &len);
+
+	if (text == NULL)
+		return;
+	if (strncmp(text, "script\n", 7) == 0) {
+		ck_assert_msg(outcome != REFUSED, "%s: the script ran", name);
+		for (const char *at = text + 7; at < text + len; at += strlen(at) + 1) {
+			/* ours are empty, since nobody has shown a token, and there once (SR-84) */
+			ck_assert_msg(strncasecmp(at, "claim", 5) != 0 || at[strlen(at) - 1] == '=', "%s: %s", name, at);
+			ck_assert_msg(strstr(at, "EVIL") == NULL && strncmp(at, "BEARERGATE_", 11) != 0, "%s: %s", name, at);
+			ck_assert_msg(strncmp(at, "REMOTE_USER=", 12) != 0 || at[12] == '\0', "%s: %s", name, at);
+		}
+	} else {
+		ck_assert_msg(outcome != SCRIPT, "%s: %s", name, text);
+		ck_assert_msg(strncmp(text, "Status: 4", 9) == 0 || strncmp(text, "Status: 500 ", 12) == 0, "%s: %s", name, text);
+		ck_assert_msg(strstr(text, "\r\n\r\n{\"detail\"") != NULL && text[len - 1] == '}', "%s: %s", name, text);
+	}
+	free(text);
+}
+
+START_TEST(any_environment_is_answered_by_the_program)	/* SR-23 */
+{
+	char *env[10] = { config };
+
+	if (getenv("BG_CGI") == NULL)
+		return;		/* automake names it */
+	for (size_t i = 0; i < 8 && handed_in[_i].env[i] != NULL; i++)
+		env[i + 1] = (char *)(uintptr_t)handed_in[_i].env[i];
+	assert_outcome(handed_in[_i].name, env, handed_in[_i].outcome);
+}
+END_TEST
+
+START_TEST(any_size_of_environment_is_answered_by_the_program)	/* SR-23 */
+{
+	static const char *const longs[] = { "X", "HTTP_COOKIE", "HTTP_AUTHORIZATION", "HTTP_DPOP", "REQUEST_METHOD", "HTTP_HOST",
+		"CLAIM_SUB", "BEARERGATE_SCOPE", "CONTENT_LENGTH", "SCRIPT_FILENAME" };
+	char **env = calloc(MANY + 5, sizeof(*env)), *names_of = calloc(MANY, 32), *value = malloc(LONGEST + 1);
+	char path[] = "REQUEST_URI=/open", method[] = "REQUEST_METHOD=GET", uri[] = "REQUEST_URI=/private";
+
+	if (getenv("BG_CGI") != NULL) {
+		env[0] = config;
+		env[1] = path;
+		env[2] = method;
+		for (size_t i = 0; i < MANY; i++) {
+			env[i + 3] = names_of + 32 * i;
+			bg_format(env[i + 3], 32, "%s%zu=x", i % 2 == 0 ? "CLAIM_EVIL_" : "HTTP_X_", i);
+		}
+		assert_outcome("10,000 variables", env, SCRIPT);
+		env[1] = uri;
+		assert_outcome("10,000 variables and no token", env, REFUSED);
+
+		/* the longest value that a program can be given, under each name; by a token it is none */
+		memset(env, 0, (MANY + 5) * sizeof(*env));
+		env[0] = config;
+		env[3] = value;
+		for (int i = 0; i < N(longs); i++) {
+			memset(value, 'v', LONGEST);
+			value[LONGEST] = '\0';
+			memcpy(value, longs[i], strlen(longs[i]));
+			value[strlen(longs[i])] = '=';
+			env[1] = strcmp(longs[i], "REQUEST_METHOD") == 0 ? path : method;
+			env[2] = uri;
+			assert_outcome(longs[i], env, REFUSED);
+		}
+		/* as much as there can be: with ours on top it may be too much for the script, and then that is the answer */
+		memcpy(value, "X=", 2);
+		env[1] = method;
+		env[2] = path;
+		for (int n = 1; n < 40; n++) {
+			env[n + 2] = value;
+			assert_outcome("full", env, EITHER);
+		}
+	}
+	free(env);
+	free(names_of);
+	free(value);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -241,7 +439,14 @@ main(void)
 	tcase_add_test(tc, an_environment_may_be_large);
 	tcase_add_test(tc, what_does_not_fit_is_no_environment);
 	tcase_add_loop_test(tc, what_the_protected_place_demands_survives_its_redirect_and_nothing_else_does, 0, N(readings));
+	tcase_add_loop_test(tc, a_path_that_the_server_has_decoded_is_known_for_it, 0, N(uris));
 	tcase_add_test(tc, what_is_for_the_configuration_is_no_demand);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("program");
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, any_environment_is_answered_by_the_program, 0, N(handed_in));
+	tcase_add_test(tc, any_size_of_environment_is_answered_by_the_program);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

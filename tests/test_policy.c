@@ -268,6 +268,29 @@ START_TEST(demands_add_up_and_never_cancel)	/* design section 2 */
 }
 END_TEST
 
+/* tests/test_narrow.c has what such a rule may say. */
+START_TEST(what_the_place_demands_is_one_rule_more)
+{
+	static const struct bg_rule wanted = RULES(writes), never = { .kind = BG_RULE_NEVER };
+	struct bg_request request = { .method = S("GET"), .uri = S("/"), .want_rule = &wanted, .says_auth = true, .auth = BG_AUTH_NONE };
+	struct bg_claims claims = { .all = json_pack("{s:s}", "scope", "write") };
+	struct bg_error err = { 0 };
+	struct bg_demand demand;
+
+	ck_reason(bg_policy_find(&policies, &request, &demand, &err), err, BG_R_OK, "find");
+	ck_assert_int_eq(demand.auth, BG_AUTH_REQUIRED);	/* though server and location say none */
+	ck_reason(bg_policy_check(&policies, &demand, &claims, &err), err, BG_R_NO_SCOPE, "no scope");
+	claims.scope = json_object_get(claims.all, "scope");
+	bg_error_clear(&err);
+	ck_reason(bg_policy_check(&policies, &demand, &claims, &err), err, BG_R_OK, "met");
+	request.want_rule = &never;	/* half-made */
+	ck_assert_int_eq(bg_policy_find(&policies, &request, &demand, &err), 0);
+	ck_assert_int_eq(demand.auth, BG_AUTH_REQUIRED);
+	ck_reason(bg_policy_check(&policies, &demand, &claims, &err), err, BG_R_CLAIM_RULE, "never");
+	json_decref((json_t *)(uintptr_t)claims.all);
+}
+END_TEST
+
 START_TEST(a_policy_that_vanished_is_no_permission)
 {
 	struct bg_request request = { .want_policy = S("readers") };
@@ -324,6 +347,7 @@ main(void)
 	tcase_add_test(tc, any_demand_makes_a_token_required);
 	tcase_add_test(tc, an_unknown_policy_is_a_refusal);
 	tcase_add_loop_test(tc, demands_add_up_and_never_cancel, 0, N(judged));
+	tcase_add_test(tc, what_the_place_demands_is_one_rule_more);
 	tcase_add_test(tc, a_policy_that_vanished_is_no_permission);
 	tcase_add_loop_test(tc, only_a_true_preflight_is_one, 0, N(preflights));
 	suite_add_tcase(suite, tc);

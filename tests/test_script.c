@@ -72,6 +72,8 @@ setup(void)
 	make("cgi/others", "", 0757);
 	make("cgi/loop", "#!%\n", 0755);
 	make("cgi/loop-twice", "#! % %\n", 0755);
+	make_link(self, "self");
+	make("cgi/loop-relative", "#!../self\n", 0755);
 	make("cgi/relative", "#!% perl\n", 0755);
 	make("cgi/perl", "#! \t%  /usr/bin/perl   -T -w \nbody\n", 0755);
 	make("cgi/sh", "#!% /bin/sh", 0755);
@@ -141,6 +143,7 @@ static const struct {
 	{ "the wrapper by a link", "@/cgi/wrapper", NULL, { "w" }, { NULL }, REFUSED, "symbolic link", NULL, NULL },
 	{ "a script that names the wrapper alone", "@/cgi/loop", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 	{ "a script that names it twice", "@/cgi/loop-twice", NULL, { "w" }, { NULL }, REFUSED, "twice", NULL, NULL },
+	{ "one that names it from its own directory", "@/cgi/loop-relative", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 	{ "an interpreter without its path", "@/cgi/relative", NULL, { "w" }, { NULL }, REFUSED, "no interpreter", NULL, NULL },
 
 	/* below the root and nowhere else */
@@ -161,6 +164,12 @@ static const struct {
 	{ "cgi.assign", NULL, ROOT, { "w", "@/cgi/app" }, GUARDED("/app"), OPENED, "@/cgi/app", NULL, NULL },
 	{ "with words behind it", NULL, ROOT, { "w", "@/cgi/app", "a", "-b" }, GUARDED("/app"), OPENED, "@/cgi/app", "a|-b", NULL },
 	{ "behind the rest of a line", NULL, ROOT, { "w", "/bin/sh", "@/cgi/sh", "a" }, GUARDED("/sh"), OPENED, "@/cgi/sh", "a", NULL },
+	{ "by its name alone (busybox httpd)", NULL, ROOT, { "w", "app" }, GUARDED("/app"), OPENED, "@/cgi/app", NULL, NULL },
+	{ "the same behind the rest of a line", NULL, ROOT, { "w", "/bin/sh", "sh", "a" }, GUARDED("/sh"), OPENED, "@/cgi/sh", "a", NULL },
+	{ "another name", NULL, ROOT, { "w", "sh" }, GUARDED("/app"), REFUSED, "not what", NULL, NULL },
+	{ "the end of a name", NULL, ROOT, { "w", "pp" }, GUARDED("/app"), REFUSED, "not what", NULL, NULL },
+	{ "more than a name", NULL, ROOT, { "w", "sub/app" }, GUARDED("/sub/app"), REFUSED, "not what", NULL, NULL },
+	{ "no name", NULL, ROOT, { "w", "" }, GUARDED("/"), REFUSED, "not what", NULL, NULL },
 	{ "third", NULL, ROOT, { "w", "a", "b", "@/cgi/app" }, GUARDED("/app"), REFUSED, "not what", NULL, NULL },
 	{ "not there", NULL, ROOT, { "w", "@/cgi/none" }, GUARDED("/none"), MISSING, "No such file", NULL, NULL },
 	{ "with path info", NULL, ROOT, { "w", "@/cgi/app/x" }, GUARDED("/app/x"), MISSING, "not a directory", NULL, NULL },
@@ -227,7 +236,7 @@ expand_all(const char *text, struct bg_buf *out)
 START_TEST(only_the_script_that_a_call_is_for_is_opened)	/* SR-88 */
 {
 	char script[2 * PATH_MAX], root[2 * PATH_MAX], texts[2 * WORDS][2 * PATH_MAX], want[2 * PATH_MAX];
-	struct bg_script_options options = { NULL, NULL };
+	struct bg_script_options options = { .script = NULL };
 	char *argv[WORDS + 1] = { NULL }, *env[WORDS + 1] = { NULL };
 	struct bg_buf said, wanted;
 	struct bg_error err = { 0 };
@@ -332,6 +341,48 @@ START_TEST(somebody_elses_script_is_not_run)	/* SR-88 */
 }
 END_TEST
 
+/* As where one server runs the programs of several users, all as itself. */
+START_TEST(one_more_owner_may_be_said)	/* SR-88 */
+{
+	static const struct { const char *name; uid_t root, sub, file, owner; bool runs; } owners[] = {
+		{ "all of it is theirs", 4711, 4711, 4711, 4711, true },
+		{ "of theirs, root's", 0, 4711, 0, 4711, true },
+		{ "of root's, theirs", 4711, 0, 4711, 4711, true },
+		{ "nobody was named", 4711, 4711, 4711, 0, false },
+		{ "another one was named", 4711, 4711, 4711, 4712, false },
+		{ "another one's file", 4711, 4711, 4712, 4711, false },
+		{ "another one's directory", 4711, 4712, 4711, 4711, false },
+		{ "another one's root", 4712, 4711, 4711, 4711, false },
+	};
+	char path[2 * PATH_MAX], root[2 * PATH_MAX];
+	struct bg_script_options options = { .script = path, .root = root };
+	char *none[] = { NULL };
+
+	if (geteuid() != 0)
+		return;		/* only root can give a file away */
+	bg_format(root, sizeof(root), "%s/cgi", dir.path);
+	bg_format(path, sizeof(path), "%s/cgi/sub/app", dir.path);
+	for (int i = 0; i < N(owners); i++) {
+		struct bg_error err = { 0 };
+		struct bg_script out;
+		bool missing;
+
+		options.owner = owners[i].owner;
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi"), owners[i].root, 0), 0);
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi/sub"), owners[i].sub, 0), 0);
+		ck_assert_int_eq(chown(bg_test_file(&dir, "cgi/sub/app"), owners[i].file, 0), 0);
+		ck_assert_int_eq(chmod(dir.file, 0755), 0);
+		ck_reason(bg_script_open(&options, none, none, &out, &missing, &err), err, owners[i].runs ? BG_R_OK : BG_R_INTERNAL,
+		    owners[i].name);
+		bg_script_clear(&out);
+		/* whoever it is of, nobody else writes to it */
+		ck_assert_int_eq(chmod(dir.file, 0775), 0);
+		ck_reason(bg_script_open(&options, none, none, &out, &missing, &err), err, BG_R_INTERNAL, owners[i].name);
+		bg_script_clear(&out);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -342,6 +393,7 @@ main(void)
 	tcase_add_loop_test(tc, only_the_script_that_a_call_is_for_is_opened, 0, N(rows));
 	tcase_add_loop_test(tc, a_line_that_names_the_wrapper_names_the_interpreter, 0, N(lines));
 	tcase_add_test(tc, somebody_elses_script_is_not_run);
+	tcase_add_test(tc, one_more_owner_may_be_said);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

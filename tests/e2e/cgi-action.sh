@@ -8,8 +8,9 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin apache2 cc
+begin apache2 cc python3
 languages
+streamer
 
 use_wrapper "script_root = \"$work/bin\""
 cat >"$work/more.conf" <<END
@@ -26,9 +27,12 @@ END
 start_wrapped apache action.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
-large_bodies_go_where_they_should
-for language in sh perl c; do
+large_bodies_go_where_they_should 100
+chunked_bodies_do_not_spoil_a_refusal /api/private
+streams /api/lang/stream.cgi
+for language in sh perl python c; do
 	speaks "$language" "/api/lang/$language.cgi"
 done
 

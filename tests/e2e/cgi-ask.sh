@@ -156,12 +156,14 @@ rm -f "$work/bin"/bearergate-alone*.so
 runs "nor needs the part that decides" "$good"
 
 # The daemon away.
-kill -STOP "$daemon"
+worker=$(worker_of "$daemon")
+kill -STOP "$worker"
 unavailable "a daemon that is stopped is waited for, and not for ever" 'no answer in time'
-kill -CONT "$daemon"
+kill -CONT "$worker"
 runs "it goes on" "$good"
 kill -KILL "$daemon"
 wait_for 10 gone "$daemon"
+wait_for 10 gone "$worker"
 unavailable "a daemon that was killed is no permission" 'Connection refused'
 rm -f "$work/run/bg.sock"
 unavailable "nor is one whose socket is gone" 'No such file'

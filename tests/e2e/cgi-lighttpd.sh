@@ -8,20 +8,26 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin lighttpd cc
+begin lighttpd cc python3
 use_wrapper "script_root = \"$work/bin\""
 languages
+streamer
 cat >"$work/more.conf" <<END
+\$HTTP["url"] == "/api/lang/stream.cgi" { server.stream-response-body = 2 }
 alias.url += ( "/api/misspelt" => "$work/bin/show-claims", "/api/lang/" => "$work/bin/" )
 \$HTTP["url"] =^ "/api/misspelt" { setenv.set-environment = ( "BEARERGATE_SCOPES" => "read:messages" ) }
 END
 start_wrapped lighttpd lighttpd.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
-large_bodies_go_where_they_should
+large_bodies_go_where_they_should 100
+chunked_bodies_do_not_spoil_a_refusal /api/private
+streams /api/lang/stream.cgi
 speaks sh /api/lang/sh.cgi
 speaks perl /api/lang/perl.cgi
+speaks python /api/lang/python.cgi
 speaks c /api/lang/c.cgi
 
 request /api/lang/none.cgi "${auth[@]}"

@@ -8,7 +8,7 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin nginx fcgiwrap cc
+begin nginx fcgiwrap cc python3
 use_wrapper "script_root = \"$work/bin\"" 'location "/api/private-scoped" { scope = { "read:messages" } }' \
     'location "/api/public" { auth = "none" }'
 languages
@@ -42,9 +42,11 @@ allowed "a token is let in" /api/private /api/private '.CLAIM_SUB == "bob" and .
 allowed "with path info" /api/private /api/private/more '.CLAIM_SUB == "bob"' "${auth[@]}"
 denied "a location wants its scope" 403 insufficient_scope no_scope /api/private-scoped "${auth[@]}"
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
 large_bodies_go_where_they_should
-for language in sh perl c; do
+chunked_bodies_do_not_spoil_a_refusal /api/private
+for language in sh perl python c; do
 	speaks "$language" "/api/$language.cgi"
 done
 request /api/none "${auth[@]}"

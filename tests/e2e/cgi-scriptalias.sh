@@ -8,7 +8,7 @@
 # shellcheck source=tests/e2e/cgi.inc
 . "$(dirname "$0")/cgi.inc"
 
-begin apache2 cc
+begin apache2 cc python3
 languages
 
 use_wrapper "script = \"$work/bin/show-claims\""
@@ -19,7 +19,7 @@ ScriptAlias "/api/misspelt" "$bg_cgi"
   SetEnv BEARERGATE_SCOPES read:messages
 </Location>
 END
-for language in sh perl c; do
+for language in sh perl python c; do
 	claims_config "$work/$language.conf"
 	printf 'script = "%s"\n' "$work/bin/$language.cgi" >>"$work/$language.conf"
 	printf 'ScriptAlias "/api/%s" "%s"\n<Location "/api/%s">\n  SetEnv BEARERGATE_CONFIG "%s"\n</Location>\n' \
@@ -37,9 +37,11 @@ done
 start_wrapped apache scriptalias.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
+secrets_are_in_no_log
 queries_choose_nothing
-large_bodies_go_where_they_should
-for language in sh perl c; do
+large_bodies_go_where_they_should 100
+chunked_bodies_do_not_spoil_a_refusal /api/private
+for language in sh perl python c; do
 	speaks "$language" "/api/$language"
 done
 speaks perl /api/line.cgi

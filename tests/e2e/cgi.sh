@@ -161,6 +161,79 @@ runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
 mv "$work/probe" "$work/bin/probe"
 
+# Where one server runs the programs of several users, the configuration says whose these are.
+if [ "$(id -u)" -eq 0 ]; then
+	chown 12345 "$work/bin/probe" "$work/bin"
+	run "$good"
+	is "somebody else's script is 500" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+	printf 'script_owner = 12345\n' >>"$work/bin/bearergate.conf"
+	runs "unless the configuration names its owner" "$good"
+	chown 12346 "$work/bin/probe"
+	run "$good"
+	is "and nobody but that one" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+	chown root "$work/bin/probe"
+	chown www-data "$work/bin"
+	sed -i '$d' "$work/bin/bearergate.conf"
+fi
+
+# A file beside the script adds demands, and takes none away.
+narrow=$work/bin/probe.bearergate
+narrowed() { printf '%s\n' "$@" >"$narrow"; }
+refused() { # refused SENTENCE WORDS [VARIABLE...]: an allowed request is answered with 500, and the log says why
+	local sentence=$1 words=$2
+
+	shift 2
+	run "$@"
+	verdict "$sentence" "$(
+		wrong answer "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+		grep -q -F -e "script=refused status=500" "$work/cgi.log" || cat "$work/cgi.log"
+		grep -q -F -e "$words" "$work/cgi.log" || cat "$work/cgi.log"
+	)"
+}
+reader=HTTP_AUTHORIZATION="Bearer $(token '.scope = "read:messages" | .role = "admin"')"
+narrowed 'scope = { "read:messages" }'
+answers "a file beside the script wants a scope" 403 no_scope "$good"
+check "which the challenge names" grep -q 'error="insufficient_scope".*scope="read:messages"' "$work/out"
+runs "with that it runs" "$reader"
+answers "what the server wants is wanted as well" 403 no_scope "$reader" BEARERGATE_SCOPE=write:messages
+check "and the challenge names both" grep -q 'scope="write:messages read:messages"' "$work/out"
+answers "a place where the server wants nothing wants a token now" 401 no_token BEARERGATE_AUTH=none
+answers "or may want one" 401 no_token BEARERGATE_AUTH=optional
+narrowed 'claim "role" { equals = { "admin" } }'
+runs "it may want a claim" "$reader"
+answers "which another token has not" 403 claim_rule "$good"
+narrowed 'auth = "none"'
+refused "it cannot say that no token is wanted" 'probe.bearergate:1: unknown option \"auth\"' "$good"
+answers "and that it is wrong is told to nobody without a token" 401 no_token
+refused "not even where none is wanted" 'probe.bearergate:1: unknown option' BEARERGATE_AUTH=none
+narrowed 'scope = { "read:messages" }' 'nonsense'
+refused "a mistake in it keeps the script from running, with file and line in the log" 'probe.bearergate:2: ' "$reader"
+: >"$narrow"
+refused "so does one that was cut off" 'has no condition' "$reader"
+# shellcheck disable=SC2016
+narrowed 'scope = { "${HTTP_X_SCOPE:-read:messages}" }'
+refused "nothing in it comes from the client" 'probe.bearergate:1: ' "$reader" HTTP_X_SCOPE=openid
+narrowed 'scope = { "read:messages" }'
+chmod 666 "$narrow"
+refused "nor from who else may write to it" 'may be written to by its group or by others' "$reader"
+chmod 600 "$narrow"
+if [ "$(id -u)" -eq 0 ]; then
+	refused "one that cannot be read is not passed over" 'Permission denied' "$reader"
+	chown 12345 "$narrow"
+	chmod 644 "$narrow"
+	refused "nor is one of somebody else" "belongs to another user" "$reader"
+fi
+rm "$narrow"
+ln -s nowhere "$narrow"
+refused "nor is a broken link" 'is a symbolic link' "$reader"
+rm "$narrow"
+mv "$work/bin/probe" "$work/probe"
+narrowed 'scope = { "read:messages" }'
+run "$good"
+is "without the script, it says nothing" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 404 Not Found"
+rm "$narrow"
+mv "$work/probe" "$work/bin/probe"
+
 # Handing over.  The script by itself, as a server would start it, beside the script under the wrapper.
 bare() { # bare VARIABLE...
 	printf %s "$body" >"$work/in"
@@ -204,10 +277,53 @@ run "$good"
 is "pass_credentials leaves the token" "$(grep -c -x -F -e "$good" "$work/out")" 1
 sed -i '$d' "$work/bin/bearergate.conf"
 
+# Secrets, at the highest level: in no log, no answer, no environment and on no command line (SR-85).
+canary=c$((SRANDOM % 900000000 + 100000000))	# short, or a part of it might be shown and nobody see it
+printf '%s' "key-$canary-0123456789-0123456789-0123456789" >"$work/nonce.key"
+chmod 640 "$work/nonce.key"
+[ "$(id -u)" -ne 0 ] || chown root:www-data "$work/nonce.key"
+cp "$work/bin/bearergate.conf" "$work/before.conf"
+{
+	printf 'log_level = "debug"\ndpop_nonce = "required"\ndpop_nonce_key_file = "%s"\n' "$work/nonce.key"
+	# a store that nobody answers for, where this build has one with a password
+	"$BG_TOOL" check -c <(printf 'domain = a.example audience = b replay = "redis://h/"\n') >/dev/null 2>&1 &&
+	    printf 'replay = "redis://127.0.0.1:1"\nreplay_password = "%s"\n' "password-$canary"
+} >>"$work/bin/bearergate.conf" || :
+: >"$work/said"
+while IFS='|' read -r -a more; do
+	run "${more[@]}"
+	cat "$work/out" "$work/cgi.log" >>"$work/said"
+done <<END
+$good
+$good$canary
+HTTP_AUTHORIZATION=$canary
+HTTP_AUTHORIZATION=Bearer $canary
+HTTP_AUTHORIZATION=Bearer $canary.$canary.$canary
+HTTP_AUTHORIZATION=Basic $canary
+HTTP_AUTHORIZATION=Bearer $bound
+HTTP_AUTHORIZATION=DPoP $bound|HTTP_DPOP=$proof|REQUEST_SCHEME=http|SERVER_PORT=80
+HTTP_AUTHORIZATION=DPoP $bound|HTTP_DPOP=$canary
+HTTP_AUTHORIZATION=Bearer $(token '.exp = 1')
+$good|BEARERGATE_SCOPE=read:messages
+$good|HTTP_AUTHORIZATION=Bearer $canary
+REDIRECT_$good|REDIRECT_HTTP_DPOP=$canary
+HTTP_PROXY_AUTHORIZATION=Bearer x|BEARERGATE_SCOPES=x
+END
+check "requests of all kinds have left something in the log" grep -q 'decision=allow' "$work/said"
+verdict "no secret is among it (SR-85)" "$(grep -o -F -e "$canary" -e "${good##*.}" -e "${bound##*.}" -e "${proof##*.}" "$work/said" |
+    sort | uniq -c)"
+mv "$work/before.conf" "$work/bin/bearergate.conf"
+
 # Standard descriptors that a server left closed do not become anything else.
 code=0
 (cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" 2>&- <&-) >"$work/out" || code=$?
 is "closed descriptors do no harm" "$code $(head -n 1 "$work/out")" "0 Content-Type: text/plain"
+
+# mini-httpd makes one stream of both: what is meant for the log is not for the client (SR-85).
+code=0
+(cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" HTTP_AUTHORIZATION='Bearer x' "$bg_cgi" </dev/null 2>&1) | cat >"$work/out" || code=$?
+is "what goes to the client is no log" "$code $(head -n 1 "$work/out" | tr -d '\r') $(grep -c 'decision=' "$work/out")" \
+    "0 Status: 401 Unauthorized 0"
 
 # Keys by https: the first request that needs them fetches, the next ones find them on disk.
 issuer_begin

@@ -30,7 +30,7 @@ home() {
 found=$(
 	may core 'core/'
 	may conf '(conf|core)/'
-	may cgi '(cgi|core)/' | grep -v '^cgi/part\.h includes conf/conf\.h$' || true	# a program calls conf/ at start-up
+	may cgi '(cgi|core)/' | grep -Ev '^cgi/(part|narrow)\.h includes conf/conf\.h$' || true	# of the program, not of libcgi
 	may fcgi '(fcgi|cgi|conf|core)/'
 	may tool '(tool|cgi|conf|core)/'
 	may fetch '(fetch/|core/(error|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
