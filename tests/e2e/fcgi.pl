@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # fcgi.pl ADDRESS [--hex HEX [--hold]] [NAME=VALUE ...]: speak FastCGI to an authorizer at HOST:PORT or unix:PATH.
-# With variables: one whole request in role AUTHORIZER; prints the answer's text.  With --hex: these bytes as they are;
+# With variables: one whole request in role AUTHORIZER, or RESPONDER with --responder; prints the answer's text.  With --hex: these bytes as they are;
 # prints what came back as hexadecimal.  With --hold: says "held" once the bytes are sent, then keeps the connection
 # until standard input ends.  Only what perl-base brings.
 use strict;
@@ -12,10 +12,12 @@ $| = 1;
 
 my $address = shift // die "usage: fcgi.pl ADDRESS ...\n";
 my ($hex, $hold);
+my $role = 2;
 while (@ARGV && $ARGV[0] =~ /^--/) {
 	my $option = shift;
 	if ($option eq '--hex') { $hex = shift; }
 	elsif ($option eq '--hold') { $hold = 1; }
+	elsif ($option eq '--responder') { $role = 1; }
 	else { die "no such option: $option\n"; }
 }
 
@@ -42,13 +44,14 @@ my $bytes;
 if (defined $hex) {
 	$bytes = pack('H*', $hex);
 } else {
-	$bytes = record(1, pack('nCxxxxx', 2, 0));
+	$bytes = record(1, pack('nCxxxxx', $role, 0));
 	my $params = '';
 	for (@ARGV) {
 		my ($name, $value) = split /=/, $_, 2;
 		$params .= size($name) . size($value) . $name . $value;
 	}
 	$bytes .= record(4, $params) . record(4, '');
+	$bytes .= record(5, '') if $role == 1;
 }
 while (length $bytes) {
 	my $n = syswrite($s, $bytes);
