@@ -58,6 +58,8 @@ check "the daemon says how many descriptors it has" test "$descriptors" -gt 0
 
 attack "$address" "${effort[@]}"
 is "peers on a unix socket, from seed $seed, get what is right and no more (SR-21)" "$code $(cat "$work/assail.log")" "0 "
+is "the page knows how many tokens were looked for, and found" \
+    "$(test "$(figure token_hits)" -gt 100 && test "$(figure token_misses)" -gt 100 && echo yes)" yes
 is "some of them an answer, some none" "$(jq '.answers > 50 and .allowed > 10 and .silent > 50' "$work/report")" true
 is "and others were answered all the while" "$(jq '.honest > 100' "$work/report")" true
 attack "127.0.0.1:$daemon_port" "${effort[@]}"
