@@ -66,6 +66,12 @@ to_der(const struct curve *curve, const unsigned char *raw, unsigned char **der,
 	return len;
 }
 
+static int
+prepare(const struct bg_alg *alg, const struct bg_jwk *key, EVP_MD_CTX *ctx)
+{
+	return EVP_DigestVerifyInit_ex(ctx, NULL, alg->digest, NULL, NULL, key->pkey, NULL);
+}
+
 int
 bg_ecdsa_verify(const struct bg_alg *alg, const struct bg_jwk *key, struct bg_slice input, struct bg_slice signature,
     struct bg_error *err)
@@ -86,8 +92,7 @@ bg_ecdsa_verify(const struct bg_alg *alg, const struct bg_jwk *key, struct bg_sl
 		return bg_fail(err, BG_R_BAD_SIGNATURE, "r or s is zero or not below the order of the curve");
 	if ((len = to_der(curve, raw, &der, err)) <= 0)
 		return -1;
-	if ((ctx = EVP_MD_CTX_new()) == NULL ||
-	    EVP_DigestVerifyInit_ex(ctx, NULL, alg->digest, NULL, NULL, key->pkey, NULL) != 1)
+	if ((ctx = bg_jwk_context(key, alg, prepare)) == NULL)
 		bg_fail_openssl(err, BG_R_INTERNAL, "preparing to verify");
 	else if (EVP_DigestVerify(ctx, der, (size_t)len, (const unsigned char *)input.ptr, input.len) != 1)
 		bg_fail_openssl(err, BG_R_BAD_SIGNATURE, "verify");

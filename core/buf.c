@@ -88,16 +88,19 @@ bg_buf_put_char(struct bg_buf *buf, char c)
 void
 bg_buf_put_format(struct bg_buf *buf, const char *fmt, ...)
 {
+	size_t room = buf->cap - buf->len;	/* 0 before the first byte; else there is one for the terminator */
 	va_list ap, again;
 	int need;
 
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	need = vsnprintf(NULL, 0, fmt, ap);
+	need = vsnprintf(room > 0 ? buf->data + buf->len : NULL, room, fmt, ap);
 	va_end(ap);
 	/* reserve leaves room for the terminator that vsnprintf writes */
 	if (need < 0 || !reserve(buf, (size_t)need))
 		buf->failed = true;
+	else if ((size_t)need < room)
+		buf->len += (size_t)need;
 	else {
 		(void)vsnprintf(buf->data + buf->len, (size_t)need + 1, fmt, again);
 		buf->len += (size_t)need;

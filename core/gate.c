@@ -156,6 +156,7 @@ int
 bg_gate_take_over(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
 {
 	take_over_spent(&gate->dpop, &old->dpop, now);
+	bg_verified_count_on(gate->verified, old->verified);
 	/* No store takes anything from one of another issuer, and no gate has two of one. */
 	for (size_t i = 0; i < gate->n_issuers; i++)
 		for (size_t j = 0; j < old->n_issuers; j++)

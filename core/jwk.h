@@ -7,6 +7,9 @@
 
 #define BG_THUMBPRINT_LEN	43	/* characters: base64url of SHA-256 */
 
+struct bg_jwk_shelf;
+struct evp_md_ctx_st;	/* OpenSSL's EVP_MD_CTX */
+
 /* One public key, never changed after it was made.  RFC 7517 section 4. */
 struct bg_jwk {
 	enum bg_kty          kty;
@@ -16,6 +19,7 @@ struct bg_jwk {
 	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
 	size_t               size;	/* bytes of a signature by this key */
 	char                 thumbprint[BG_THUMBPRINT_LEN + 1];	/* of a key in a set, else empty: which key it is, in any set */
+	struct bg_jwk_shelf *shelf;	/* what bg_jwk_context keeps; NULL where nothing is kept */
 };
 
 /*
@@ -45,6 +49,21 @@ void bg_jwk_describe(const struct bg_jwk *key, struct bg_buf *out);
 
 /* May this key verify by this algorithm?  Type, curve and the key's own alg say so (SR-1, SR-12). */
 bool bg_jwk_fits(const struct bg_jwk *key, const struct bg_alg *alg);
+
+/*
+ * Keep the next context that bg_jwk_context makes for this key: worth its memory, a kilobyte or two, for a key that is
+ * used again.  Before other threads see the key.  Returns -1 with BG_R_NO_MEMORY.
+ */
+int bg_jwk_keep(struct bg_jwk *key, struct bg_error *err) BG_MUST_CHECK;
+
+/* Ready a new context to verify by this key: 1, else OpenSSL's queue of errors says why not. */
+typedef int bg_jwk_prepare(const struct bg_alg *alg, const struct bg_jwk *key, struct evp_md_ctx_st *ctx);
+
+/*
+ * A context in which prepare has been, to verify one signature by this key and algorithm: the caller's own, EVP_MD_CTX_free.
+ * Which prepare it is must depend on alg alone.  NULL: OpenSSL's queue says why.  From any thread.
+ */
+struct evp_md_ctx_st *bg_jwk_context(const struct bg_jwk *key, const struct bg_alg *alg, bg_jwk_prepare *prepare);
 
 /* NULL is fine. */
 void bg_jwk_free(struct bg_jwk *key);

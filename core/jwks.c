@@ -43,6 +43,13 @@ new_set(size_t room, struct bg_error *err)
 	return set;
 }
 
+/* What a key has in a set beside what it is. */
+static int
+settle(struct bg_jwk *key, struct bg_error *err)
+{
+	return bg_jwk_thumbprint(key, key->thumbprint, err) == 0 ? bg_jwk_keep(key, err) : -1;
+}
+
 int
 bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, struct bg_error *err)
 {
@@ -72,7 +79,7 @@ bg_jwks_parse(struct bg_slice text, const char *source, struct bg_jwks **out, st
 
 		if (bg_jwk_parse(object, &key, &why) == 0) {
 			set->keys[set->n++] = key;
-			if (bg_jwk_thumbprint(key, key->thumbprint, err) != 0)
+			if (settle(key, err) != 0)
 				goto out;
 		} else if (why.reason == BG_R_NO_MEMORY) {
 			bg_fail(err, BG_R_NO_MEMORY, "key set");	/* a set with holes would pass for whole */
@@ -113,7 +120,7 @@ parse_pem(struct bg_slice text, struct bg_jwks **out, struct bg_error *err)
 			goto out;
 		}
 		set->keys[set->n++] = key;
-		if (bg_jwk_thumbprint(key, key->thumbprint, err) != 0) {
+		if (settle(key, err) != 0) {
 			key = NULL;	/* the set's by now */
 			goto out;
 		}

@@ -1,7 +1,6 @@
 #include "core/verified.h"
 
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 /*
@@ -40,6 +39,7 @@ struct shard {
 	uint32_t        parsed_hand;
 	size_t          parsed;
 	size_t          bytes;		/* of parsed tokens */
+	uint64_t        hits, misses, evictions;
 };
 
 struct bg_verified {
@@ -136,7 +136,10 @@ bg_verified_find(struct bg_verified *cache, const unsigned char digest[BG_SHA256
 		return false;
 	shard = shard_of(cache, digest);
 	pthread_mutex_lock(&shard->lock);
-	if ((slot = find(shard, digest)) != NULL) {
+	if ((slot = find(shard, digest)) == NULL)
+		shard->misses++;
+	else {
+		shard->hits++;
 		slot->used = slot->used_parsed = true;
 		memcpy(out->key, slot->key, sizeof(out->key));
 		if (slot->token != NULL)
@@ -175,6 +178,7 @@ vacate(struct shard *shard)
 		if (!slot->used)
 			break;
 	}
+	shard->evictions++;
 	at = &shard->buckets[number(slot->digest) & shard->mask];
 	while (&shard->slots[*at] != slot)
 		at = &shard->slots[*at].next;
@@ -240,6 +244,26 @@ bg_verified_status(struct bg_verified *cache, struct bg_verified_status *out)
 		out->tokens += shard->n;
 		out->parsed += shard->parsed;
 		out->bytes += shard->bytes;
+		out->hits += shard->hits;
+		out->misses += shard->misses;
+		out->evictions += shard->evictions;
 		pthread_mutex_unlock(&shard->lock);
 	}
+}
+
+void
+bg_verified_count_on(struct bg_verified *cache, struct bg_verified *old)
+{
+	struct bg_verified_status before;
+	struct shard *shard;
+
+	if (cache == NULL || old == NULL)
+		return;
+	bg_verified_status(old, &before);
+	shard = &cache->shards[0];
+	pthread_mutex_lock(&shard->lock);
+	shard->hits += before.hits;
+	shard->misses += before.misses;
+	shard->evictions += before.evictions;
+	pthread_mutex_unlock(&shard->lock);
 }

@@ -1,6 +1,8 @@
 #ifndef BG_CORE_VERIFIED_H
 #define BG_CORE_VERIFIED_H
 
+#include <stdint.h>
+
 #include "core/jwk.h"
 #include "core/secret.h"
 #include "core/token.h"
@@ -42,7 +44,13 @@ struct bg_verified_status {
 	size_t tokens;		/* known */
 	size_t parsed;		/* of them, with their parsed form */
 	size_t bytes;		/* that these take */
+	uint64_t hits;		/* bg_verified_find that found one, parsed or not */
+	uint64_t misses;	/* that found none: a new token, or one that is no good */
+	uint64_t evictions;	/* tokens that are no longer known because another one needed the room */
 };
 void bg_verified_status(struct bg_verified *cache, struct bg_verified_status *out);
+
+/* Go on counting where another cache stands, which this one, empty yet, is put in the place of.  Either may be NULL. */
+void bg_verified_count_on(struct bg_verified *cache, struct bg_verified *old);
 
 #endif

@@ -139,6 +139,9 @@ read_tokens(const struct bg_snapshot *snapshot, struct bg_status *out)
 	out->tokens = status.tokens;
 	out->max_tokens = (size_t)snapshot->conf->token_cache;
 	out->token_bytes = status.bytes;
+	out->token_hits = status.hits;
+	out->token_misses = status.misses;
+	out->token_evictions = status.evictions;
 }
 
 int

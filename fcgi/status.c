@@ -150,6 +150,8 @@ bg_status_put_text(const struct bg_status *status, size_t n, struct bg_buf *out)
 	bg_buf_put_format(out, "dpop             %s, replay store %s, nonces %s\n", status->dpop, status->replay,
 	    status->nonces ? "required" : "off");
 	bg_buf_put_format(out, "known tokens     %zu of %zu, %zu KiB\n", status->tokens, status->max_tokens, status->token_bytes / 1024);
+	bg_buf_put_format(out, "  looked for     %" PRIu64 " found, %" PRIu64 " not, %" PRIu64 " pushed out\n", status->token_hits,
+	    status->token_misses, status->token_evictions);
 	bg_buf_put_format(out, "\nallowed          %" PRIu64 "\n", bg_status_allowed(status));
 	for (size_t i = 0; i < BG_PASSED_KINDS; i++)
 		bg_buf_put_format(out, "  %-14s %" PRIu64 "\n", bg_passed_names[i], status->counts.passed[i]);
@@ -269,6 +271,9 @@ bg_status_put_json(const struct bg_status *status, size_t n, struct bg_buf *out)
 	put_member(out, "tokens", (int64_t)status->tokens);
 	put_member(out, "max_tokens", (int64_t)status->max_tokens);
 	put_member(out, "token_bytes", (int64_t)status->token_bytes);
+	put_member(out, "token_hits", (int64_t)status->token_hits);
+	put_member(out, "token_misses", (int64_t)status->token_misses);
+	put_member(out, "token_evictions", (int64_t)status->token_evictions);
 	put_string(out, "dpop", status->dpop);
 	put_string(out, "replay", status->replay);
 	bg_buf_put_format(out, ",\"nonces\":%s", status->nonces ? "true" : "false");
@@ -411,6 +416,12 @@ bg_status_put_metrics(const struct bg_status *status, size_t n, struct bg_buf *o
 	    (int64_t)status->max_tokens);
 	put_sample(out, "bearergate_known_tokens_bytes", "gauge", "Memory that their parsed forms take.",
 	    (int64_t)status->token_bytes);
+	put_sample(out, "bearergate_token_cache_hits_total", "counter", "Tokens that were looked for among them and found.",
+	    (int64_t)status->token_hits);
+	put_sample(out, "bearergate_token_cache_misses_total", "counter", "Tokens that were looked for and not found: new, or no good.",
+	    (int64_t)status->token_misses);
+	put_sample(out, "bearergate_token_cache_evictions_total", "counter", "Tokens that made room for others.",
+	    (int64_t)status->token_evictions);
 	put_sample(out, "bearergate_threads", "gauge", "Threads that decide.", (int64_t)status->threads);
 	put_sample(out, "bearergate_parked_requests", "gauge", "Requests that wait for keys.", (int64_t)status->parked);
 	put_sample(out, "bearergate_parked_requests_limit", "gauge", "How many requests may wait for keys.",

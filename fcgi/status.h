@@ -30,6 +30,7 @@ struct bg_status {
 
 	size_t      tokens, max_tokens;	/* whose signature is known to be good; a maximum of 0: none is remembered */
 	size_t      token_bytes;	/* that their parsed forms take */
+	uint64_t    token_hits, token_misses, token_evictions;	/* struct bg_verified_status */
 	size_t      threads;
 	size_t      parked, max_parked;	/* requests that wait for keys */
 	size_t      waiting, max_waiting;	/* connections whose request is not whole yet */

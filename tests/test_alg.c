@@ -1,6 +1,8 @@
 /* The ten algorithms, from the row to OpenSSL and back.  What an issuer makes of them is in test_signature.c. */
 #include "core/alg.h"
 
+#include <pthread.h>
+
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
@@ -53,7 +55,7 @@ alg_of(const struct row *row)
 	return alg;
 }
 
-/* The public half, with "alg" as given. */
+/* The public half, with "alg" as given, as it is in a set: what it keeps from one signature must change none after it. */
 static struct bg_jwk *
 key_of(enum bg_mint_key which, const char *alg)
 {
@@ -62,6 +64,7 @@ key_of(enum bg_mint_key which, const char *alg)
 	struct bg_jwk *key;
 
 	ck_reason(bg_jwk_parse(object, &key, &err), err, BG_R_OK, "key");
+	ck_assert_int_eq(bg_jwk_keep(key, NULL), 0);
 	json_decref(object);
 	return key;
 }
@@ -145,6 +148,61 @@ START_TEST(a_good_signature_is_accepted)
 	bg_jwk_free(open);
 	bg_jwk_free(bound);
 	free(text.compact);
+}
+END_TEST
+
+/* Verify a good and a bad signature of each row of this key, one row after the other and back, so many times. */
+static void
+verify_in_turns(const struct bg_jwk *key, const struct signed_text *texts, int times)
+{
+	for (int i = 0; i < times; i++)
+		for (size_t r = 0; r < N(rows); r++) {
+			struct signed_text bad = texts[r];
+
+			if (!bg_jwk_fits(key, alg_of(&rows[r])))
+				continue;
+			bad.signature[bad.len / 2] ^= 1;
+			judge(&rows[r], key, texts[r].input, bytes(texts[r].signature, texts[r].len), BG_R_OK, NULL, "good");
+			judge(&rows[r], key, texts[r].input, bytes(bad.signature, bad.len), BG_R_BAD_SIGNATURE, NULL, "bad");
+			judge(&rows[r], key, texts[r].input, bytes(texts[r].signature, texts[r].len), BG_R_OK, NULL, "good behind it");
+		}
+}
+
+struct turns {
+	const struct bg_jwk      *key;
+	const struct signed_text *texts;
+};
+
+static void *
+take_turns(void *arg)
+{
+	const struct turns *turns = arg;
+
+	verify_in_turns(turns->key, turns->texts, 40);
+	return NULL;
+}
+
+/* With and without a shelf, one algorithm after the other on one RSA key, and by several threads at once. */
+START_TEST(what_a_key_keeps_is_for_one_algorithm_and_one_thread)
+{
+	static const enum bg_mint_key which[] = { BG_MINT_KEY_A, BG_MINT_KEY_P256, BG_MINT_KEY_ED25519 };
+	struct bg_jwk *key = key_of(which[_i], NULL), bare = *key;
+	struct signed_text texts[N(rows)];
+	struct turns turns = { key, texts };
+	pthread_t threads[4];
+
+	for (size_t r = 0; r < N(rows); r++)
+		texts[r] = sign(&rows[r], "{\"sub\":\"a\"}");
+	bare.shelf = NULL;
+	verify_in_turns(&bare, texts, 2);
+	verify_in_turns(key, texts, 3);
+	for (size_t i = 0; i < N(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, take_turns, &turns), 0);
+	for (size_t i = 0; i < N(threads); i++)
+		pthread_join(threads[i], NULL);
+	for (size_t r = 0; r < N(rows); r++)
+		free(texts[r].compact);
+	bg_jwk_free(key);
 }
 END_TEST
 
@@ -565,6 +623,7 @@ main(void)
 	tcase_set_timeout(tc, 60);	/* sanitizers are slow */
 	tcase_add_test(tc, there_are_ten_algorithms_one_of_them_by_two_names_and_no_other);
 	tcase_add_loop_test(tc, a_good_signature_is_accepted, 0, N(rows));
+	tcase_add_loop_test(tc, what_a_key_keeps_is_for_one_algorithm_and_one_thread, 0, 3);
 	tcase_add_loop_test(tc, every_byte_of_text_and_signature_counts, 0, N(rows));
 	tcase_add_loop_test(tc, another_length_is_refused_before_the_signature_is_looked_into, 0, N(rows));
 	tcase_add_loop_test(tc, a_key_serves_only_what_it_is_for, 0, N(rows));

@@ -28,7 +28,7 @@ set_up(void)
 	ck_reason(bg_jwks_parse(BG_SLICE("{\"keys\":[" BG_FIXED_EC_JWK "]}"), "a test", &issuers[0].keys, &err), err, BG_R_OK, "keys");
 	status = (struct bg_status){ .now = NOW, .started = NOW - 3 * 86400 - 3600, .uptime = 3 * 86400 + 3600, .version = "0.1.0",
 	    .build = "OpenSSL 3", .pid = 42, .worker = 43, .issuers = issuers, .n_issuers = 2, .dpop = "allowed", .replay = "lmdb",
-	    .tokens = 3, .max_tokens = 10, .token_bytes = 2048,
+	    .tokens = 3, .max_tokens = 10, .token_bytes = 2048, .token_hits = 500, .token_misses = 20, .token_evictions = 7,
 	    .threads = 4, .parked = 1, .max_parked = 1024, .waiting = 2, .max_waiting = 4096, .troubles = 7, .descriptors = 12,
 	    .max_descriptors = 16384, .resident = 5 * 1024 * 1024, .cpu_ms = 1007, .reloads = 2, .reloaded = NOW - 60,
 	    .failed_reloads = 1, .reload_failed = NOW - 30, .restarts = 5, .restarted = NOW - 90 };
@@ -102,6 +102,7 @@ START_TEST(text_is_for_people)
 	has(text, "known tokens     3 of 10, 2 KiB\n");
 	has(text, "restarts         5, 2025-11-26T17:20:31Z, 1m30s ago\n");
 	has(text, "worker           process 43\n");
+	has(text, "  looked for     500 found, 20 not, 7 pushed out\n");
 	has(text, "reloads          2, 2025-11-26T17:21:01Z, 1m ago\n");
 	bg_buf_clear(&out);
 }
@@ -344,6 +345,9 @@ START_TEST(metrics_have_figures_of_everything)
 	has(text, "\nbearergate_ready 0\n");
 	has(text, "\nbearergate_known_tokens 3\n");
 	has(text, "\nbearergate_worker_restarts_total 5\n");
+	has(text, "\nbearergate_token_cache_hits_total 500\n");
+	has(text, "\nbearergate_token_cache_misses_total 20\n");
+	has(text, "\nbearergate_token_cache_evictions_total 7\n");
 	has(text, "\nbearergate_issuer_ready{issuer=\"https://good.example/\"} 1\n");
 	has(text, "\nbearergate_issuer_fetch_failures{issuer=\"https://bad.example/");
 	has(text, "\nprocess_cpu_seconds_total 1.007\n");

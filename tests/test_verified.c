@@ -158,6 +158,30 @@ START_TEST(the_one_that_was_not_used_goes_first)
 }
 END_TEST
 
+START_TEST(what_is_found_and_what_is_not_is_counted)
+{
+	struct bg_verified *cache = cache_of(2, ROOM), *next = cache_of(3, ROOM);
+	struct bg_verified_status status;
+
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(has(cache, i, KEY), 0);
+		put(cache, i, 0, KEY);
+		ck_assert_int_eq(has(cache, i, KEY), 2);
+	}
+	bg_verified_status(cache, &status);
+	ck_assert(status.misses == 4 && status.hits == 4 && status.evictions == 2);
+	put(cache, 3, 0, KEY);		/* replaced, not pushed out */
+	bg_verified_count_on(NULL, cache);
+	bg_verified_count_on(next, NULL);
+	ck_assert_int_eq(has(next, 3, KEY), 0);
+	bg_verified_count_on(next, cache);
+	bg_verified_status(next, &status);
+	ck_assert(status.tokens == 0 && status.misses == 5 && status.hits == 4 && status.evictions == 2);
+	bg_verified_free(cache);
+	bg_verified_free(next);
+}
+END_TEST
+
 START_TEST(where_bytes_run_out_tokens_stay_known)
 {
 	struct bg_token *one = token_of(0, 1000);
@@ -643,6 +667,7 @@ main(void)
 	tcase_add_loop_test(tc, there_are_never_more_tokens_than_there_is_room_for, 0, 7);
 	tcase_add_test(tc, tokens_that_come_once_do_not_push_out_one_that_comes_again);
 	tcase_add_test(tc, the_one_that_was_not_used_goes_first);
+	tcase_add_test(tc, what_is_found_and_what_is_not_is_counted);
 	tcase_add_test(tc, where_bytes_run_out_tokens_stay_known);
 	tcase_add_test(tc, one_token_does_not_drop_all_others);
 	tcase_add_test(tc, a_token_in_use_outlives_its_place_and_the_cache);

@@ -1,11 +1,15 @@
 /*
  * Whatever the bytes are: bg_records_vet neither reads too far nor takes back what it said, and what it calls whole is
  * so by another reading of FastCGI 1.0, made here from the specification and not from fcgi/records.c (SR-21, SR-92).
+ * libfcgi then finds that request whole too, without waiting for more, and delivers these very parameters.
  */
 #include "fcgi/records.h"
 
+#include <fcgiapp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define MUST(condition)	do { if (!(condition)) abort(); } while (0)
 
@@ -48,6 +52,48 @@ walk_pairs(const uint8_t *bytes, size_t size)
 	MUST(count <= BG_PARAMS_COUNT_MAX);
 }
 
+/* Does libfcgi deliver the pairs, each as one text and in their order, and none beside its own first one? */
+static void
+compare_pairs(char *const *env, const uint8_t *pairs, size_t size, bool responder)
+{
+	size_t at = 0;
+
+	MUST(*env != NULL && strcmp(*env++, responder ? "FCGI_ROLE=RESPONDER" : "FCGI_ROLE=AUTHORIZER") == 0);
+	for (; at < size; env++) {
+		size_t name = take_length(pairs, size, &at), value = take_length(pairs, size, &at);
+
+		MUST(*env != NULL && strlen(*env) == name + 1 + value && (*env)[name] == '=');
+		MUST(memcmp(*env, pairs + at, name) == 0 && memcmp(*env + name + 1, pairs + at + name, value) == 0);
+		at += name + value;
+	}
+	MUST(*env == NULL);
+}
+
+/* Hand a whole request to libfcgi as fcgi/worker.c does, over a socket on which any wait is an error. */
+static void
+deliver(const uint8_t *data, const struct bg_records_request *request, const uint8_t *pairs, size_t size)
+{
+	static bool started;
+	FCGX_Request fcgi;
+	int fds[2];
+
+	if (!started)
+		MUST(FCGX_Init() == 0);
+	started = true;
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+	MUST(send(fds[0], data, request->length, 0) == (ssize_t)request->length);
+	MUST(FCGX_InitRequest(&fcgi, -1, 0) == 0);
+	fcgi.ipcFd = fds[1];
+	fcgi.keepConnection = 1;
+	FCGX_Detach(&fcgi);
+	MUST(FCGX_Accept_r(&fcgi) == 0 && FCGX_GetError(fcgi.in) == 0);
+	MUST(fcgi.role == (int)request->role && fcgi.ipcFd == fds[1]);
+	compare_pairs(fcgi.envp, pairs, size, request->role == BG_ROLE_RESPONDER);
+	FCGX_Free(&fcgi, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* The records of a whole request, one by one. */
 static void
 walk_records(const uint8_t *data, size_t size, const struct bg_records_request *request)
@@ -84,6 +130,7 @@ walk_records(const uint8_t *data, size_t size, const struct bg_records_request *
 	}
 	MUST(at == request->length);
 	walk_pairs(pairs, n);
+	deliver(data, request, pairs, n);
 	free(pairs);
 }
 
