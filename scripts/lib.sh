@@ -121,6 +121,8 @@ use_programs() { # use_programs FCGI FETCH: the daemon to start, where the one w
 	cp "$bg_source/conf/examples/cgi/show-claims" "$work/bin/show-claims"
 	cp "$bg_source/conf/examples/nginx/show-claims.pl" "$work/bin/show-claims.pl"
 	cp "$bg_source/conf/examples/nginx/bearergate_params" "$work/bearergate_params"
+	mkdir "$work/files"
+	cp "$bg_source"/conf/examples/apache-fcgid/*.asis "$bg_source"/conf/examples/*/*.lua "$work/files"
 	chmod 755 "$work"/bin/*
 }
 
@@ -168,7 +170,8 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 # start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
 # template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
 # wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
-# $bg_template, where it is set, is another example of that server.
+# $bg_template, where it is set, is another example of that server.  A server that starts the daemon itself does so with
+# bearergate.conf in $work.
 start_server() {
 	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template values
 
@@ -188,6 +191,7 @@ start_server() {
 		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
 		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
+		    DAEMON="$bg_fcgi" ARGUMENTS="-F $bg_fetch -c $work/bearergate.conf" FILES="$work/files"
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
 		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
 		fill "$template" "${values[@]}" >"$config"
@@ -252,12 +256,21 @@ lighttpd              command lighttpd
 bg_apache_packages='
 apache2-bin           command apache2
 '
+bg_fcgid_packages='
+libapache2-mod-fcgid  file /usr/lib/apache2/modules/mod_fcgid.so
+'
+bg_caddy_packages='
+caddy                 command caddy
+'
 bg_nginx_packages='
 nginx-light           command nginx
 perl-base             command perl
 '
 bg_tls_packages='
 lighttpd-mod-openssl  file /usr/lib/lighttpd/mod_openssl.so
+'
+bg_magnet_packages='
+lighttpd-modules-lua  file /usr/lib/lighttpd/mod_magnet.so
 '
 bg_demo_packages='
 curl                  command curl
