@@ -34,7 +34,8 @@ int bg_reply_responder(const struct bg_response *response, struct bg_buf *out, s
 
 /*
  * The same for a server that hands on to the client whatever is not 2xx, as it is: Caddy with forward_auth.  An allow is as for
- * bg_reply_responder, with the same limits; a denial has its real status and its body, as bg_reply_authorizer writes it, and is
+ * bg_reply_responder, with the same limits, and needs bg_export_missing before, since Caddy makes the name of a variable of its
+ * own of a header that is not there; a denial has its real status and its body, as bg_reply_authorizer writes it, and is
  * never below 400, so that it can neither let anybody in nor send anybody on.
  */
 int bg_reply_client(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;

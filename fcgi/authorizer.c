@@ -2,6 +2,7 @@
 
 #include "cgi/metavars.h"
 #include "cgi/reply.h"
+#include "core/export.h"
 
 typedef int write_reply(const struct bg_response *response, struct bg_buf *out, struct bg_error *err);
 
@@ -41,6 +42,9 @@ write_out(const struct bg_gate *gate, const struct bg_decision *decision, write_
 	*status = response.status;
 	if (decision->verdict == BG_ALLOW && response.status != 200)
 		rc = bg_fail(err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
+	else if (decision->verdict == BG_ALLOW && reply == bg_reply_client && !decision->anonymous &&
+	    bg_export_missing(&gate->exports, &decision->claims, &response.variables, err) != 0)
+		rc = -1;
 	else
 		rc = reply(&response, out, err);
 	bg_response_clear(&response);

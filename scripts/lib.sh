@@ -167,8 +167,8 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 	backend=$(sed -n 's/^listening on //p' "$work/backend.log")
 }
 
-# start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
-# template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
+# start_server lighttpd|apache|nginx|caddy AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
+# template MORE after it (for nginx, at the end of its server block; for Caddy, at the beginning of its route); sets $server, $port, $tls_port and $server_log.  nginx
 # wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
 # $bg_template, where it is set, is another example of that server.  A server that starts the daemon itself does so with
 # bearergate.conf in $work.
@@ -180,6 +180,7 @@ start_server() {
 	lighttpd) template=$bg_source/conf/examples/lighttpd/lighttpd.conf ;;
 	apache)   template=$bg_source/conf/examples/apache/httpd.conf ;;
 	nginx)    template=$bg_source/conf/examples/nginx/nginx.conf ;;
+	caddy)    template=$bg_source/conf/examples/caddy/Caddyfile ;;
 	*)        die "no such server: $kind" ;;
 	esac
 	template=${bg_template:-$template}
@@ -199,6 +200,9 @@ start_server() {
 			sed -i -e '$d' "$config"
 			sed -i -e '$d' "$config"
 			{ fill "$more" "${values[@]}" && printf '  }\n}\n'; } >>"$config"
+		elif [ -n "$more" ] && [ "$kind" = caddy ]; then
+			fill "$more" "${values[@]}" >"$work/more.filled"
+			sed -i -e "/^http:/,\$ { /^\troute {\$/r $work/more.filled" -e '}' "$config"
 		elif [ -n "$more" ]; then
 			fill "$more" "${values[@]}" >>"$config"
 		fi
@@ -208,6 +212,8 @@ start_server() {
 		lighttpd) start "$server_log" lighttpd -D -f "$config" ;;
 		apache)   start "$server_log" apache2 -D FOREGROUND -f "$config" ;;
 		nginx)    start "$server_log" nginx -e "$work/tmp/nginx.error" -c "$config" -g 'daemon off;' ;;
+		caddy)    start "$server_log" env HOME="$work/tmp" XDG_DATA_HOME="$work/tmp" XDG_CONFIG_HOME="$work/tmp" \
+			    caddy run --adapter caddyfile --config "$config" ;;
 		esac
 		server=$started
 		wait_for 20 server_is_up "$kind" || die "$kind neither starts nor gives up"
@@ -217,7 +223,7 @@ start_server() {
 		fi
 		stop "$server" || :
 		cat "$work/tmp/$kind.error" >>"$server_log" 2>/dev/null || :
-		grep -q 'Address already in use' "$server_log" || break
+		grep -q -i 'address already in use' "$server_log" || break
 	done
 	cat "$server_log" >&2
 	die "$kind did not start (attempt $try)"
@@ -228,6 +234,7 @@ server_is_up() { # server_is_up KIND: it says so itself, so that we never take a
 	lighttpd) gone "$server" || lines_at_least 1 'server started' "$work/tmp/lighttpd.error" ;;
 	apache)   gone "$server" || lines_at_least 1 'resuming normal operations' "$work/tmp/apache.error" ;;
 	nginx)    gone "$server" || lines_at_least 1 'start worker process ' "$work/tmp/nginx.error" ;;
+	caddy)    gone "$server" || lines_at_least 1 'serving initial configuration' "$work/tmp/caddy.error" ;;
 	esac
 }
 
