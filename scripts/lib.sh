@@ -192,7 +192,7 @@ start_server() {
 		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
 		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
-		    DAEMON="$bg_fcgi" ARGUMENTS="-F $bg_fetch -c $work/bearergate.conf" FILES="$work/files"
+		    DAEMON="$bg_fcgi" ARGUMENTS="-F $bg_fetch -c $work/bearergate.conf" FILES="$work/files" ENVIRONMENT=""
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
 		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
 		fill "$template" "${values[@]}" >"$config"
