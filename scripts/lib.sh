@@ -187,11 +187,12 @@ start_server() {
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
 		tls_port=$(free_port)
+		backend=${backend:-}
 		values=(PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer"
 		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims"
 		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
-		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
+		    BACKEND="${backend:-}" BACKENDPORT="${backend##*:}" PROGRAM="${program:-}" PARAMS="$work/bearergate_params"
 		    DAEMON="$bg_fcgi" ARGUMENTS="-F $bg_fetch -c $work/bearergate.conf" FILES="$work/files" ENVIRONMENT=""
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
 		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
