@@ -73,6 +73,9 @@ static const struct {
 	{ BG_SLICE_INIT("none"), BG_AUTH_NONE },
 };
 
+/* BEARERGATE_ANSWER, which says nothing about the request; fcgi/authorizer.c has the answer made by it. */
+static const struct bg_slice answers[] = { BG_SLICE_INIT("auth_request"), BG_SLICE_INIT("client") };
+
 static struct bg_slice *
 member(struct bg_request *request, size_t offset)
 {
@@ -122,10 +125,24 @@ read_auth(struct bg_request *ours, struct bg_slice value, struct bg_error *err)
 }
 
 static int
-read_ours(struct bg_request *ours, struct bg_slice name, struct bg_slice value, struct bg_error *err)
+read_answer(bool *said, struct bg_slice value, struct bg_error *err)
+{
+	if (*said)
+		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_ANSWER came twice");
+	*said = true;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+		if (bg_slice_equal(value, answers[i]))
+			return 0;
+	return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_ANSWER=\"%.*s\", expected auth_request or client", BG_SLICE_ARG(value));
+}
+
+static int
+read_ours(struct bg_request *ours, bool *says_answer, struct bg_slice name, struct bg_slice value, struct bg_error *err)
 {
 	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_AUTH")))
 		return read_auth(ours, value, err);
+	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_ANSWER")))
+		return read_answer(says_answer, value, err);
 	/* fcgi/page.c has had a look before.  Whoever else is shown it is asked about a request, and answers with no page. */
 	if (bg_slice_equal(name, BG_SLICE("BEARERGATE_PAGE")))
 		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_PAGE where a request is to be decided");
@@ -219,7 +236,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 {
 	struct bg_request ours = { 0 };		/* what BEARERGATE_ variables say */
 	struct bg_slice https = { NULL, 0 };
-	bool direct = false, redirected;
+	bool direct = false, redirected, says_answer = false;
 
 	*out = (struct bg_request){ 0 };
 	for (; *env != NULL; env++) {
@@ -231,7 +248,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		name = (struct bg_slice){ *env, (size_t)(eq - *env) };
 		value = bg_slice_str(eq + 1);
 		if (bg_slice_starts(name, BG_SLICE("BEARERGATE_"))) {
-			if (read_ours(&ours, name, value, err) != 0) {
+			if (read_ours(&ours, &says_answer, name, value, err) != 0) {
 				*out = (struct bg_request){ 0 };
 				return -1;
 			}

@@ -169,7 +169,7 @@ bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struc
 	}
 	bg_buf_put_str(out, "\r\n");
 	if (out->len > BG_RESPONDER_HEAD_MAX) {
-		bg_fail(err, BG_R_INTERNAL, "the answer's headers have %zu bytes, and nginx takes %d: fewer claims must be exported",
+		bg_fail(err, BG_R_INTERNAL, "the answer's headers have %zu bytes, and servers take %d: fewer claims must be exported",
 		    out->len, BG_RESPONDER_HEAD_MAX);
 		bg_buf_reset(out);
 		return -1;
@@ -177,6 +177,17 @@ bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struc
 	if (!allow)
 		bg_buf_put(out, built(&response->body));
 	return finish(out, err);
+}
+
+int
+bg_reply_client(const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
+{
+	if (response->status == 200)
+		return bg_reply_responder(response, out, err);
+	bg_buf_reset(out);
+	if (response->status < 400 || response->status > 599)
+		return bg_fail(err, BG_R_INTERNAL, "status %d is no denial", response->status);
+	return bg_reply_authorizer(response, out, err);
 }
 
 int

@@ -32,6 +32,14 @@ int bg_reply_authorizer(const struct bg_response *response, struct bg_buf *out, 
  */
 int bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * The same for a server that hands on to the client whatever is not 2xx, as it is: Caddy with forward_auth.  An allow is as for
+ * bg_reply_responder, with the same limits, and needs bg_export_missing before, since Caddy makes the name of a variable of its
+ * own of a header that is not there; a denial has its real status and its body, as bg_reply_authorizer writes it, and is
+ * never below 400, so that it can neither let anybody in nor send anybody on.
+ */
+int bg_reply_client(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
+
 /* How the server wants the answer of a CGI program. */
 struct bg_cgi_form {
 	bool head;	/* the method is HEAD: no body.  RFC 3875 section 4.3.3 */

@@ -132,6 +132,13 @@ put_anonymous(const struct bg_exports *exports, struct bg_buf *out)
 		(void)put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
 }
 
+/* Only a plain value can. */
+static bool
+names_somebody(const json_t *value)
+{
+	return json_is_string(value) || json_is_number(value);
+}
+
 int
 bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
     bool *left_out, struct bg_error *err)
@@ -146,8 +153,7 @@ bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct 
 		return bg_buf_finish(out, &all, err);
 	}
 	value = exports->user_claim != NULL ? bg_claims_find(claims, exports->user_claim) : NULL;
-	/* only a plain value can name somebody */
-	if ((json_is_string(value) || json_is_number(value)) && put_claim(out, &user, value, left_out, err) != 0)
+	if (names_somebody(value) && put_claim(out, &user, value, left_out, err) != 0)
 		return -1;
 	(void)put_variable(out, "AUTH_TYPE", scheme == BG_SCHEME_DPOP ? BG_SLICE("DPoP") : BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++) {
@@ -157,6 +163,20 @@ bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct 
 	}
 	if (exports->json && put_claim(out, &json, claims->all, left_out, err) != 0)
 		return -1;
+	return bg_buf_finish(out, &all, err);
+}
+
+int
+bg_export_missing(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out, struct bg_error *err)
+{
+	const json_t *user = exports->user_claim != NULL ? bg_claims_find(claims, exports->user_claim) : NULL;
+	struct bg_slice all;
+
+	if (!names_somebody(user))
+		(void)put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
+	for (size_t i = 0; i < exports->n_exports; i++)
+		if (bg_claims_find(claims, exports->exports[i].claim) == NULL)
+			(void)put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
 	return bg_buf_finish(out, &all, err);
 }
 

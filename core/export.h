@@ -49,6 +49,13 @@ const char *bg_export_name_wrong(const char *name);
 int bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
     bool *left_out, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * Put an empty value into out for each name that bg_export, for the same exports and claims, has put none: for servers that need
+ * every name they were told of.  As bg_export otherwise.
+ */
+int bg_export_missing(const struct bg_exports *exports, const struct bg_claims *claims, struct bg_buf *out,
+    struct bg_error *err) BG_MUST_CHECK;
+
 /* Take the next pair off what bg_export made; false at the end. */
 bool bg_export_next(struct bg_slice *rest, struct bg_slice *name, struct bg_slice *value);
 

@@ -330,7 +330,7 @@ bg_proof_spend(const struct bg_dpop *dpop, const struct bg_proof *proof, struct 
 	if (!proof->spend)
 		return 0;
 	if (dpop->replay == NULL)
-		return bg_fail(err, BG_R_INTERNAL, "there is no replay store");
+		return bg_fail(err, BG_R_INTERNAL, "%s", dpop->no_store != NULL ? dpop->no_store : "there is no replay store");
 	if (spend(dpop, &proof->spending, now, retry_after, &why) == 0)
 		return 0;
 	if (dpop->replay_fail_open && bg_reason_oauth(why.reason) == BG_OAUTH_UNAVAILABLE) {
@@ -338,6 +338,14 @@ bg_proof_spend(const struct bg_dpop *dpop, const struct bg_proof *proof, struct 
 		return 0;
 	}
 	return bg_fail(err, why.reason, "%s", why.detail);
+}
+
+void
+bg_dpop_forgo(struct bg_dpop *dpop, const char *why)
+{
+	bg_replay_free(dpop->replay);
+	dpop->replay = NULL;
+	dpop->no_store = why;
 }
 
 void

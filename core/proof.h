@@ -16,8 +16,9 @@ struct bg_dpop {
 	int64_t               iat_leeway;	/* seconds: it may be so far ahead of our clock */
 	struct bg_public      public;
 	struct bg_nonces      nonces;
-	struct bg_replay     *replay;	/* owned; NULL only where mode is BG_DPOP_DISABLED */
+	struct bg_replay     *replay;	/* owned; NULL where mode is BG_DPOP_DISABLED, or for no_store */
 	bool                  replay_fail_open;	/* replay_on_error = "allow" */
+	const char           *no_store;	/* why replay is NULL where there should be one; static; NULL: it is a fault of ours */
 	int64_t               not_before;	/* proofs with this iat or an earlier one may have been spent and be forgotten */
 };
 
@@ -48,6 +49,12 @@ int bg_proof_check(const struct bg_dpop *dpop, const struct bg_request *request,
  */
 int bg_proof_spend(const struct bg_dpop *dpop, const struct bg_proof *proof, struct bg_now now, int64_t *retry_after,
     struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Give the store back and have none: every proof that is good otherwise is then refused as a fault of the configuration, by
+ * these words, which are static.  For a store that others than those who share it would have to know.
+ */
+void bg_dpop_forgo(struct bg_dpop *dpop, const char *why);
 
 void bg_dpop_clear(struct bg_dpop *dpop);
 

@@ -2,23 +2,36 @@
 
 #include "cgi/metavars.h"
 #include "cgi/reply.h"
+#include "core/export.h"
+
+typedef int write_reply(const struct bg_response *response, struct bg_buf *out, struct bg_error *err);
 
 static int
-reply(enum bg_role role, const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
+no_reply(const struct bg_response *response, struct bg_buf *out, struct bg_error *err)
 {
-	switch (role) {
-	case BG_ROLE_AUTHORIZER:
-		return bg_reply_authorizer(response, out, err);
-	case BG_ROLE_RESPONDER:
-		return bg_reply_responder(response, out, err);
-	case BG_ROLE_NONE:
-		break;
-	}
+	(void)response, (void)out;
 	return bg_fail(err, BG_R_INTERNAL, "a role that is not served");
 }
 
+/*
+ * The form of an answer.  It is looked for before anything can be wrong with the variables, so that a refusal for that has it
+ * too; whether the variable is a good one, cgi/metavars.c says.  env may be NULL.
+ */
+static write_reply *
+form(enum bg_role role, char *const *env)
+{
+	if (role == BG_ROLE_AUTHORIZER)
+		return bg_reply_authorizer;
+	if (role != BG_ROLE_RESPONDER)
+		return no_reply;
+	for (; env != NULL && *env != NULL; env++)
+		if (strcmp(*env, "BEARERGATE_ANSWER=client") == 0)
+			return bg_reply_client;
+	return bg_reply_responder;
+}
+
 static int
-write_out(const struct bg_gate *gate, const struct bg_decision *decision, enum bg_role role, struct bg_buf *out, int *status,
+write_out(const struct bg_gate *gate, const struct bg_decision *decision, write_reply *reply, struct bg_buf *out, int *status,
     struct bg_error *err)
 {
 	struct bg_response response;
@@ -29,24 +42,27 @@ write_out(const struct bg_gate *gate, const struct bg_decision *decision, enum b
 	*status = response.status;
 	if (decision->verdict == BG_ALLOW && response.status != 200)
 		rc = bg_fail(err, BG_R_INTERNAL, "the variables of an allowed request could not be made");
+	else if (decision->verdict == BG_ALLOW && reply == bg_reply_client && !decision->anonymous &&
+	    bg_export_missing(&gate->exports, &decision->claims, &response.variables, err) != 0)
+		rc = -1;
 	else
-		rc = reply(role, &response, out, err);
+		rc = reply(&response, out, err);
 	bg_response_clear(&response);
 	return rc;
 }
 
 /* Answer a decision, write it to the log, and clear it. */
 static int
-deliver(const struct bg_gate *gate, struct bg_decision *decision, const struct bg_request *request, enum bg_role role,
+deliver(const struct bg_gate *gate, struct bg_decision *decision, const struct bg_request *request, write_reply *reply,
     struct bg_buf *out, struct bg_answered *answered)
 {
 	struct bg_error err = { 0 };
 	int rc, status;
 
-	if ((rc = write_out(gate, decision, role, out, &status, &err)) != 0) {
+	if ((rc = write_out(gate, decision, reply, out, &status, &err)) != 0) {
 		/* Too much for one answer, or no memory: a plain denial is small. */
 		bg_decision_deny(decision, &err);
-		rc = write_out(gate, decision, role, out, &status, &err);
+		rc = write_out(gate, decision, reply, out, &status, &err);
 	}
 	if (rc != 0)
 		status = 0;
@@ -75,7 +91,7 @@ bg_authorizer_answer(const struct bg_gate *gate, struct bg_now now, enum bg_role
 		bg_decision_clear(&decision);
 		return BG_AUTHORIZER_LATER;
 	}
-	return deliver(gate, &decision, &request, role, out, answered);
+	return deliver(gate, &decision, &request, form(role, env), out, answered);
 }
 
 int
@@ -87,5 +103,5 @@ bg_authorizer_refuse(const struct bg_gate *gate, enum bg_role role, const struct
 
 	bg_buf_reset(out);
 	bg_decision_deny(&decision, why);
-	return deliver(gate, &decision, &nothing, role, out, answered);
+	return deliver(gate, &decision, &nothing, form(role, NULL), out, answered);
 }

@@ -8,7 +8,8 @@
 
 /*
  * One request, without a socket: read the parameters, decide, write the decision to the log, and put the whole answer
- * into out in the form of the role, its "Status:" first.  The role says nothing about the decision.  env is "NAME=value"
+ * into out in the form of the role, its "Status:" first.  The role says nothing about the decision, nor does
+ * BEARERGATE_ANSWER=client, by which a Responder answers with what the client is to get (bg_reply_client).  env is "NAME=value"
  * strings up to a NULL; out is the caller's, its ceiling large enough for a denial (BG_ANSWER_MAX).
  * Whatever goes wrong on the way becomes a denial.  Returns -1, out empty, when not even that can be written; the
  * connection must then be closed without an answer, which every server takes as an error.

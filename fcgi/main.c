@@ -254,6 +254,27 @@ check_addresses(const struct options *options, const struct bg_conf *conf)
 	return 0;
 }
 
+/*
+ * lighttpd (max-procs), mod_fcgid and spawn-fcgi (-F) start several of us for one socket on descriptor 0, and nothing tells us
+ * whether they did.  A store that is private to a process would then let a DPoP proof pass once in each (SR-63).  So there is
+ * none: proofs are refused, and all other requests decided as usual.
+ */
+static void
+forgo_private_store(const struct options *options, bool remarks, struct bg_snapshot *snapshot)
+{
+	const struct bg_conf *conf = snapshot->conf;
+	size_t n;
+
+	(void)addresses(options, conf, &n);
+	if (n > 0 || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
+		return;
+	bg_dpop_forgo(&snapshot->gate->dpop, "processes that a server starts for one socket must remember DPoP proofs in one "
+	    "place; replay = \"lmdb:/PATH\" was expected");
+	if (remarks)
+		complain(EX_OK, "DPoP proofs are refused: others may serve the socket on descriptor 0 as well, and must share what proofs "
+		    "were used; replay = \"lmdb:/PATH\", or redis://, was expected, or dpop = \"disabled\"");
+}
+
 /* The configuration, and the gate made of it; nothing of it runs yet.  Of a good one remarks are printed where they are wanted. */
 static int
 configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
@@ -273,6 +294,7 @@ configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
 		return code;
 	if (options->threads > 0)
 		(*out)->conf->threads = options->threads;
+	forgo_private_store(options, remarks, *out);
 	if ((code = check_addresses(options, (*out)->conf)) != 0) {
 		bg_snapshot_free(*out);
 		*out = NULL;

@@ -121,6 +121,8 @@ use_programs() { # use_programs FCGI FETCH: the daemon to start, where the one w
 	cp "$bg_source/conf/examples/cgi/show-claims" "$work/bin/show-claims"
 	cp "$bg_source/conf/examples/nginx/show-claims.pl" "$work/bin/show-claims.pl"
 	cp "$bg_source/conf/examples/nginx/bearergate_params" "$work/bearergate_params"
+	mkdir "$work/files"
+	cp "$bg_source"/conf/examples/apache-fcgid/*.asis "$bg_source"/conf/examples/*/*.lua "$work/files"
 	chmod 755 "$work"/bin/*
 }
 
@@ -165,10 +167,11 @@ start_backend() { # the program that stands behind nginx; sets $backend, HOST:PO
 	backend=$(sed -n 's/^listening on //p' "$work/backend.log")
 }
 
-# start_server lighttpd|apache|nginx AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
-# template MORE after it (for nginx, at the end of its server block); sets $server, $port, $tls_port and $server_log.  nginx
+# start_server lighttpd|apache|nginx|caddy AUTHORIZER [MORE]: a web server with the example configuration and, where given, the
+# template MORE after it (for nginx, at the end of its server block; for Caddy, at the beginning of its route); sets $server, $port, $tls_port and $server_log.  nginx
 # wants the program at $backend, and mtls.conf its keys in $work/tls.  A port that somebody took first is no reason to fail.
-# $bg_template, where it is set, is another example of that server.
+# $bg_template, where it is set, is another example of that server.  A server that starts the daemon itself does so with
+# bearergate.conf in $work.
 start_server() {
 	local kind=$1 authorizer=$2 more=${3:-} config=$work/$1.conf try template values
 
@@ -177,17 +180,20 @@ start_server() {
 	lighttpd) template=$bg_source/conf/examples/lighttpd/lighttpd.conf ;;
 	apache)   template=$bg_source/conf/examples/apache/httpd.conf ;;
 	nginx)    template=$bg_source/conf/examples/nginx/nginx.conf ;;
+	caddy)    template=$bg_source/conf/examples/caddy/Caddyfile ;;
 	*)        die "no such server: $kind" ;;
 	esac
 	template=${bg_template:-$template}
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
 		tls_port=$(free_port)
+		backend=${backend:-}
 		values=(PORT="$port" SOCKET="$authorizer" AUTHORIZER="$authorizer"
 		    DOCROOT="$work/www" TMPDIR="$work/tmp" SCRIPT="$work/bin/show-claims"
 		    SCRIPTS="$work/bin" WRAPPER="${bg_cgi:-}"
 		    ERRORLOG="$work/tmp/$kind.error" PIDFILE="$work/tmp/$kind.pid"
-		    BACKEND="${backend:-}" PARAMS="$work/bearergate_params"
+		    BACKEND="${backend:-}" BACKENDPORT="${backend##*:}" PROGRAM="${program:-}" PARAMS="$work/bearergate_params"
+		    DAEMON="$bg_fcgi" ARGUMENTS="-F $bg_fetch -c $work/bearergate.conf" FILES="$work/files" ENVIRONMENT=""
 		    MODULES="${APACHE_MODULES:-/usr/lib/apache2/modules}"
 		    TLSPORT="$tls_port" TLSCERT="$work/tls/server.pem" TLSKEY="$work/tls/server.key" CLIENTCA="$work/tls/ca.pem")
 		fill "$template" "${values[@]}" >"$config"
@@ -195,6 +201,9 @@ start_server() {
 			sed -i -e '$d' "$config"
 			sed -i -e '$d' "$config"
 			{ fill "$more" "${values[@]}" && printf '  }\n}\n'; } >>"$config"
+		elif [ -n "$more" ] && [ "$kind" = caddy ]; then
+			fill "$more" "${values[@]}" >"$work/more.filled"
+			sed -i -e "/^http:/,\$ { /^\troute {\$/r $work/more.filled" -e '}' "$config"
 		elif [ -n "$more" ]; then
 			fill "$more" "${values[@]}" >>"$config"
 		fi
@@ -204,6 +213,8 @@ start_server() {
 		lighttpd) start "$server_log" lighttpd -D -f "$config" ;;
 		apache)   start "$server_log" apache2 -D FOREGROUND -f "$config" ;;
 		nginx)    start "$server_log" nginx -e "$work/tmp/nginx.error" -c "$config" -g 'daemon off;' ;;
+		caddy)    start "$server_log" env HOME="$work/tmp" XDG_DATA_HOME="$work/tmp" XDG_CONFIG_HOME="$work/tmp" \
+			    caddy run --adapter caddyfile --config "$config" ;;
 		esac
 		server=$started
 		wait_for 20 server_is_up "$kind" || die "$kind neither starts nor gives up"
@@ -213,7 +224,7 @@ start_server() {
 		fi
 		stop "$server" || :
 		cat "$work/tmp/$kind.error" >>"$server_log" 2>/dev/null || :
-		grep -q 'Address already in use' "$server_log" || break
+		grep -q -i 'address already in use' "$server_log" || break
 	done
 	cat "$server_log" >&2
 	die "$kind did not start (attempt $try)"
@@ -224,6 +235,7 @@ server_is_up() { # server_is_up KIND: it says so itself, so that we never take a
 	lighttpd) gone "$server" || lines_at_least 1 'server started' "$work/tmp/lighttpd.error" ;;
 	apache)   gone "$server" || lines_at_least 1 'resuming normal operations' "$work/tmp/apache.error" ;;
 	nginx)    gone "$server" || lines_at_least 1 'start worker process ' "$work/tmp/nginx.error" ;;
+	caddy)    gone "$server" || lines_at_least 1 'serving initial configuration' "$work/tmp/caddy.error" ;;
 	esac
 }
 
@@ -252,12 +264,21 @@ lighttpd              command lighttpd
 bg_apache_packages='
 apache2-bin           command apache2
 '
+bg_fcgid_packages='
+libapache2-mod-fcgid  file /usr/lib/apache2/modules/mod_fcgid.so
+'
+bg_caddy_packages='
+caddy                 command caddy
+'
 bg_nginx_packages='
 nginx-light           command nginx
 perl-base             command perl
 '
 bg_tls_packages='
 lighttpd-mod-openssl  file /usr/lib/lighttpd/mod_openssl.so
+'
+bg_magnet_packages='
+lighttpd-modules-lua  file /usr/lib/lighttpd/mod_magnet.so
 '
 bg_demo_packages='
 curl                  command curl

@@ -62,6 +62,25 @@ START_TEST(a_denial_in_the_responder_role_says_the_real_status_in_a_header)
 }
 END_TEST
 
+/* A variable that is wrong, too, is answered in the form that was asked for; in the Authorizer role there is one form alone. */
+START_TEST(a_denial_for_the_client_has_the_real_status)
+{
+	static const enum bg_role both[] = { BG_ROLE_AUTHORIZER, BG_ROLE_RESPONDER };
+	const char *env[] = { denials[_i].variable, "BEARERGATE_ANSWER=client", NULL };
+	struct bg_answered answered = { 0 };
+	struct bg_buf out;
+
+	for (int i = 0; i < N(both); i++) {
+		bg_buf_init(&out, BG_ANSWER_MAX);
+		ck_assert_int_eq(bg_authorizer_answer(&gate, now, both[i], (char *const *)(uintptr_t)env, true, &out, &answered), 0);
+		ck_assert_msg(strncmp(out.data, denials[_i].status, strlen(denials[_i].status)) == 0, "%s: %.*s",
+		    denials[_i].variable, (int)out.len, out.data);
+		ck_assert(!answered.allowed);
+		bg_buf_clear(&out);
+	}
+}
+END_TEST
+
 /* Whatever the gate says: without a role there is no form that could be an allow somewhere. */
 START_TEST(without_a_role_there_is_no_answer)
 {
@@ -111,6 +130,7 @@ main(void)
 	TCase *tc = tcase_create("answer");
 
 	tcase_add_loop_test(tc, every_denial_begins_with_its_status, 0, N(denials));
+	tcase_add_loop_test(tc, a_denial_for_the_client_has_the_real_status, 0, N(denials));
 	tcase_add_loop_test(tc, a_denial_in_the_responder_role_says_the_real_status_in_a_header, 0, N(denials));
 	tcase_add_test(tc, without_a_role_there_is_no_answer);
 	tcase_add_loop_test(tc, an_answer_that_does_not_fit_is_500_or_nothing_but_never_cut, 0, N(roles));

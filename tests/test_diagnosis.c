@@ -95,6 +95,25 @@ START_TEST(the_body_of_a_refusal_is_told_from_another)
 }
 END_TEST
 
+static const struct { const char *raw; enum bg_outcome status, leak; } closer[] = {
+	{ "HTTP/1.1 400 x\r\nX-Bearergate-Status: 400\r\n\r\n", BG_OUTCOME_REFUSED, BG_OUTCOME_LET_IN },
+	{ "HTTP/1.1 401 x\r\nX-Bearergate-Status: 400\r\n\r\n", BG_OUTCOME_MASKED, BG_OUTCOME_LET_IN },
+	{ "HTTP/1.1 400 x\r\nX-Bearergate-Status: 4000\r\n\r\n", BG_OUTCOME_MASKED, BG_OUTCOME_LET_IN },
+	{ "HTTP/1.1 400 x\r\n\r\n", BG_OUTCOME_REFUSED, BG_OUTCOME_LET_IN },
+	{ "HTTP/1.1 200 x\r\nvariable-auth_type: Bearer\r\n\r\n", BG_OUTCOME_REFUSED, BG_OUTCOME_LEAKED },
+};
+
+START_TEST(what_the_client_sees_beside_the_outcome)
+{
+	struct bg_http_answer answer;
+
+	read_answer(&answer, closer[_i].raw);
+	ck_assert_int_eq(bg_outcome_of_status(&answer), closer[_i].status);
+	ck_assert_int_eq(bg_outcome_of_leak(&answer), closer[_i].leak);
+	bg_http_answer_clear(&answer);
+}
+END_TEST
+
 static const struct { const char *name, *raw; enum bg_outcome want; } forgeries[] = {
 	{ "shown in the body",        "HTTP/1.1 200 x\r\n\r\nsub=MARK",                     BG_OUTCOME_BELIEVED },
 	{ "shown in a header",        "HTTP/1.1 200 x\r\nX-User: MARK\r\n\r\n",             BG_OUTCOME_BELIEVED },
@@ -151,6 +170,14 @@ static const struct {
 	{ BG_CANARY_FORGED_GOOD, BG_SERVER_NGINX, BG_OUTCOME_BELIEVED, BG_FINDING_FAULT, "proxy_pass_request_headers off" },
 	{ BG_CANARY_FORGED_GOOD, BG_SERVER_NGINX, BG_OUTCOME_SHOWN, BG_FINDING_REMARK, "every header" },
 	{ BG_CANARY_TWO_HEADERS, BG_SERVER_UNKNOWN, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "two Authorization headers" },	/* SR-73 */
+	{ BG_CANARY_NO_TOKEN, BG_SERVER_CADDY, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "forward_auth" },		/* 3.E */
+	{ BG_CANARY_FORGED_GOOD, BG_SERVER_CADDY, BG_OUTCOME_BELIEVED, BG_FINDING_FAULT, "request_header -X-Auth-*" },
+	{ BG_CANARY_STATUS, BG_SERVER_CADDY, BG_OUTCOME_MASKED, BG_FINDING_FAULT, "BEARERGATE_ANSWER client" },
+	{ BG_CANARY_STATUS, BG_SERVER_APACHE, BG_OUTCOME_MASKED, BG_FINDING_REMARK, "ErrorDocument 401" },		/* 2.7 */
+	{ BG_CANARY_STATUS, BG_SERVER_APACHE, BG_OUTCOME_REFUSED, BG_FINDING_OK, NULL },
+	{ BG_CANARY_LEAK, BG_SERVER_APACHE, BG_OUTCOME_LEAKED, BG_FINDING_REMARK, "hide-claims.lua" },		/* 3.B */
+	{ BG_CANARY_BODY, BG_SERVER_APACHE, BG_OUTCOME_SERVED, BG_FINDING_FAULT, "FcgidAccessCheckerAuthoritative On" },	/* 2.11 */
+	{ BG_CANARY_BELOW, BG_SERVER_APACHE, BG_OUTCOME_SERVED, BG_FINDING_FAULT, "FcgidAccessCheckerAuthoritative On" },
 	{ BG_CANARY_LONG, BG_SERVER_NGINX, BG_OUTCOME_TOO_LONG, BG_FINDING_REMARK, "large_client_header_buffers" },	/* 2.10 */
 	{ BG_CANARY_LONG, BG_SERVER_APACHE, BG_OUTCOME_TOO_LONG, BG_FINDING_REMARK, "LimitRequestFieldSize" },
 	{ BG_CANARY_LONG, BG_SERVER_APACHE, BG_OUTCOME_ASKED, BG_FINDING_FAULT, "dropped" },
@@ -182,7 +209,8 @@ START_TEST(nothing_that_is_let_in_is_well)
 		for (int server = 0; server < BG_SERVERS; server++) {
 			struct bg_diagnosis in = bg_diagnose((enum bg_canary)canary, (enum bg_server)server, BG_OUTCOME_LET_IN);
 			struct bg_diagnosis silent = bg_diagnose((enum bg_canary)canary, (enum bg_server)server, BG_OUTCOME_SILENT);
-			bool may = canary == BG_CANARY_GOOD_TOKEN || canary == BG_CANARY_FORGED_GOOD;
+			bool may = canary == BG_CANARY_GOOD_TOKEN || canary == BG_CANARY_FORGED_GOOD ||
+			    canary == BG_CANARY_LEAK;
 
 			if (canary == BG_CANARY_BODY)
 				continue;	/* is about the body of an answer that was judged before */
@@ -205,7 +233,8 @@ START_TEST(a_server_is_known_by_its_header)
 	ck_assert_int_eq(bg_server_find(BG_SLICE("Apache/2.4.62 (Debian)")), BG_SERVER_APACHE);
 	ck_assert_int_eq(bg_server_find(BG_SLICE("lighttpd/1.4.69")), BG_SERVER_LIGHTTPD);
 	ck_assert_int_eq(bg_server_find(BG_SLICE("nginx")), BG_SERVER_NGINX);
-	ck_assert_int_eq(bg_server_find(BG_SLICE("Caddy")), BG_SERVER_UNKNOWN);
+	ck_assert_int_eq(bg_server_find(BG_SLICE("Caddy")), BG_SERVER_CADDY);
+	ck_assert_int_eq(bg_server_find(BG_SLICE("Hiawatha")), BG_SERVER_UNKNOWN);
 	ck_assert_int_eq(bg_server_find((struct bg_slice){ 0 }), BG_SERVER_UNKNOWN);
 	ck_assert_str_eq(bg_server_name(BG_SERVER_NGINX), "nginx");
 	ck_assert_str_eq(bg_server_name(BG_SERVER_UNKNOWN), "unknown");
@@ -220,6 +249,7 @@ main(void)
 
 	tcase_add_loop_test(tcase, an_answer_is_told_by_what_it_means, 0, N(outcomes));
 	tcase_add_loop_test(tcase, the_body_of_a_refusal_is_told_from_another, 0, N(bodies));
+	tcase_add_loop_test(tcase, what_the_client_sees_beside_the_outcome, 0, N(closer));
 	tcase_add_loop_test(tcase, what_was_forged_is_found, 0, N(forgeries));
 	tcase_add_loop_test(tcase, the_directive_that_is_missing_is_named, 0, N(findings));
 	tcase_add_test(tcase, nothing_that_is_let_in_is_well);

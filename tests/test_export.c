@@ -283,6 +283,47 @@ START_TEST(nobody_is_known_by_any_name)	/* SR-84 */
 }
 END_TEST
 
+/* For a server that makes something of its own of a header that is not there (interop 3.E). */
+static const struct { const char *name, *payload; int found; } partly[] = {
+	{ "no claim", "{}", 1 },	/* AUTH_TYPE alone */
+	{ "a user", "{\"sub\":\"alice\"}", 3 },
+	{ "a user who is no plain value", "{\"sub\":[\"alice\"],\"jti\":null}", 3 },
+	{ "an empty claim is there", "{\"sub\":\"\",\"org_id\":\"x\"}", 4 },
+};
+
+START_TEST(with_what_is_missing_every_name_is_there_once)
+{
+	struct bg_claims claims = { .all = json_loads(partly[_i].payload, 0, NULL) };
+	struct bg_slice rest, name, value;
+	struct bg_buf out;
+	size_t found = 0;
+
+	make_exports();
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &(bool){ false }, NULL), 0);
+	rest = (struct bg_slice){ out.data, out.len };
+	while (bg_export_next(&rest, &name, &value))
+		found++;
+	ck_assert_msg(found == (size_t)partly[_i].found, "%s: %zu", partly[_i].name, found);
+	ck_assert_int_eq(bg_export_missing(&exports, &claims, &out, NULL), 0);
+	rest = (struct bg_slice){ out.data, out.len };
+	for (size_t i = 0; bg_export_next(&rest, &name, &value); i++) {
+		struct bg_slice others = rest, other, ignored;
+
+		ck_assert_msg(i < found || value.len == 0, "%s: %.*s", partly[_i].name, BG_SLICE_ARG(name));
+		while (bg_export_next(&others, &other, &ignored))
+			ck_assert_msg(!bg_slice_equal(name, other), "%s: %.*s twice", partly[_i].name, BG_SLICE_ARG(name));
+		found += i >= found;
+	}
+	ck_assert_uint_eq(found, exports.n_exports + 2);
+	bg_buf_clear(&out);
+	bg_buf_init(&out, 8);
+	ck_assert_int_eq(bg_export_missing(&exports, &claims, &out, NULL), -1);
+	bg_buf_clear(&out);
+	json_decref((json_t *)(uintptr_t)claims.all);
+}
+END_TEST
+
 START_TEST(an_answer_that_is_full_is_a_failure)
 {
 	struct bg_claims claims = { .all = json_pack("{s:s,s:s}", "sub", "somebody", "jti", "something") };
@@ -317,6 +358,7 @@ main(void)
 	tcase_add_test(tc, a_variable_cannot_take_the_name_of_another_thing);
 	tcase_add_loop_test(tc, a_claim_goes_out_the_way_the_export_says, 0, N(ways));
 	tcase_add_test(tc, nobody_is_known_by_any_name);
+	tcase_add_loop_test(tc, with_what_is_missing_every_name_is_there_once, 0, N(partly));
 	tcase_add_test(tc, an_answer_that_is_full_is_a_failure);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

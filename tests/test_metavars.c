@@ -300,6 +300,27 @@ START_TEST(auth_said_twice_is_refused)
 }
 END_TEST
 
+/* It changes the form of an answer and nothing of the request; fcgi/authorizer.c looks for it. */
+static const struct { const char *first, *second; enum bg_reason want; } forms[] = {
+	{ "client", NULL, BG_R_OK }, { "auth_request", NULL, BG_R_OK },
+	{ "", NULL, BG_R_BAD_VARIABLE }, { "Client", NULL, BG_R_BAD_VARIABLE }, { "client ", NULL, BG_R_BAD_VARIABLE },
+	{ "200", NULL, BG_R_BAD_VARIABLE },
+	{ "client", "client", BG_R_BAD_VARIABLE }, { "auth_request", "client", BG_R_BAD_VARIABLE },
+};
+
+START_TEST(the_form_of_an_answer_is_one_of_two_words_said_once)
+{
+	char first[64], second[64], *env[] = { first, forms[_i].second != NULL ? second : NULL, NULL };
+	struct bg_error err = { 0 };
+	struct bg_request request, nothing = { 0 };
+
+	bg_format(first, sizeof(first), "BEARERGATE_ANSWER=%s", forms[_i].first);
+	bg_format(second, sizeof(second), "BEARERGATE_ANSWER=%s", forms[_i].second != NULL ? forms[_i].second : "");
+	ck_reason(bg_metavars_read(env, &request, &err), err, forms[_i].want, first);
+	ck_assert_int_eq(memcmp(&request, &nothing, sizeof(request)), 0);
+}
+END_TEST
+
 /* SR-23: every variable of ours, with every value that it should not have; whose fault it is decides the answer. */
 START_TEST(a_variable_of_ours_with_an_odd_value_is_refused)
 {
@@ -401,6 +422,7 @@ main(void)
 	tcase_add_test(tc, the_first_of_a_servers_own_variables_counts);
 	tcase_add_loop_test(tc, auth_is_one_of_three_words, 0, N(auths));
 	tcase_add_test(tc, auth_said_twice_is_refused);
+	tcase_add_loop_test(tc, the_form_of_an_answer_is_one_of_two_words_said_once, 0, N(forms));
 	tcase_add_test(tc, a_variable_of_ours_with_an_odd_value_is_refused);
 	tcase_add_test(tc, a_refused_variable_leaves_nothing_behind);
 	tcase_add_test(tc, no_value_of_a_variable_upsets_us);

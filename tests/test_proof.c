@@ -568,6 +568,28 @@ START_TEST(what_is_no_proof_is_not_spent_and_no_store_is_no_allow)
 }
 END_TEST
 
+static void
+store_free(struct bg_replay *replay)
+{
+	((struct store *)replay)->reason = BG_R_STORE_DOWN;	/* for the test to see */
+}
+
+START_TEST(a_store_that_was_forgone_takes_no_proof_even_where_errors_let_in)	/* SR-63, SR-64 */
+{
+	struct store store = { .replay = { .spend = store_spend, .free = store_free }, .reason = BG_R_OK };
+	struct bg_dpop mine = { .mode = BG_DPOP_ALLOWED, .replay = &store.replay, .replay_fail_open = true };
+	struct bg_proof none = { .spend = false }, one = { .spend = true, .spending = { .iat = NOW } };
+	struct bg_error err = { 0 };
+	int64_t retry_after;
+
+	bg_dpop_forgo(&mine, "others share it");
+	ck_assert_int_eq(store.reason, BG_R_STORE_DOWN);
+	ck_reason(bg_proof_spend(&mine, &none, (struct bg_now){ .wall = NOW }, &retry_after, &err), err, BG_R_OK, "Bearer");
+	ck_reason(bg_proof_spend(&mine, &one, (struct bg_now){ .wall = NOW }, &retry_after, &err), err, BG_R_INTERNAL, "a proof");
+	ck_assert_str_eq(err.detail, "others share it");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -589,6 +611,7 @@ main(void)
 	tcase_add_test(tc, a_store_that_cannot_answer_denies_unless_told_otherwise);
 	tcase_add_test(tc, a_proof_from_before_the_store_changed_is_not_let_in);
 	tcase_add_test(tc, what_is_no_proof_is_not_spent_and_no_store_is_no_allow);
+	tcase_add_test(tc, a_store_that_was_forgone_takes_no_proof_even_where_errors_let_in);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

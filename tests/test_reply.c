@@ -137,6 +137,49 @@ START_TEST(a_responders_denial_is_401_or_403_with_the_rest_in_headers)
 }
 END_TEST
 
+/* Caddy's forward_auth: whatever is not 2xx goes to the client as it is (interop 3.E). */
+static const struct { int status; const char *text; } client_denials[] = {
+	{ 401, "Status: 401 Unauthorized\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 401\r\n" DENIED },
+	{ 400, "Status: 400 Bad Request\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 400\r\n" DENIED },
+	{ 403, "Status: 403 Forbidden\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 403\r\n" DENIED },
+	{ 503, "Status: 503 Service Unavailable\r\nWWW-Authenticate: Bearer x\r\nX-Bearergate-Status: 503\r\n" DENIED },
+	/* what lets in, is no answer yet, or is none at all */
+	{ 0, NULL }, { 100, NULL }, { 201, NULL }, { 204, NULL }, { 299, NULL }, { 302, NULL }, { 399, NULL }, { 600, NULL },
+};
+
+START_TEST(a_denial_for_the_client_has_its_real_status_and_never_lets_in)
+{
+	const char *text = client_denials[_i].text;
+	struct bg_error err = { 0 };
+	struct bg_buf out;
+
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_reason(reply_by(bg_reply_client, client_denials[_i].status, "Bearer x", 0, NULL, &out, &err), err,
+	    text != NULL ? BG_R_OK : BG_R_INTERNAL, "denial");
+	if (text != NULL)
+		ck_assert_str_eq(out.data, text);
+	else
+		ck_assert_uint_eq(out.len, 0);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(an_allow_is_the_same_for_all_responders)
+{
+	const char *variables[] = { "AUTH_TYPE", "Bearer", "CLAIM_SUB", "alice", NULL };
+	struct bg_error err = { 0 };
+	struct bg_buf one, other;
+
+	bg_buf_init(&one, BG_ANSWER_MAX);
+	bg_buf_init(&other, BG_ANSWER_MAX);
+	ck_reason(reply_by(bg_reply_responder, 200, "", 0, variables, &one, &err), err, BG_R_OK, "allow");
+	ck_reason(reply_by(bg_reply_client, 200, "", 0, variables, &other, &err), err, BG_R_OK, "allow");
+	ck_assert_str_eq(one.data, other.data);
+	bg_buf_clear(&one);
+	bg_buf_clear(&other);
+}
+END_TEST
+
 START_TEST(a_responders_allow_carries_claims_as_headers)
 {
 	static const char *const variables[] = { "REMOTE_USER", "me", "AUTH_TYPE", "Bearer", "CLAIM_ORG_ID", "a b", "CLAIM_SUB", "",
@@ -252,6 +295,8 @@ main(void)
 	tcase_add_loop_test(tc, a_denial_states_its_status_first, 0, N(denials));
 	tcase_add_test(tc, an_allow_carries_variables_and_no_body);
 	tcase_add_loop_test(tc, a_responders_denial_is_401_or_403_with_the_rest_in_headers, 0, N(responder_denials));
+	tcase_add_loop_test(tc, a_denial_for_the_client_has_its_real_status_and_never_lets_in, 0, N(client_denials));
+	tcase_add_test(tc, an_allow_is_the_same_for_all_responders);
 	tcase_add_test(tc, a_responders_allow_carries_claims_as_headers);
 	tcase_add_test(tc, a_responders_claims_all_fit_or_there_is_no_allow);
 	tcase_add_test(tc, a_claim_left_out_for_its_length_is_no_allow_for_a_responder);

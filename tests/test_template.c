@@ -60,6 +60,12 @@ END_TEST
 /* A byte of each that the rule which puts them into the program could spoil. */
 static const struct { const char *name, *holds; } examples[] = {
 	{ "apache/httpd.conf",                "RequireBasicAuth Off \\\n" },
+	{ "apache-fcgid/httpd.conf",          "\"^/api(?!/public(/|$))\">\n" },
+	{ "caddy/Caddyfile",                  "respond `{\"detail\":{\"error\":\"invalid_request\"" },
+	{ "cgi/action.conf",                  "\"^(/api|/bearergate-cgi)(/|$)\">\n" },
+	{ "cgi/bearergate.conf",              "domain      = \"@DOMAIN@\"\n" },
+	{ "cgi/lighttpd.conf",                "(?!/public(/|$))\"" },
+	{ "cgi/nginx.conf",                   "PATH_TRANSLATED   @SCRIPTS@$uri;\n" },
 	{ "lighttpd/lighttpd.conf",           "\"check-local\"     => \"disable\",\n" },
 	{ "nginx/bearergate_params",          "fastcgi_param BEARERGATE_URI        $request_uri;\n" },
 	{ "nginx/nginx.conf",                 "return 403 '{\"detail\":{\"error\":\"forbidden\"" },

@@ -9,7 +9,7 @@
 
 static const char *const servers[BG_SERVERS] = {
 	[BG_SERVER_UNKNOWN] = "unknown", [BG_SERVER_APACHE] = "apache", [BG_SERVER_LIGHTTPD] = "lighttpd",
-	[BG_SERVER_NGINX] = "nginx",
+	[BG_SERVER_NGINX] = "nginx", [BG_SERVER_CADDY] = "caddy",
 };
 
 enum bg_server
@@ -132,6 +132,23 @@ bg_outcome_of_body(const struct bg_http_answer *answer)
 }
 
 enum bg_outcome
+bg_outcome_of_status(const struct bg_http_answer *answer)
+{
+	struct bg_slice said = bg_http_header(answer, BG_SLICE("X-Bearergate-Status"), 0);
+	char status[16];
+
+	bg_format(status, sizeof(status), "%d", answer->status);
+	return said.len == 0 || bg_slice_equal(said, bg_slice_str(status)) ? BG_OUTCOME_REFUSED : BG_OUTCOME_MASKED;
+}
+
+/* AUTH_TYPE is among the variables of every allow (core/export.c). */
+enum bg_outcome
+bg_outcome_of_leak(const struct bg_http_answer *answer)
+{
+	return bg_http_header(answer, BG_SLICE("Variable-AUTH_TYPE"), 0).ptr != NULL ? BG_OUTCOME_LEAKED : BG_OUTCOME_LET_IN;
+}
+
+enum bg_outcome
 bg_outcome_of_forgery(const struct bg_http_answer *answer, struct bg_slice marker, struct bg_slice control)
 {
 	struct bg_slice raw = { answer->raw.data, answer->raw.len }, body = { answer->body.data, answer->body.len };
@@ -154,6 +171,8 @@ bg_outcome_describe(enum bg_outcome outcome, const struct bg_http_answer *answer
 		[BG_OUTCOME_OUR_BODY] = " with bearergate's JSON", [BG_OUTCOME_OUR_TEXT] = " with JSON that is said to be "
 		    "something else",
 		[BG_OUTCOME_NO_BODY] = " with another body", [BG_OUTCOME_BELIEVED] = ", and the program shows what was forged",
+		[BG_OUTCOME_SERVED] = ", and no refusal of bearergate's", [BG_OUTCOME_MASKED] = ", and bearergate has answered another",
+		[BG_OUTCOME_LEAKED] = ", and headers that begin with Variable-",
 		[BG_OUTCOME_SHOWN] = ", and the program shows any header",
 	};
 	struct bg_slice error = error_of(our_challenge(answer));
@@ -184,6 +203,8 @@ bg_canary_wanted(enum bg_canary canary)
 		[BG_CANARY_FORGED]      = "401 with a challenge",
 		[BG_CANARY_FORGED_GOOD] = "200 without what was forged",
 		[BG_CANARY_TWO_HEADERS] = "400",
+		[BG_CANARY_STATUS]      = "the status that bearergate answers",
+		[BG_CANARY_LEAK]        = "no headers that are for the server",
 		[BG_CANARY_LONG]        = "401 invalid_token",
 		[BG_CANARY_METHOD]      = "401 with a challenge",
 		[BG_CANARY_PATH]        = "a refusal",
@@ -205,6 +226,10 @@ bg_canary_wanted(enum bg_canary canary)
 #define CHECK_LOCAL	"lighttpd asks about files that exist alone: add \"check-local\" => \"disable\" to the authorizer in " \
 			"fastcgi.server"
 
+#define FORWARD_AUTH	"add forward_auth to the route of this path, before what answers; a host without a site gets an empty 200 from " \
+			"Caddy"
+#define AUTHORITATIVE	"what is protected is sent with the refusal: \"FcgidAccessCheckerAuthoritative On\" is missing"
+
 #define OK		BG_FINDING_OK
 #define REMARK		BG_FINDING_REMARK
 #define FAULT		BG_FINDING_FAULT
@@ -221,6 +246,7 @@ static const struct {
 #define APACHE		BG_SERVER_APACHE
 #define LIGHTTPD	BG_SERVER_LIGHTTPD
 #define NGINX		BG_SERVER_NGINX
+#define CADDY		BG_SERVER_CADDY
 #define IS(outcome)	BG_OUTCOME_##outcome
 	ROW(NO_TOKEN, ANY,      IS(ASKED),     OK,     NULL),
 	ROW(NO_TOKEN, APACHE,   IS(LET_IN),    FAULT,  NOBODY_ASKS REQUIRE),
@@ -233,6 +259,8 @@ static const struct {
 	ROW(NO_TOKEN, LIGHTTPD, IS(FORBIDDEN), FAULT,  CHECK_LOCAL),
 	ROW(NO_TOKEN, NGINX,    IS(LET_IN),    FAULT,  NOBODY_ASKS AUTH_REQUEST),
 	ROW(NO_TOKEN, NGINX,    IS(MISSING),   FAULT,  NOBODY_ASKS AUTH_REQUEST),
+	ROW(NO_TOKEN, CADDY,    IS(LET_IN),    FAULT,  NOBODY_ASKS FORWARD_AUTH),
+	ROW(NO_TOKEN, CADDY,    IS(MISSING),   FAULT,  NOBODY_ASKS FORWARD_AUTH),
 	ROW(NO_TOKEN, ANY,      IS(LET_IN),    FAULT,  NOBODY_ASKS "the directive that guards this path is missing"),
 	ROW(NO_TOKEN, ANY,      IS(MISSING),   FAULT,  NOBODY_ASKS "this path is not guarded, or is not here"),
 	ROW(NO_TOKEN, ANY,      IS(REFUSED),   FAULT,  "something before bearergate adds credentials to requests without any"),
@@ -240,6 +268,7 @@ static const struct {
 	ROW(NO_TOKEN, ANY,      IS(SILENT),    FAULT,  "no server answers there"),
 
 	ROW(BODY, ANY,          IS(OUR_BODY),  OK,     NULL),
+	ROW(BODY, ANY,          IS(SERVED),    FAULT,  AUTHORITATIVE),
 	ROW(BODY, NGINX,        ALL,           FAULT,  "clients do not learn why: add \"error_page 401 = @bearergate_401;\", "
 	    "the same for 403 and 500, and the locations they name"),
 	ROW(BODY, APACHE,       IS(OUR_TEXT),  REMARK, "add Header always set Content-Type \"application/json\" "
@@ -250,10 +279,12 @@ static const struct {
 
 	ROW(BAD_TOKEN, ANY,      IS(REFUSED),  OK,     NULL),
 	ROW(BAD_TOKEN, ANY,      IS(NO_PROOF), OK,     NULL),	/* where all tokens must be bound */
-	ROW(BAD_TOKEN, APACHE,   IS(ASKED),    FAULT,  NOT_HEARD "add \"CGIPassAuth On\" to this <Location>"),
+	ROW(BAD_TOKEN, APACHE,   IS(ASKED),    FAULT,  NOT_HEARD "add \"CGIPassAuth On\" to this <Location>; with mod_fcgid "
+	    "\"FcgidPassHeader Authorization\" to the server or virtual host"),
 	ROW(BAD_TOKEN, NGINX,    IS(ASKED),    FAULT,  NOT_HEARD "\"fastcgi_pass_request_headers off\" must not be in effect in "
 	    "the location that asks, nor may a fastcgi_param set HTTP_AUTHORIZATION"),
 	ROW(BAD_TOKEN, LIGHTTPD, IS(ASKED),    FAULT,  NOT_HEARD "no setenv.set-request-header may take it away"),
+	ROW(BAD_TOKEN, CADDY,    IS(ASKED),    FAULT,  NOT_HEARD "no request_header may take it away before forward_auth"),
 	ROW(BAD_TOKEN, ANY,      IS(ASKED),    FAULT,  NOT_HEARD "a server or a proxy before it takes it away"),
 	ROW(BAD_TOKEN, ANY,      IS(LET_IN),   FAULT,  "a token of a key that nobody knows was let in"),
 	ROW(BAD_TOKEN, ANY,      IS(NO_KEYS),  FAULT,  "the authorizer has no keys: \"bearergate keys\" says why"),
@@ -293,6 +324,8 @@ static const struct {
 	    "it: add \"proxy_pass_request_headers off;\" and name the headers the program needs"),
 	ROW(FORGED_GOOD, APACHE, IS(BELIEVED), FAULT,  "what a client makes up reaches the program as if bearergate had said it: "
 	    "\"RequestHeader unset\" each such header before it is set"),
+	ROW(FORGED_GOOD, CADDY,  IS(BELIEVED), FAULT,  "what a client makes up reaches the program as if bearergate had said it: "
+	    "\"request_header -X-Auth-*\", and the same with underscores, must stand before forward_auth, all inside \"route\""),
 	ROW(FORGED_GOOD, ANY,    IS(BELIEVED), FAULT,  "what a client makes up reaches the program as if bearergate had said it"),
 	ROW(FORGED_GOOD, ANY,    IS(SHOWN),    REMARK, "the program shows every header it gets, so nothing can be seen here; it "
 	    "must trust none that the server did not set"),
@@ -304,6 +337,17 @@ static const struct {
 	ROW(TWO_HEADERS, ANY,   IS(ASKED),     OK,     NULL),
 	ROW(TWO_HEADERS, ANY,   IS(LET_IN),    FAULT,  "one of two Authorization headers was chosen: a server or a proxy before "
 	    "bearergate hides the other one"),
+
+	ROW(STATUS, ANY,        IS(REFUSED),   OK,     NULL),
+	ROW(STATUS, CADDY,      IS(MASKED),    FAULT,  "clients cannot tell one refusal from another: add \"env BEARERGATE_ANSWER "
+	    "client\" to the transport of forward_auth"),
+	ROW(STATUS, APACHE,     IS(MASKED),    REMARK, "mod_fcgid makes a 401 of every refusal: ErrorDocument 401 "
+	    "\"/bearergate-denied/%{resp:X-Bearergate-Status}.asis\", as in the example, makes it what it was"),
+	ROW(STATUS, ANY,        IS(MASKED),    REMARK, "clients cannot tell one refusal from another"),
+
+	ROW(LEAK, ANY,          IS(LET_IN),    OK,     NULL),
+	ROW(LEAK, ANY,          IS(LEAKED),    REMARK, "mod_fcgid sends the claims to the client as well: LuaHookFixups with "
+	    "hide-claims.lua of the example, or a \"Header always unset\" for each, takes them away"),
 
 	ROW(LONG, ANY,          IS(REFUSED),   OK,     NULL),
 	ROW(LONG, ANY,          IS(NO_PROOF),  OK,     NULL),
@@ -335,6 +379,7 @@ static const struct {
 
 	ROW(BELOW, ANY,         IS(ASKED),     OK,     NULL),
 	ROW(BELOW, ANY,         IS(REFUSED),   OK,     NULL),
+	ROW(BELOW, ANY,         IS(SERVED),    FAULT,  AUTHORITATIVE),
 	ROW(BELOW, LIGHTTPD,    IS(MISSING),   FAULT,  CHECK_LOCAL),
 	ROW(BELOW, ANY,         IS(MISSING),   REMARK, "only this very path is guarded, not what may be below it"),
 	ROW(BELOW, ANY,         IS(SENT_ON),   REMARK, "only this very path is guarded, not what may be below it"),
@@ -344,6 +389,7 @@ static const struct {
 #undef APACHE
 #undef LIGHTTPD
 #undef NGINX
+#undef CADDY
 #undef IS
 };
 

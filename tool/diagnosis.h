@@ -6,7 +6,8 @@
 /* From what a server answered to what is wrong with it: pure, and a table. */
 
 /* The server that answers, by its Server header. */
-enum bg_server { BG_SERVER_UNKNOWN, BG_SERVER_APACHE, BG_SERVER_LIGHTTPD, BG_SERVER_NGINX, BG_SERVERS };
+enum bg_server { BG_SERVER_UNKNOWN, BG_SERVER_APACHE, BG_SERVER_LIGHTTPD, BG_SERVER_NGINX,
+	BG_SERVER_CADDY, BG_SERVERS };
 
 enum bg_server bg_server_find(struct bg_slice header);	/* "Apache/2.4.62 (Debian)"; or a name of those below */
 const char *bg_server_name(enum bg_server server);	/* "apache"; "unknown" */
@@ -21,6 +22,8 @@ enum bg_canary {
 	BG_CANARY_FORGED,	/* headers that pretend to be what bearergate says, without a token */
 	BG_CANARY_FORGED_GOOD,	/* and with one */
 	BG_CANARY_TWO_HEADERS,	/* two Authorization headers */
+	BG_CANARY_STATUS,	/* whether the client sees the status that was answered to them */
+	BG_CANARY_LEAK,		/* what else the client sees of a good token's answer */
 	BG_CANARY_LONG,		/* a long token of a key nobody knows */
 	BG_CANARY_METHOD,	/* no token, another method */
 	BG_CANARY_PATH,		/* no token, another spelling of the path */
@@ -49,6 +52,11 @@ enum bg_outcome {
 	BG_OUTCOME_OUR_BODY,	/* JSON, said to be JSON */
 	BG_OUTCOME_OUR_TEXT,	/* JSON, said to be something else */
 	BG_OUTCOME_NO_BODY,	/* somebody else's, or none */
+	BG_OUTCOME_SERVED,	/* what is protected: the same as with a good token, or a path that nobody refuses */
+
+	/* of a refusal's status, and of an allowed answer's headers, alone */
+	BG_OUTCOME_MASKED,	/* it is another one than bearergate has answered */
+	BG_OUTCOME_LEAKED,	/* they have the claims, as they were meant for the server */
 
 	/* of forged headers that came with a good token alone */
 	BG_OUTCOME_BELIEVED,	/* let in, and the answer shows what was forged */
@@ -59,6 +67,9 @@ enum bg_outcome {
 /* Judge an answer by itself. */
 enum bg_outcome bg_outcome_of(const struct bg_http_answer *answer);
 enum bg_outcome bg_outcome_of_body(const struct bg_http_answer *answer);
+
+enum bg_outcome bg_outcome_of_status(const struct bg_http_answer *answer);	/* MASKED, or REFUSED where nothing is known of that */
+enum bg_outcome bg_outcome_of_leak(const struct bg_http_answer *answer);	/* LEAKED, or LET_IN */
 
 /* Of an answer to forged headers that all have the value marker, beside an honest one with the value control. */
 enum bg_outcome bg_outcome_of_forgery(const struct bg_http_answer *answer, struct bg_slice marker, struct bg_slice control);

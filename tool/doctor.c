@@ -28,7 +28,7 @@ static const char usage[] =
     "  -k, --key FILE --iss URL --aud AUDIENCE   make a good token with the issuer's key,\n"
     "  --scope \"A B\"       and these scopes; or\n  --token-file FILE   take a good token from a file, - for standard input\n"
     "  --ca-file FILE      authorities that https is verified by (default: the system's)\n  --json              print an object\n"
-    "  --server NAME       apache, lighttpd or nginx, where the server does not say so itself\n"
+    "  --server NAME       apache, caddy, lighttpd or nginx, where the server does not say so itself\n"
     "  --timeout SECONDS   for each request, 1 to 120 (default 10)\n\nExits 0 when all is well, 1 when something is at fault.\n";
 
 enum { OPT_AUD = 256, OPT_CA_FILE, OPT_ISS, OPT_JSON, OPT_SCOPE, OPT_SERVER, OPT_TIMEOUT, OPT_TOKEN_FILE };
@@ -65,6 +65,7 @@ struct visit {
 	struct bg_buf         good;		/* a token that should pass; empty: there is none */
 	bool                  bearer;		/* the schemes that are on, as the challenge names them */
 	bool                  dpop;
+	struct bg_buf         refused;		/* the body of a refusal that is not bearergate's; empty: it is */
 	char                  marker[MARKER_LEN + 1], control[MARKER_LEN + 1];
 	struct bg_buf         out;		/* what is said, in lines */
 	json_t               *checks;		/* or as an array */
@@ -149,6 +150,21 @@ send_request(struct visit *visit, const struct ask *ask, struct bg_http_answer *
 	bg_buf_clear(&text);
 }
 
+/* What an answer tells beside its outcome. */
+static void
+look_closer(struct visit *visit, enum bg_canary canary, enum bg_outcome outcome, const struct bg_http_answer *answer)
+{
+	const struct bg_buf *refused = &visit->refused;
+
+	if (canary == BG_CANARY_TWO_HEADERS && outcome == BG_OUTCOME_REFUSED)
+		judge(visit, BG_CANARY_STATUS, "its status", bg_outcome_of_status(answer), answer, "");
+	if (canary != BG_CANARY_GOOD_TOKEN || outcome != BG_OUTCOME_LET_IN)
+		return;
+	judge(visit, BG_CANARY_LEAK, "its headers", bg_outcome_of_leak(answer), answer, "");
+	if (refused->len > 0 && refused->len == answer->body.len && memcmp(refused->data, answer->body.data, refused->len) == 0)
+		judge(visit, BG_CANARY_BODY, "the body of a refusal, once more", BG_OUTCOME_SERVED, answer, "");
+}
+
 static enum bg_outcome
 try(struct visit *visit, enum bg_canary canary, const char *check, const struct ask *ask)
 {
@@ -160,7 +176,11 @@ try(struct visit *visit, enum bg_canary canary, const char *check, const struct 
 	send_request(visit, ask, &answer, &err);
 	outcome = canary == BG_CANARY_FORGED_GOOD ?
 	    bg_outcome_of_forgery(&answer, bg_slice_str(visit->marker), bg_slice_str(visit->control)) : bg_outcome_of(&answer);
+	/* Refusals with a body of somebody else's, and a path that is told not to be there: then nobody is refused at all. */
+	if (canary == BG_CANARY_BELOW && outcome == BG_OUTCOME_MISSING && visit->server == BG_SERVER_APACHE && visit->refused.len > 0)
+		outcome = BG_OUTCOME_SERVED;
 	judge(visit, canary, check, outcome, &answer, err.detail);
+	look_closer(visit, canary, outcome, &answer);
 	bg_http_answer_clear(&answer);
 	return outcome;
 }
@@ -313,9 +333,11 @@ try_without(struct visit *visit)
 	visit->dpop = bg_challenge_has(&answer, BG_SLICE("DPoP "));
 	outcome = bg_outcome_of(&answer);
 	judge(visit, BG_CANARY_NO_TOKEN, "no token", outcome, &answer, err.detail);
-	if (outcome == BG_OUTCOME_ASKED)
+	if (outcome == BG_OUTCOME_ASKED) {
 		judge(visit, BG_CANARY_BODY, "its body", bg_outcome_of_body(&answer), &answer, "");
-	else
+		if (bg_outcome_of_body(&answer) == BG_OUTCOME_NO_BODY)
+			bg_buf_put(&visit->refused, (struct bg_slice){ answer.body.data, answer.body.len });
+	} else
 		skip(visit, "all else", "not tried before this is well");
 	bg_http_answer_clear(&answer);
 	return outcome == BG_OUTCOME_ASKED;
@@ -526,6 +548,7 @@ doctor(const struct options *options)
 
 	bg_buf_init(&visit.out, REPORT_MAX);
 	bg_buf_init(&visit.good, BG_TOKEN_MAX);
+	bg_buf_init(&visit.refused, BG_HTTP_BODY_MAX);
 	if (bg_http_start(&visit.http, options->url, options->ca_file, options->timeout_ms, &err) != 0) {
 		rc = err.reason == BG_R_BAD_REQUEST ? bg_verb_usage("%s", err.detail) : EX_NOINPUT;
 		if (rc == EX_NOINPUT)
@@ -549,6 +572,7 @@ out:
 	bg_issuer_key_free(visit.stranger);
 	bg_http_stop(&visit.http);
 	bg_buf_clear(&visit.good);
+	bg_buf_clear(&visit.refused);
 	bg_buf_clear(&visit.out);
 	json_decref(visit.checks);
 	return rc;
@@ -590,7 +614,7 @@ read_option(int c, struct options *options)
 	case OPT_SERVER:
 		options->server = bg_server_find(bg_slice_str(optarg));
 		if (options->server == BG_SERVER_UNKNOWN || strcmp(bg_server_name(options->server), optarg) != 0)
-			return bg_verb_usage("--server: apache, lighttpd or nginx was expected");
+			return bg_verb_usage("--server: apache, caddy, lighttpd or nginx was expected");
 		return EX_OK;
 	case OPT_TIMEOUT:
 		if (!bg_minting_number(optarg, &seconds) || seconds < 1 || seconds > TIMEOUT_MAX)

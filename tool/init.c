@@ -14,7 +14,7 @@
 /* What is filled in, in the order of the table below it. */
 enum {
 	W_PORT, W_PATH, W_SCOPE, W_DOCROOT, W_SCRIPT, W_BACKEND, W_TMPDIR, W_ERRORLOG, W_PIDFILE, W_MODULES, W_PARAMS, W_USER,
-	W_GROUP, W_DOMAIN, W_AUDIENCE, W_CONFIG, W_ENV_FILE, W_LISTEN, W_NAME, N_WORDS
+	W_GROUP, W_DAEMON, W_FILES, W_WRAPPER, W_SCRIPTS, W_CACHE, W_DOMAIN, W_AUDIENCE, W_CONFIG, W_ENV_FILE, W_LISTEN, W_NAME, N_WORDS
 };
 
 /*
@@ -56,15 +56,21 @@ static const struct word {
 	[W_PARAMS]   = { "--params",    &file,     "@PARAMS@",      EXAMPLESDIR "/nginx/bearergate_params" },
 	[W_USER]     = { "--user",      &name,     "@USER@",        "www-data" },
 	[W_GROUP]    = { "--group",     &name,     "@GROUP@",       "www-data" },
-	[W_DOMAIN]   = { "--domain",    &url,      NULL,            NULL },
-	[W_AUDIENCE] = { "--audience",  &url,      NULL,            NULL },
+	[W_DAEMON]   = { "--daemon",    &file,     "@DAEMON@",      SBINDIR "/bearergate-fcgi" },
+	[W_FILES]    = { "--files",     &file,     "@FILES@",       EXAMPLESDIR "/apache-fcgid" },
+	[W_WRAPPER]  = { "--wrapper",   &file,     "@WRAPPER@",     LIBEXECDIR "/bearergate-cgi" },
+	[W_SCRIPTS]  = { "--script-root", &file,   "@SCRIPTS@",     "/usr/lib/cgi-bin" },
+	[W_CACHE]    = { "--cache-dir", &file,     "@CACHE@",       CACHEDIR },
+	[W_DOMAIN]   = { "--domain",    &url,      "@DOMAIN@",      NULL },
+	[W_AUDIENCE] = { "--audience",  &url,      "@AUDIENCE@",    NULL },
 	[W_CONFIG]   = { "--config",    &file,     NULL,            NULL },
 	[W_ENV_FILE] = { "--env-file",  &file,     NULL,            NULL },
 	[W_LISTEN]   = { "--listen",    &listener, NULL,            NULL },
 	[W_NAME]     = { "--name",      &words,    NULL,            "bearergate" },
 };
 
-enum listens { NOWHERE, UNIX, TCP, EITHER };	/* where such a server can reach the daemon */
+/* Where such a server can reach the daemon: on which kind of socket; or it starts one itself, or does without. */
+enum listens { NOWHERE, UNIX, TCP, EITHER, STARTED, WRAPPED };
 
 /* What can be written.  Presets are those of Debian. */
 static const struct thing {
@@ -75,6 +81,17 @@ static const struct thing {
 } things[] = {
 	{ "apache", "apache/httpd.conf", TCP, { [W_LISTEN] = "127.0.0.1:9009", [W_TMPDIR] = "/run/apache2",
 	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
+	{ "apache-fcgid", "apache-fcgid/httpd.conf", STARTED, { [W_TMPDIR] = "/run/apache2",
+	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
+	{ "caddy", "caddy/Caddyfile", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	    [W_TMPDIR] = "/var/lib/caddy", [W_ERRORLOG] = "/var/log/caddy/caddy.log" } },
+	{ "cgi", "cgi/bearergate.conf", NOWHERE, { 0 } },
+	{ "cgi-apache", "cgi/action.conf", WRAPPED, { [W_TMPDIR] = "/run/apache2",
+	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
+	{ "cgi-lighttpd", "cgi/lighttpd.conf", WRAPPED, { [W_TMPDIR] = "/var/cache/lighttpd/uploads",
+	    [W_ERRORLOG] = "/var/log/lighttpd/error.log", [W_PIDFILE] = "/run/lighttpd.pid" } },
+	{ "cgi-nginx", "cgi/nginx.conf", WRAPPED, { [W_LISTEN] = "unix:/run/fcgiwrap.socket", [W_TMPDIR] = "/var/lib/nginx",
+	    [W_ERRORLOG] = "/var/log/nginx/error.log", [W_PIDFILE] = "/run/nginx.pid" } },
 	{ "lighttpd", "lighttpd/lighttpd.conf", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/cache/lighttpd/uploads", [W_ERRORLOG] = "/var/log/lighttpd/error.log",
 	    [W_PIDFILE] = "/run/lighttpd.pid" } },
@@ -87,22 +104,29 @@ static const struct thing {
 #define N_THINGS	(sizeof(things) / sizeof(things[0]))
 
 static const char usage[] =
-    "usage: bearergate init apache|lighttpd|nginx|nginx-params|systemd [-f] [-o FILE] [options]\n"
+    "usage: bearergate init apache|apache-fcgid|caddy|lighttpd|nginx|nginx-params|systemd [-f] [-o FILE] [options]\n"
+    "       bearergate init cgi|cgi-apache|cgi-lighttpd|cgi-nginx [-f] [-o FILE] [options]\n"
     "       bearergate init --auth0 --domain DOMAIN --audience AUDIENCE [-f] [-o FILE] [--name NAME] [--yes]\n\n"
     "A complete configuration for this installation, as it is tested: one protected path, a public one and one that\n"
-    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon.\n\n"
+    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon; apache-fcgid has Apache\n"
+    "start it.  cgi is the configuration of bearergate-cgi, which guards CGI programs without one, behind these servers.\n\n"
     "  -o, --output FILE   where it goes (default: standard output)\n  -f, --force         replace a file that is there\n"
     "  --path PATH         what is protected (default /api)\n"
     "  --scope SCOPE       what PATH/private-scoped demands (default read:messages)\n"
     "  -l, --listen ADDRESS   where the daemon listens: unix:/PATH, or HOST:PORT for apache\n"
-    "                      (default unix:/run/bearergate/authorizer.sock, 127.0.0.1:9009)\n"
+    "                      (default unix:/run/bearergate/authorizer.sock, 127.0.0.1:9009); cgi-nginx: where fcgiwrap does\n"
     "  --domain DOMAIN, --audience AUDIENCE   whose tokens, and for which API; or instead of them\n"
     "  -c, --config FILE   the daemon's configuration (default " SYSCONFDIR "/bearergate.conf)\n"
     "  --env-file FILE     or a file of variables, as --auth0 makes it\n\nOf the server, where its own is to be written anew:\n"
     "  --port PORT         on the loopback address (default 8080)\n  --docroot DIR       its documents (default /var/www/html)\n"
     "  --script FILE       apache, lighttpd: the CGI program to protect (default: one that shows claims)\n"
-    "  --backend HOST:PORT nginx: the program to protect (default 127.0.0.1:8000)\n"
+    "  --script-root DIR   cgi, cgi-nginx: where the programs are that may be run (default /usr/lib/cgi-bin)\n"
+    "  --cache-dir DIR     cgi: where keys are kept (default " CACHEDIR ")\n"
+    "  --wrapper FILE      cgi-: bearergate-cgi, or a copy beside its configuration\n"
+    "  --backend HOST:PORT nginx, caddy: the program to protect (default 127.0.0.1:8000)\n"
     "  --params FILE       nginx: where nginx-params was written\n"
+    "  --daemon FILE       apache-fcgid, systemd: what is started (default " SBINDIR "/bearergate-fcgi)\n"
+    "  --files DIR         apache-fcgid: what it needs beside the configuration (default " EXAMPLESDIR "/apache-fcgid)\n"
     "  --modules DIR       apache: its modules (default /usr/lib/apache2/modules)\n"
     "  --tmp-dir DIR, --error-log FILE, --pid-file FILE   (default: as in Debian)\n"
     "  --user USER, --group GROUP   systemd: who the daemon is (default www-data)\n\n"
@@ -115,11 +139,14 @@ static const struct option longopts[] = {
 	{ "audience",  required_argument, NULL, OPT_WORD + W_AUDIENCE },
 	{ "auth0",     no_argument,       NULL, OPT_AUTH0 },
 	{ "backend",   required_argument, NULL, OPT_WORD + W_BACKEND },
+	{ "cache-dir", required_argument, NULL, OPT_WORD + W_CACHE },
 	{ "config",    required_argument, NULL, 'c' },
+	{ "daemon",    required_argument, NULL, OPT_WORD + W_DAEMON },
 	{ "docroot",   required_argument, NULL, OPT_WORD + W_DOCROOT },
 	{ "domain",    required_argument, NULL, OPT_WORD + W_DOMAIN },
 	{ "env-file",  required_argument, NULL, OPT_WORD + W_ENV_FILE },
 	{ "error-log", required_argument, NULL, OPT_WORD + W_ERRORLOG },
+	{ "files",     required_argument, NULL, OPT_WORD + W_FILES },
 	{ "force",     no_argument,       NULL, 'f' },
 	{ "group",     required_argument, NULL, OPT_WORD + W_GROUP },
 	{ "help",      no_argument,       NULL, 'h' },
@@ -133,8 +160,10 @@ static const struct option longopts[] = {
 	{ "port",      required_argument, NULL, OPT_WORD + W_PORT },
 	{ "scope",     required_argument, NULL, OPT_WORD + W_SCOPE },
 	{ "script",    required_argument, NULL, OPT_WORD + W_SCRIPT },
+	{ "script-root", required_argument, NULL, OPT_WORD + W_SCRIPTS },
 	{ "tmp-dir",   required_argument, NULL, OPT_WORD + W_TMPDIR },
 	{ "user",      required_argument, NULL, OPT_WORD + W_USER },
+	{ "wrapper",   required_argument, NULL, OPT_WORD + W_WRAPPER },
 	{ "yes",       no_argument,       NULL, OPT_YES },
 	{ NULL, 0, NULL, 0 }
 };
@@ -221,8 +250,17 @@ check_listen(const struct order *order)
 {
 	const char *listen = value(order, W_LISTEN);
 	enum listens where = listen != NULL && strncmp(listen, "unix:", 5) == 0 ? UNIX : TCP;
+	enum listens wanted = order->thing->listens;
 
-	if (order->thing->listens == NOWHERE || order->thing->listens == EITHER || order->thing->listens == where)
+	if (strcmp(order->thing->name, "cgi") == 0 && order->said[W_DOMAIN] == NULL)
+		return bg_verb_usage("init cgi needs --domain and --audience: whose tokens are accepted, and for which API");
+	if (wanted == WRAPPED && order->thing->preset[W_LISTEN] != NULL)
+		wanted = UNIX;		/* of fcgiwrap */
+	if (order->said[W_LISTEN] != NULL && (wanted == STARTED || wanted == WRAPPED))
+		return bg_verb_usage("--listen: %s asks at no socket", order->thing->name);
+	if (wanted != UNIX && wanted != TCP)
+		return EX_OK;
+	if (wanted == where)
 		return EX_OK;
 	if (where == UNIX)
 		return bg_verb_usage("--listen: mod_authnz_fcgi of %s knows no unix sockets; HOST:PORT was expected",
@@ -234,15 +272,32 @@ check_listen(const struct order *order)
 static void
 daemon_options(const struct order *order, char *out, size_t size)
 {
-	const char *config = order->said[W_CONFIG], *env_file = order->said[W_ENV_FILE];
+	const char *config = order->said[W_CONFIG], *env_file = order->said[W_ENV_FILE], *listen = value(order, W_LISTEN);
+	const char *option = "-c ", *from = config != NULL ? config : SYSCONFDIR "/bearergate.conf";
 
 	if (order->said[W_DOMAIN] != NULL)
-		bg_format(out, size, "-l %s", value(order, W_LISTEN));
-	else if (env_file != NULL)
-		bg_format(out, size, "--env-file %s -l %s", env_file, value(order, W_LISTEN));
+		option = from = "";
+	else if (env_file != NULL) {
+		option = "--env-file ";
+		from = env_file;
+	}
+	bg_format(out, size, "%s%s%s%s%s", option, from, from[0] != '\0' && listen != NULL ? " " : "", listen != NULL ? "-l " : "",
+	    listen != NULL ? listen : "");
+}
+
+/* How the daemon's environment is told whose tokens, where it is. */
+static void
+environment_of(const struct order *order, char *out, size_t size)
+{
+	const char *domain = order->said[W_DOMAIN], *audience = order->said[W_AUDIENCE];
+
+	out[0] = '\0';
+	if (domain == NULL)
+		return;
+	if (order->thing->listens == STARTED)
+		bg_format(out, size, "FcgidInitialEnv AUTH0_DOMAIN \"%s\"\nFcgidInitialEnv AUTH0_AUDIENCE \"%s\"", domain, audience);
 	else
-		bg_format(out, size, "-c %s -l %s", config != NULL ? config : SYSCONFDIR "/bearergate.conf",
-		    value(order, W_LISTEN));
+		bg_format(out, size, "Environment=\"AUTH0_DOMAIN=%s\"\nEnvironment=\"AUTH0_AUDIENCE=%s\"", domain, audience);
 }
 
 /* What stands above it: where it comes from, and what it needs beside it. */
@@ -258,12 +313,19 @@ put_head(const struct order *order, struct bg_buf *out)
 		    "daemon-reload\" and\n# \"systemctl enable --now bearergate-fcgi\".\n\n");
 		return;
 	}
+	if (order->thing->listens == STARTED || order->thing->listens == WRAPPED) {
+		bg_buf_put_str(out, order->thing->listens == STARTED ?
+		    "# Apache starts the daemon itself.  DPoP needs a replay store in the daemon's configuration.  " :
+		    "# No daemon is needed; \"bearergate init cgi\" makes bearergate.conf, which belongs beside the wrapper.  ");
+		bg_buf_put_str(out, "\"bearergate\n# doctor URL\" sees whether all is as it should be.\n\n");
+		return;
+	}
 	daemon_options(order, options, sizeof(options));
 	bg_buf_put_str(out, "# The daemon that it asks (\"bearergate init systemd\" makes a service of it) is started by\n#\n#  "
 	    "   ");
 	if (order->said[W_DOMAIN] != NULL)
 		bg_buf_put_format(out, "AUTH0_DOMAIN='%s' AUTH0_AUDIENCE='%s' ", order->said[W_DOMAIN], order->said[W_AUDIENCE]);
-	bg_buf_put_format(out, "%s/bearergate-fcgi %s\n#\n", SBINDIR, options);
+	bg_buf_put_format(out, "%s %s\n#\n", value(order, W_DAEMON), options);
 	if (order->thing->listens == UNIX)
 		bg_buf_put_str(out, "# as a user whose socket the web server may use.  ");
 	else
@@ -284,7 +346,7 @@ static int
 fill(const struct order *order, struct bg_buf *out)
 {
 	const char *listen = value(order, W_LISTEN);
-	char options[2 * VALUE_MAX + 64], environment[2 * VALUE_MAX + 64] = "";
+	char options[2 * VALUE_MAX + 64], environment[2 * VALUE_MAX + 64];
 	struct bg_slice text = bg_template_find(order->thing->example);
 	struct bg_template_word fill_in[N_WORDS + 6];
 	struct bg_error err = { 0 };
@@ -294,17 +356,15 @@ fill(const struct order *order, struct bg_buf *out)
 		if (word_table[i].from != NULL && value(order, i) != NULL)
 			fill_in[n++] = (struct bg_template_word){ bg_slice_str(word_table[i].from), bg_slice_str(value(order, i)) };
 	if (listen != NULL) {
-		daemon_options(order, options, sizeof(options));
-		if (order->said[W_DOMAIN] != NULL)
-			bg_format(environment, sizeof(environment),
-			    "Environment=\"AUTH0_DOMAIN=%s\"\nEnvironment=\"AUTH0_AUDIENCE=%s\"",
-			    order->said[W_DOMAIN], order->said[W_AUDIENCE]);
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@AUTHORIZER@"), bg_slice_str(listen) };
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@SOCKET@"),
 		    bg_slice_str(strncmp(listen, "unix:", 5) == 0 ? listen + 5 : listen) };
+	}
+	if (order->thing->listens != NOWHERE) {
+		daemon_options(order, options, sizeof(options));
+		environment_of(order, environment, sizeof(environment));
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@ARGUMENTS@"), bg_slice_str(options) };
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@ENVIRONMENT@"), bg_slice_str(environment) };
-		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@DAEMON@"), BG_SLICE(SBINDIR "/bearergate-fcgi") };
 		fill_in[n++] = (struct bg_template_word){ BG_SLICE("@DIRECTORIES@"), bg_slice_str(other_directories()) };
 		put_head(order, out);
 		text = bg_template_body(text);
@@ -345,7 +405,7 @@ run(int argc, char **argv, struct order *order)
 	if (order->auth0 && what != NULL)
 		return bg_verb_usage("init --auth0 takes no \"%s\"", what);
 	if (!order->auth0 && what == NULL)
-		return bg_verb_usage("init needs to know what: apache, lighttpd, nginx, nginx-params or systemd; or --auth0");
+		return bg_verb_usage("init needs to know what: a server, cgi or systemd, as --help lists them; or --auth0");
 	if (optind + 1 < argc)
 		return bg_verb_usage("init takes no \"%s\"", argv[optind + 1]);
 	if ((rc = check_trust(order)) != EX_OK)

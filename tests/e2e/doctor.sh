@@ -138,6 +138,39 @@ if command -v nginx >/dev/null && nginx -V 2>&1 | grep -q -e --with-http_auth_re
 	stop "$server" || :
 fi
 
+# Apache with mod_fcgid.
+modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
+if command -v apache2 >/dev/null && [ -e "$modules/mod_fcgid.so" ] && [ -e "$modules/mod_lua.so" ]; then
+	bg_template=$bg_source/conf/examples/apache-fcgid/httpd.conf
+	mkdir -p "$work/www/api"
+	printf 'secret' >"$work/www/api/file.txt"
+	serve apache
+	well "the example of mod_fcgid is well" "${good[@]}" "$url"
+	stop "$server" || :
+	broken apache 'the body of a refusal, once more' '"FcgidAccessCheckerAuthoritative On" is missing' \
+	    's/Authoritative On/Authoritative Off/' /api/file.txt "${good[@]}"
+	broken apache 'below the path' '"FcgidAccessCheckerAuthoritative On" is missing' 's/Authoritative On/Authoritative Off/' /api/file.txt
+	broken apache 'no token' 'nobody is asked' '/^  FcgidAccessChecker /d'
+	broken apache 'invalid token' '"FcgidPassHeader Authorization"' '/^FcgidPassHeader/d'
+	serve apache '/^  ErrorDocument/d;/LuaHookFixups/d'
+	doctor "${good[@]}" "$url"
+	is "what mod_fcgid cannot do is worth remarks" "$code $(grep -c '^remark   its \(body\|status\|headers\): ' "$work/doctor.out")" "0 3"
+	stop "$server" || :
+	unset bg_template
+fi
+
+if command -v caddy >/dev/null; then
+	[ -n "${backend:-}" ] || start_backend
+	serve caddy
+	well "Caddy's example is well" "${good[@]}" "$url"
+	check "and known as Caddy's" grep -q '(caddy): 0 at fault' "$work/doctor.out"
+	stop "$server" || :
+	broken caddy 'no token' 'add forward_auth to the route' '/^\t\tforward_auth/,/^\t\t}/d'
+	broken caddy 'its status' 'add "env BEARERGATE_ANSWER client"' '/BEARERGATE_ANSWER/d'
+	broken caddy 'forged headers with a good token' '"request_header -X-Auth-*"' '/request_header -X/d' '' "${good[@]}"
+	broken caddy 'no token' 'is bearergate-fcgi running' 's|unix/@SOCKET@|unix//nowhere|'
+fi
+
 # DPoP, by what the challenge says.
 bound() { # bound MODE: a daemon that has it so, and a server
 	stop "$daemon" || :
@@ -232,7 +265,7 @@ no host|http:///x
 port 0|http://127.0.0.1:0/
 a key without an issuer|-k "$work/key.pem" http://127.0.0.1/
 two good tokens|-k x --iss y --aud z --token-file t http://127.0.0.1/
-another server|--server caddy http://127.0.0.1/
+another server|--server hiawatha http://127.0.0.1/
 no time|--timeout 0 http://127.0.0.1/
 END
 printf 'a b\n' >"$work/token"

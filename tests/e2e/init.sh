@@ -13,30 +13,38 @@ init() { # init ARGUMENT...: sets $code; what it says is in init.log
 	"$BG_TOOL" init "$@" >"$work/init.out" 2>"$work/init.log" || code=$?
 }
 
-# serve KIND ARGUMENT...: the server with what init writes; sets $port and $server
+# serve THING ARGUMENT...: the server with what init writes, in the place of the one that runs; sets $port and $server
 serve() {
-	local kind=$1 try
+	local thing=$1 kind=$1 try
+
+	case $thing in
+	cgi-*)        kind=${thing#cgi-} ;;
+	apache-fcgid) kind=apache ;;
+	esac
 
 	shift
+	[ -z "${server:-}" ] || stop "$server" || :
 	server_log=$work/$kind.log
 	for try in 1 2 3 4 5 6 7 8 9 10; do
 		port=$(free_port)
 		: >"$server_log"
 		rm -f "$work/tmp/$kind.error"
-		init "$kind" -f -o "$work/$kind.conf" --port "$port" --docroot "$work/www" --tmp-dir "$work/tmp" \
+		init "$thing" -f -o "$work/$kind.conf" --port "$port" --docroot "$work/www" --tmp-dir "$work/tmp" \
 		    --error-log "$work/tmp/$kind.error" --pid-file "$work/tmp/$kind.pid" -c "$work/bearergate.conf" "$@"
-		[ "$code" -eq 0 ] || die "init $kind: $(cat "$work/init.log")"
+		[ "$code" -eq 0 ] || die "init $thing: $(cat "$work/init.log")"
 		case $kind in
 		lighttpd) start "$server_log" lighttpd -D -f "$work/$kind.conf" ;;
 		apache)   start "$server_log" apache2 -D FOREGROUND -f "$work/$kind.conf" ;;
 		nginx)    start "$server_log" nginx -e "$work/tmp/nginx.error" -c "$work/$kind.conf" -g 'daemon off;' ;;
+		caddy)    start "$server_log" env HOME="$work/tmp" XDG_DATA_HOME="$work/tmp" XDG_CONFIG_HOME="$work/tmp" \
+			    caddy run --adapter caddyfile --config "$work/$kind.conf" ;;
 		esac
 		server=$started
 		wait_for 20 server_is_up "$kind" || die "$kind neither starts nor gives up"
 		gone "$server" || return 0
 		stop "$server" || :
 		cat "$work/tmp/$kind.error" >>"$server_log" 2>/dev/null || :
-		grep -q 'Address already in use' "$server_log" || break
+		grep -q -i 'address already in use' "$server_log" || break
 	done
 	cat "$server_log" >&2
 	die "$kind did not start (attempt $try)"
@@ -56,8 +64,8 @@ judges() { # judges KIND PATH SCOPE: the server in front of three routes
 	check "$kind: which is named" grep -q "scope=\"$3\"" <<<"$(header WWW-Authenticate)"
 	request "$path/public"
 	is "$kind: the public route is public" "$status $(route)" "200 $path/public"
-	check "$kind: the command line of the daemon is told" grep -q -F -e "bearergate-fcgi -c $work/bearergate.conf -l " \
-	    "$work/$kind.conf"
+	[[ "$kind" = *-* ]] || check "$kind: the command line of the daemon is told" grep -q -F -e \
+	    "bearergate-fcgi -c $work/bearergate.conf -l " "$work/$kind.conf"
 }
 
 start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock" -l 127.0.0.1:0
@@ -78,6 +86,70 @@ if command -v nginx >/dev/null && nginx -V 2>&1 | grep -q -e --with-http_auth_re
 	is "as the example has it" "$(cat "$work/params")" "$(cat "$bg_source/conf/examples/nginx/bearergate_params")"
 	serve nginx "${listen[@]}" --backend "$backend" --params "$work/params" --scope read:docs
 	judges nginx /api read:docs
+fi
+
+if command -v caddy >/dev/null; then
+	[ -n "${backend:-}" ] || start_backend
+	serve caddy "${listen[@]}" --backend "$backend" --scope read:docs
+	judges caddy /api read:docs
+fi
+modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
+if command -v apache2 >/dev/null && [ -e "$modules/mod_fcgid.so" ] && [ -e "$modules/mod_lua.so" ]; then
+	serve apache-fcgid --script "$work/bin/show-claims" --path /v1/x --scope read:docs --modules "$modules" \
+	    --daemon "$bg_fcgi" --files "$work/files"
+	bearer "$(token '.scope = "another"')"
+	request /v1/x/private
+	is "apache-fcgid: no token is 401" "$status $(route)" "401 "
+	bearer "$(token '.scope = "read:docs"')"
+	allowed "apache-fcgid: a good one is 200" /v1/x/private /v1/x/private '.CLAIM_SUB == "alice"' "${auth[@]}"
+	allowed "apache-fcgid: also where the scope is demanded" /v1/x/private-scoped /v1/x/private-scoped '.CLAIM_SUB == "alice"' \
+	    "${auth[@]}"
+	bearer "$(token '.scope = "another"')"
+	request /v1/x/private-scoped "${auth[@]}"
+	is "apache-fcgid: 403 is for one without that scope" "$status $(json .detail.error)" "403 insufficient_scope"
+	allowed "apache-fcgid: the public route is public" /v1/x/public /v1/x/public '. == {}'
+fi
+init apache-fcgid --domain tenant.eu.auth0.com --audience "$audience"
+check "Apache tells the daemon whose tokens" grep -q -x 'FcgidInitialEnv AUTH0_DOMAIN "tenant.eu.auth0.com"' "$work/init.out"
+check "which has no other options then" grep -q -E 'FcgidAccessChecker "/[^ "]*/bearergate-fcgi ?"' "$work/init.out"
+
+# The wrapper: its configuration, and the servers that have it run programs.
+init cgi --domain tenant.eu.auth0.com --audience "$audience" --script-root "$work/bin" --cache-dir "$work/tmp" -o "$work/wrapper.conf"
+is "a configuration for bearergate-cgi is written" "$code" 0
+is "which is a good one" "$("$BG_TOOL" check -c "$work/wrapper.conf" 2>&1 | grep -c "$audience")" 1
+check "and says what may be run" grep -q -F -e "script_root = \"$work/bin\"" "$work/wrapper.conf"
+use_wrapper "script_root = \"$work/bin\""
+judges_wrapped() { # judges_wrapped THING PATH SCOPE
+	request "$2/private"
+	is "$1: no token is 401" "$status $(json .detail.error)" "401 invalid_request"
+	bearer "$(token ".scope = \"$3\"")"
+	allowed "$1: a good one is 200" "$2/private" "$2/private" '.CLAIM_SUB == "alice"' "${auth[@]}"
+	allowed "$1: also where the scope is demanded" "$2/private-scoped" "$2/private-scoped" '.CLAIM_SUB == "alice"' "${auth[@]}"
+	bearer "$(token '.scope = "another"')"
+	request "$2/private-scoped" "${auth[@]}"
+	is "$1: 403 is for one without that scope" "$status $(json .detail.error)" "403 insufficient_scope"
+	request "$2/public"
+	is "$1: the public route is public" "$status $(route)" "200 $2/public"
+}
+if command -v lighttpd >/dev/null; then
+	serve cgi-lighttpd --script "$work/bin/show-claims" --path /v1/x --scope read:docs --wrapper "$bg_cgi"
+	judges_wrapped cgi-lighttpd /v1/x read:docs
+fi
+if command -v apache2 >/dev/null; then
+	serve cgi-apache --script "$work/bin/show-claims" --path /v1/x --scope read:docs --wrapper "$bg_cgi" --modules "$modules"
+	judges_wrapped cgi-apache /v1/x read:docs
+fi
+if command -v nginx >/dev/null && command -v fcgiwrap >/dev/null; then
+	mkdir "$work/bin/api"
+	cp "$work/bin/show-claims" "$work/bin/api/private"
+	start "$work/fcgiwrap.log" fcgiwrap -f -s "unix:$work/tmp/wrap.sock"
+	check "fcgiwrap listens" wait_for 10 test -S "$work/tmp/wrap.sock"
+	serve cgi-nginx -l "unix:$work/tmp/wrap.sock" --script-root "$work/bin" --wrapper "$bg_cgi"
+	request /api/private
+	is "cgi-nginx: no token is 401" "$status $(json .detail.error)" "401 invalid_request"
+	bearer "$(token)"
+	request /api/private "${auth[@]}"
+	is "cgi-nginx: a good one is 200" "$status $(json .claims.CLAIM_SUB)" "200 alice"
 fi
 
 # systemd.
@@ -104,7 +176,13 @@ while IFS='|' read -r sentence arguments; do
 	is "refused: $sentence" "$code $(wc -l <"$work/init.log") $(wc -c <"$work/init.out")" "64 1 0"
 done <<'END'
 nothing to write|
-another server|caddy
+another server|hiawatha
+the wrapper without whose tokens|cgi
+a socket where none is asked|apache-fcgid -l unix:/run/x
+nor by the wrapper|cgi-lighttpd -l unix:/run/x
+a port for Caddy|caddy -l 127.0.0.1:9009
+a port for fcgiwrap|cgi-nginx -l 127.0.0.1:9009
+a quote in a program|apache-fcgid --daemon '/a"b'
 two of them|nginx apache
 half of whose tokens|nginx --domain tenant.eu.auth0.com
 both ways of whose tokens|systemd --domain t.example --audience a -c /etc/x

@@ -27,6 +27,17 @@ cat >"$work/more.conf" <<END
     }
 END
 
+if command -v fcgiwrap >/dev/null; then
+	program=$work/tmp/program.sock
+	mkdir "$work/www/app"
+	printf '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\n"; tr "\\0" "\\n" </proc/$$/environ | sort; echo "BODY=$(cat)"\n' \
+	    >"$work/www/app/show"
+	chmod 755 "$work/www/app/show"
+	start "$work/program.log" fcgiwrap -f -s "unix:$program"
+	wait_for 10 test -S "$program" || die "fcgiwrap does not listen"
+	cat "$bg_source/conf/examples/nginx/fastcgi.conf" >>"$work/more.conf"
+fi
+
 asked_by_nginx() { # a connected socket beside the listening one
 	[ "$(grep -c -F -e " $work/tmp/bg.sock" /proc/net/unix)" -ge 2 ]
 }
@@ -87,6 +98,21 @@ static_files_are_guarded() {
 	request /files/empty/ "${auth[@]}"
 	is "what nginx itself forbids is 403, after a token too" "$status $(json .detail.error)" "403 forbidden"
 	denied "but not before" 401 - no_token /files/empty/
+}
+
+# fcgiwrap stands for a FastCGI program of any kind.
+fastcgi_programs_have_the_claims() {
+	[ -n "${program:-}" ] || return 0
+	bearer "$(token '.org_id = "o\r\nCLAIM_EVIL=1"')"
+	denied "a FastCGI program wants a token" 401 - no_token /app/show
+	request /app/show "${auth[@]}" -H 'CLAIM_SUB: mallory' -H 'Claim-Evil: mallory' -H 'Remote-User: mallory'
+	is "and has the token's claims alone (SR-80)" "$status $(grep -E '^(CLAIM_(SUB|ORG_ID|EVIL|JTI)|REMOTE_USER|AUTH_TYPE)' \
+	    "$work/body" | tr '\n' ' ')" "200 AUTH_TYPE=Bearer CLAIM_JTI= CLAIM_ORG_ID=o%0D%0ACLAIM_EVIL=1 CLAIM_SUB=alice REMOTE_USER=alice "
+	for name in CLAIM_SUB REMOTE_USER AUTH_TYPE; do
+		is "$name is there once" "$(grep -c "^$name=" "$work/body")" 1
+	done
+	request /app/show "${auth[@]}" --data-binary 12345
+	is "a body reaches it" "$status $(grep -c '^BODY=12345$' "$work/body")" "200 1"
 }
 
 # Or the program could understand another path than the one that was guarded.
@@ -268,6 +294,7 @@ start_server nginx "$work/tmp/bg.sock" "$work/more.conf"
 all_routes null
 spoofed_claims_never_arrive
 static_files_are_guarded
+fastcgi_programs_have_the_claims
 the_program_gets_the_path_that_was_guarded
 bodies_reach_the_program
 connections_live_on

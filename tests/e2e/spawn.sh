@@ -1,50 +1,88 @@
 #!/bin/bash
-# lighttpd starts the daemon itself (bin-path), with the listening socket on descriptor 0.
-# shellcheck disable=SC2317,SC2119 # functions that wait_for and check call
+# lighttpd starts the daemon itself (bin-path), with the example configuration: the listening socket is descriptor 0.
+# shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; what routes.inc sets
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/routes.inc
+. "$(dirname "$0")/routes.inc"
+# shellcheck source=tests/e2e/dpop.inc
+. "$(dirname "$0")/dpop.inc"
 
 begin lighttpd
-claims_config "$work/bearergate.conf"
-good=$("$BG_TOOL" mint token -k "$work/key.pem" --iss "$issuer" --aud "$audience" --sub bob --expires 1h)
-
-# One daemon is enough for all of lighttpd, which would start four.  Its standard error is lighttpd's error log.
-cat >"$work/more.conf" <<END
-alias.url += ( "/spawned" => "$work/bin/show-claims" )
-\$HTTP["url"] =^ "/spawned" {
-  cgi.assign = ( "" => "" )
-  fastcgi.server = ( "/spawned" => ((
-    "mode"        => "authorizer",
-    "bin-path"    => "$bg_fcgi -F $bg_fetch -c $work/bearergate.conf",
-    "socket"      => "$work/tmp/spawned.sock",
-    "max-procs"   => 1,
-    "check-local" => "disable",
-  )) )
-}
+bg_template=$bg_source/conf/examples/lighttpd/bin-path.conf
+mkdir "$work/stores"
+[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/stores"
+cat >"$work/more.conf" <<'END'
+$HTTP["url"] =^ "/api/misspelt" { setenv.set-environment = ( "BEARERGATE_SCOPES" => "read:messages" ) }
 END
-start_server lighttpd "$work/tmp/nobody.sock" "$work/more.conf"
 
-spawned() { # the daemons that lighttpd started, one on each line
+serve() { # serve [MORE]: lighttpd, with this line more in the daemon's configuration; its log is lighttpd's standard error
+	claims_config "$work/bearergate.conf"
+	printf '%s\n' "${1:-}" >>"$work/bearergate.conf"
+	start_server lighttpd "" "$work/more.conf"
+	ln -sf "$work/lighttpd.log" "$work/daemon.log"
+	bearer "$good"
+	check "lighttpd starts the daemon and lets a good token in" wait_for 15 lets_in
+}
+
+spawned() { # the processes that lighttpd started, one on each line
 	tr -s ' ' '\n' <"/proc/$server/task/$server/children" | sed '/^$/d'
 }
 
-lets_in() {
-	request /spawned -H "Authorization: Bearer $good"
-	[ "$status" = 200 ]
+another_than() { # another_than PID: is there a daemon that lets in?
+	[ "$(spawned)" != "$1" ] && lets_in
 }
 
-check "lighttpd starts the daemon and lets a good token in" wait_for 15 lets_in
-is "with its claims" "$(json .claims.CLAIM_SUB)" bob
-request /spawned
-is "and refuses a request without one" "$status $(header Content-Type)" "401 application/json"
+proof_status() { # proof_status: what a new proof gets, twice; sets $statuses
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private")"
+	request /api/private "${auth[@]}"
+	statuses=$status
+	request /api/private "${auth[@]}"
+	statuses+=" $status"
+}
+
+good=$("$BG_TOOL" mint token -k "$work/key.pem" --iss "$issuer" --aud "$audience" --sub bob --expires 1h)
+bound_tokens
+serve "replay = \"lmdb:$work/stores/replay\""
 is "there is one daemon" "$(spawned | wc -l)" 1
+all_routes null
+proof_status
+is "a proof passes once (SR-63)" "$statuses" "200 400"
+spent=("${auth[@]}")
 pid=$(spawned)
 worker=$(worker_of "$pid")
 kill -KILL "$worker"
-check "a worker that dies is replaced, and nobody but its request notices" wait_for 20 lets_in
+bearer "$good"
+check "a worker that dies is replaced" wait_for 20 lets_in
 is "by the same daemon" "$(spawned)" "$pid"
+worker=$(worker_of "$pid")
+kill -KILL "$pid"
+check "its worker leaves where the daemon itself dies" wait_for 10 gone "$worker"
+check "and the daemon is started again" wait_for 20 another_than "$pid"
+auth=("${spent[@]}")
+denied "and knows what its predecessor did" 400 invalid_dpop_proof proof_spent /api/private "${auth[@]}"
+pid=$(spawned)
 worker=$(worker_of "$pid")
 stop "$server" || :
 check "it ends with lighttpd" wait_for 10 gone "$pid"
 check "with its worker" wait_for 10 gone "$worker"
+
+# Four of them, with nothing that they share: no proof passes, as it would pass four times.
+bg_edit=(-e '/"max-procs"/d')
+serve
+is "without max-procs there are four" "$(spawned | wc -l)" 4
+if grep -q 'remembered by this process alone' "$work/daemon.log"; then
+	log_mark
+	proof_status
+	is "and where each would remember proofs by itself none passes (SR-63)" "$statuses" "500 500"
+	check "and the log says why" reason_logged internal
+	check "at the start as well" grep -q 'DPoP proofs are refused: .*replay = "lmdb:/PATH"' "$work/daemon.log"
+fi
+stop "$server" || :
+serve "replay = \"lmdb:$work/stores/replay\""
+for i in 1 2 3 4 5; do
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private")"
+	is "of twelve clients at once one uses proof $i (SR-63)" "$(seq 12 | xargs -P 12 -I{} curl -s -o /dev/null --max-time 30 \
+	    -w '%{http_code}\n' "${auth[@]}" "http://127.0.0.1:$port/api/private" | sort | uniq -c | tr -s ' \n' ' ')" " 1 200 11 400 "
+done
 finish

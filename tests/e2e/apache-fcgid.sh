@@ -1,0 +1,220 @@
+#!/bin/bash
+# Apache httpd with mod_fcgid, which starts the daemon itself, with the example configuration.
+# shellcheck disable=SC2016,SC2317,SC2119,SC2154 # functions that wait_for and check call; what lib.sh and routes.inc set
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/routes.inc
+. "$(dirname "$0")/routes.inc"
+# shellcheck source=tests/e2e/dpop.inc
+. "$(dirname "$0")/dpop.inc"
+
+begin apache2
+modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
+for module in fcgid lua asis; do
+	[ -e "$modules/mod_$module.so" ] || skip "Apache has no mod_$module"
+done
+bg_template=$bg_source/conf/examples/apache-fcgid/httpd.conf
+
+serve() { # serve: Apache, with bearergate.conf as it is now; the daemon's log is Apache's
+	start_server apache "" "$work/more.conf"
+	ln -sf "$server_log" "$work/daemon.log"
+}
+
+# As in lib.sh, but for the body: mod_fcgid drops it, and the example has one for each status.
+denied() {
+	local sentence=$1 code=$2 error=$3 reason=$4 path=$5 text said
+
+	shift 5
+	text=$(sed -n "s/^BG_REASON([A-Z_]*, *$reason,.* \"\(.*\)\").*/\1/p" "$bg_source/core/reasons.def")
+	log_mark
+	request "$path" "$@"
+	said=$(
+		wrong status "$status" "$code"
+		wrong X-Bearergate-Status "$(header X-Bearergate-Status)" "$code"
+		wrong Content-Type "$(header Content-Type)" application/json
+		wrong Cache-Control "$(header Cache-Control)" no-store
+		wrong WWW-Authenticate "$(header WWW-Authenticate | sed 's/realm="[^"]*"/realm/')" \
+		    "$(challenge "$code" "$error" "$text" "$@")"
+		[[ " $* " = *' --head '* ]] || wrong body "$(cat "$work/body")" \
+		    "$(sed '1,/^$/d' "$bg_source/conf/examples/apache-fcgid/$code.asis")"
+		wait_for 5 reason_logged "$reason" ||
+		    printf 'the log has no reason=%s, but %s\n' "$reason" "$(tail -n 1 "$work/daemon.log")"
+	)
+	verdict "$sentence" "$said"
+}
+
+descendants() { # descendants PID: of it, whoever they are; it is not among them
+	local child
+
+	for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+		printf '%s\n' "$child"
+		descendants "$child"
+	done
+}
+
+daemons() { # those of them that are bearergate-fcgi
+	local pid
+
+	for pid in $(descendants "$server"); do
+		if [ "$(readlink "/proc/$pid/exe" 2>/dev/null || tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1)" = "$bg_fcgi" ]; then
+			printf '%s\n' "$pid"
+		fi
+	done
+}
+
+all_gone() { # all_gone PID...: or dead, and waiting for somebody to ask how they died
+	local pid
+
+	for pid; do
+		gone "$pid" || grep -q -s -E '^State:[[:space:]]*Z' "/proc/$pid/status" || return 1
+	done
+}
+
+claims_stay_with_the_program() {
+	bearer "$(token)"
+	for path in /api/private /api/file.txt /api/nothing /api/dir/ /api/broken; do
+		request "$path" "${auth[@]}"
+		verdict "$path: no claim is among the headers for the client" "$(grep -i '^variable-\|alice' "$work/head" || :)"
+	done
+	request /api/file.txt "${auth[@]}"
+	is "a file is served" "$status $(cat "$work/body")" "200 secret"
+	request /api/nothing "${auth[@]}"
+	is "what is not there is not found" "$status" 404
+	request /api/broken "${auth[@]}"
+	is "a broken program is Apache's fault, not ours" "$status $(header X-Bearergate-Status)" "500 "
+	denied "and a file is not served without a token" 401 - no_token /api/file.txt
+	denied "nor is it told that there is none" 401 - no_token /api/nothing
+}
+
+# By nothing else does a client get such a status.
+denials_are_apaches_alone() {
+	local path
+
+	for path in 401.asis 403.asis; do
+		request "/bearergate-denied/$path"
+		is "who asks for $path gets it" "$status $(header WWW-Authenticate)" "${path%.asis} "
+	done
+	request /bearergate-denied/../../bearergate.conf
+	is "and nothing from elsewhere" "$status" 400
+	denied "a client cannot choose the status" 401 - no_token /api/private -H 'X-Bearergate-Status: 200' -H 'Status: 200'
+}
+
+several_daemons() { # which clients are served by; mod_fcgid starts one in a second at most
+	seq 40 | xargs -P 20 -I{} curl -s -o /dev/null --max-time 30 "${auth[@]}" "http://127.0.0.1:$port/api/private" || :
+	[ "$(daemons | wc -l)" -ge 2 ]
+}
+
+# Many processes, and a proof passes once in all of them (SR-63).
+proofs_pass_once_in_all_processes() {
+	local i proofs=() answers
+
+	bound_tokens
+	bearer "$good"
+	check "Apache starts several daemons for many clients" wait_for 30 several_daemons
+	for ((i = 0; i < 8; i++)); do
+		proofs+=("$(proof GET "http://127.0.0.1:$port/api/private")")
+	done
+	for ((i = 0; i < 8; i++)); do
+		dpop "${proofs[i]}"
+		answers=$(seq 12 | xargs -P 12 -I{} curl -s -o /dev/null --max-time 30 -w '%{http_code}\n' "${auth[@]}" \
+		    "http://127.0.0.1:$port/api/private" | sort | uniq -c | tr -s ' \n' ' ')
+		is "twelve clients at once use proof $i once (SR-63)" "$answers" " 1 200 11 400 "
+	done
+}
+
+a_killed_daemon_lets_nobody_in_and_another_takes_its_place() {
+	local all
+
+	bearer "$good"
+	request /api/private "${auth[@]}"
+	all=$(daemons)
+	# shellcheck disable=SC2086 # several
+	kill -KILL $all
+	# shellcheck disable=SC2086
+	check "daemons can be killed" wait_for 10 all_gone $all
+	request /api/private
+	check "without a token nobody is let in then" test "$status" -ge 401
+	is "that is not the program's answer" "$(route)" ""
+	check "with one it is let in by the next" wait_for 60 lets_in
+}
+
+a_hanging_daemon_lets_nobody_in() {
+	local all
+
+	bearer "$good"
+	all=$(daemons)
+	# shellcheck disable=SC2086 # several
+	kill -STOP $all
+	request /api/private "${auth[@]}" --max-time 60
+	check "a daemon that hangs lets nobody in, or another one decides" test "$status" -ge 500 -o "$(route)" = /api/private
+	request /api/private --max-time 60
+	is "and without a token nobody gets anything" "$(route)" ""
+	# shellcheck disable=SC2086 # mod_fcgid may have given one of them up
+	kill -CONT $all 2>/dev/null || :
+}
+
+private_stores_take_no_proofs() {
+	claims_config "$work/bearergate.conf"
+	serve
+	log_mark
+	dpop "$(proof GET "http://127.0.0.1:$port/api/private")"
+	request /api/private "${auth[@]}"
+	if grep -q 'remembered by this process alone' "$server_log"; then
+		is "where each process would remember proofs by itself none passes (SR-63)" "$status $(header X-Bearergate-Status)" "500 500"
+		check "and the log says what to do" grep -q 'DPoP proofs are refused: .*replay = "lmdb:/PATH"' "$server_log"
+		check "for each request as well" reason_logged internal
+	else
+		is "the installation's own store is shared" "$status" 200
+	fi
+	bearer "$good"
+	allowed "tokens that are not bound pass" /api/private /api/private '.CLAIM_SUB == "bob"' "${auth[@]}"
+	stop "$server" || :
+}
+
+missing_keys_are_503() {
+	cat >"$work/bearergate.conf" <<-END
+		dpop = "disabled"
+		issuer "$issuer" {
+		  audience = { "$audience" }
+		  jwks_uri = "https://127.0.0.1:1/keys"
+		}
+	END
+	dpop_mode=disabled
+	serve
+	bearer "$good"
+	denied "without keys a token cannot be judged" 503 temporarily_unavailable no_keys /api/private "${auth[@]}"
+	check "and the client hears when to come again" [ "$(header Retry-After)" -gt 0 ]
+	denied "a request without a token is 401 still" 401 - no_token /api/private
+	stop "$server" || :
+	dpop_mode=allowed
+}
+
+mkdir -p "$work/www/api/dir" "$work/stores"
+[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/stores"
+printf secret >"$work/www/api/file.txt"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/broken"
+chmod 755 "$work/bin/broken"
+claims_config "$work/bearergate.conf"
+printf 'replay = "lmdb:%s/stores/replay"\n' "$work" >>"$work/bearergate.conf"
+cat >"$work/more.conf" <<END
+ScriptAlias "/api/broken" "$work/bin/broken"
+FcgidMaxProcessesPerClass 4
+FcgidIOTimeout 5
+<Location "/api/misspelt">
+  SetEnvIf Request_URI ".*" BEARERGATE_SCOPES=read:messages
+</Location>
+END
+serve
+all_routes null
+claims_stay_with_the_program
+denials_are_apaches_alone
+proofs_pass_once_in_all_processes
+a_killed_daemon_lets_nobody_in_and_another_takes_its_place
+a_hanging_daemon_lets_nobody_in
+left=$(descendants "$server")
+stop "$server" || :
+# shellcheck disable=SC2086 # several
+check "Apache leaves no process behind" wait_for 20 all_gone $left
+private_stores_take_no_proofs
+missing_keys_are_503
+finish
