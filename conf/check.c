@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "conf/internal.h"
+#include "core/account.h"
 #include "core/alg.h"
 #include "core/limits.h"
 #include "core/path.h"
@@ -59,6 +60,10 @@ static const char *const expected[] = {
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
+	[BG_USER]      = "the name or number of a user",
+	[BG_GROUP]     = "the name or number of a group",
+	[BG_MODE]      = "a mode in octal such as \"0660\"",
+	[BG_PEER]      = "\"user:NAME\", \"group:NAME\", \"unix\", an address, or a network such as \"10.0.0.0/8\",",
 	[BG_LEVEL]     = "error, warning, info or debug",
 	[BG_FORMAT]    = "text or json",
 	[BG_DECISIONS] = "all or denials",
@@ -545,6 +550,47 @@ network_wrong(struct bg_slice text)
 }
 
 static const char *
+user_wrong(const char *text)
+{
+	struct bg_user user;
+
+	return bg_account_user(text, &user);
+}
+
+static const char *
+group_wrong(const char *text)
+{
+	gid_t gid;
+
+	return bg_account_group(text, &gid);
+}
+
+/* Permission bits in octal, with or without a 0 in front.  unix(7): whoever connects must be able to write to the file. */
+static const char *
+mode_wrong(const char *text, int *mode)
+{
+	size_t len = strlen(text);
+
+	*mode = 0;
+	if (text[strspn(text, "01234567")] != '\0' || len < 3 || len > 4 || (len == 4 && text[0] != '0'))
+		return "is none";
+	for (const char *p = text; *p != '\0'; p++)
+		*mode = *mode * 8 + (*p - '0');
+	return (*mode & 0222) == 0 ? "lets nobody write to the socket, which one must to connect" : NULL;
+}
+
+/* One who may connect; see fcgi/peers.h, which reads it again. */
+static const char *
+peer_wrong(struct bg_slice text)
+{
+	if (bg_slice_starts(text, BG_SLICE("user:")))
+		return text.len == 5 ? "has no user behind its colon" : user_wrong(text.ptr + 5);
+	if (bg_slice_starts(text, BG_SLICE("group:")))
+		return text.len == 6 ? "has no group behind its colon" : group_wrong(text.ptr + 6);
+	return network_wrong(text);
+}
+
+static const char *
 secret_file_wrong(const char *path, enum bg_type type, struct bg_buf *words)
 {
 	char *secret;
@@ -594,7 +640,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	const char *wrong = NULL;
 	enum bg_log_level level;
 	int64_t n = 0;
-	int word;
+	int word, mode;
 
 	switch (option->type) {
 	case BG_DOMAIN:
@@ -633,6 +679,14 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return range_wrong(option, n, words);
 	case BG_ADDRESS:
 		return NULL;		/* whoever listens knows what it can listen on */
+	case BG_USER:
+		return user_wrong(text);
+	case BG_GROUP:
+		return group_wrong(text);
+	case BG_MODE:
+		return mode_wrong(text, &mode);
+	case BG_PEER:
+		return peer_wrong(value);
 	case BG_LEVEL:
 		return bg_log_level_parse(value, &level) ? NULL : "is no level";
 	case BG_TYP:
@@ -806,6 +860,9 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	case BG_COUNT:
 		(void)count_wrong(text, &n);
 		*(int *)member = (int)n;
+		return 0;
+	case BG_MODE:
+		(void)mode_wrong(text, member);
 		return 0;
 	case BG_LEVEL:
 		(void)bg_log_level_parse(bg_slice_str(text), member);
@@ -1512,6 +1569,56 @@ check_script(const struct bg_conf *conf, const struct bg_said *top, struct bg_bu
 	return EX_CONFIG;
 }
 
+/*
+ * A socket file that everybody can write to is open to everybody (SR-89), unless whoever connects is asked who he is:
+ * then the mode is nothing that anything depends on.
+ */
+static int
+check_listen(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
+{
+	bool accounts = conf->n_listen_allowed_clients > 0;
+
+	for (size_t i = 0; i < conf->n_listen_allowed_clients; i++)
+		accounts = accounts && strcmp(conf->listen_allowed_clients[i], "unix") != 0;
+	if ((conf->listen_mode & 0002) == 0 || accounts)
+		return 0;
+	bg_report(report, top[BG_OPT_TOP_listen_mode].at, "listen_mode %04o lets every user of this machine ask for decisions; "
+	    "a mode such as 0660 was expected, or listen_allowed_clients with those who may, and without \"unix\"",
+	    (unsigned)conf->listen_mode);
+	return EX_CONFIG;
+}
+
+/* Whom the daemon becomes: whether it can is seen by the daemon. */
+static int
+check_user(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
+{
+	const char *at = top[BG_OPT_TOP_user].at, *wrong;
+	struct bg_user user;
+
+	if (conf->user == NULL && conf->group == NULL)
+		return 0;
+	if (conf->user == NULL) {
+		bg_report(report, top[BG_OPT_TOP_group].at, "group without user; user was expected beside it");
+		return EX_CONFIG;
+	}
+	if ((wrong = bg_account_user(conf->user, &user)) != NULL) {	/* gone since a moment ago */
+		put_value(report, at, "", "user", conf->user, wrong);
+		bg_buf_put_char(report, '\n');
+		return EX_CONFIG;
+	}
+	if (user.uid == 0) {
+		put_value(report, at, "", "user", conf->user, "is root, whose rights it is there to give up");
+		bg_buf_put_str(report, "; another user was expected\n");
+		return EX_CONFIG;
+	}
+	if (!user.known && conf->group == NULL) {
+		put_value(report, at, "", "user", conf->user, "is a number that no user of this system has, so it has no group");
+		bg_buf_put_str(report, "; group was expected beside it\n");
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
@@ -1536,7 +1643,8 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	    (conf->export_defaults && (rc = add_default_exports(conf, report)) != 0) ||
 	    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
 		return rc;
-	if ((rc = check_script(conf, top, report)) != 0)
+	if ((rc = check_script(conf, top, report)) != 0 || (rc = check_listen(conf, top, report)) != 0 ||
+	    (rc = check_user(conf, top, report)) != 0)
 		return rc;
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
@@ -1691,6 +1799,11 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->script);
 	free(conf->script_root);
 	free_list(conf->listen, conf->n_listen);
+	free(conf->listen_owner);
+	free(conf->listen_group);
+	free_list(conf->listen_allowed_clients, conf->n_listen_allowed_clients);
+	free(conf->user);
+	free(conf->group);
 	free_list(conf->dpop_algorithms, conf->n_dpop_algorithms);
 	free_list(conf->trusted_proxies, conf->n_trusted_proxies);
 	free(conf->dpop_nonce_key_file);

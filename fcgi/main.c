@@ -55,6 +55,7 @@ struct options {
 /* What was said at the start and cannot change while we serve. */
 struct fixed {
 	struct bg_buf listen;		/* in one line, to be compared and told */
+	struct bg_buf whose;		/* socket files and processes: options of bearergate.conf(5), to be compared */
 	int           threads;
 };
 
@@ -240,18 +241,22 @@ fail_address(const struct options *options, int code, const struct bg_error *err
 
 /* As far as they can be tested without taking them. */
 static int
-check_addresses(const struct options *options, const struct bg_conf *conf)
+check_addresses(const struct options *options, const struct bg_snapshot *snapshot)
 {
+	const struct bg_conf *conf = snapshot->conf;
+	struct bg_listener_rules rules;
 	struct bg_error err = { 0 };
 	const char *const *list;
 	size_t n;
 	int code;
 
+	if ((code = bg_listener_rules_read(conf, &snapshot->peers, &rules, &err)) != 0)
+		return complain(code, "%s", err.detail);
 	list = addresses(options, conf, &n);
 	if (n > LISTENERS_MAX)
 		return complain(EX_CONFIG, "more than %d addresses to listen on", LISTENERS_MAX);
 	for (size_t i = 0; i < n; i++)
-		if ((code = bg_listener_check(list[i], &err)) != 0)
+		if ((code = bg_listener_check(list[i], &rules, &err)) != 0)
 			return fail_address(options, code, &err);
 	return 0;
 }
@@ -273,7 +278,7 @@ configure(const struct options *options, struct bg_snapshot **out)
 		return code;
 	if (options->threads > 0)
 		(*out)->conf->threads = options->threads;
-	if ((code = check_addresses(options, (*out)->conf)) != 0) {
+	if ((code = check_addresses(options, *out)) != 0) {
 		bg_snapshot_free(*out);
 		*out = NULL;
 	}
@@ -332,6 +337,7 @@ open_log(const struct daemon *daemon, const struct bg_conf *conf)
 static void
 read_fixed(const struct options *options, const struct bg_conf *conf, struct fixed *out)
 {
+	const char *const names[] = { conf->listen_owner, conf->listen_group, conf->user, conf->group };
 	const char *const *list;
 	size_t n;
 
@@ -342,22 +348,31 @@ read_fixed(const struct options *options, const struct bg_conf *conf, struct fix
 		bg_log_text(&out->listen, bg_slice_str(list[i]));
 	}
 	bg_buf_put_char(&out->listen, '\0');
+	bg_buf_init(&out->whose, REPORT_MAX);
+	bg_buf_put_format(&out->whose, "%d %04o", conf->listen_backlog, (unsigned)conf->listen_mode);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		bg_buf_put_format(&out->whose, " %s", names[i] != NULL ? names[i] : "-");
+	bg_buf_put_char(&out->whose, '\0');
 	out->threads = bg_conf_threads(conf);
 }
 
 static int
-open_listeners(const struct options *options, const struct bg_conf *conf, struct daemon *daemon)
+open_listeners(const struct options *options, const struct bg_snapshot *snapshot, struct daemon *daemon)
 {
+	const struct bg_conf *conf = snapshot->conf;
+	struct bg_listener_rules rules;
 	struct bg_error err = { 0 };
 	const char *const *list;
 	int code, null;
 	size_t n;
 
+	if ((code = bg_listener_rules_read(conf, &snapshot->peers, &rules, &err)) != 0)
+		return complain(code, "%s", err.detail);
 	list = addresses(options, conf, &n);
 	if (n == 0 && !bg_listener_is_one(STDIN_FILENO))
 		return complain(EX_USAGE, "nowhere to listen: give -l ADDRESS, or a socket that listens on descriptor 0");
 	if (n == 0) {
-		if ((code = bg_listener_adopt(STDIN_FILENO, &daemon->listeners[0], &err)) != 0)
+		if ((code = bg_listener_adopt(STDIN_FILENO, "descriptor 0", &rules, &daemon->listeners[0], &err)) != 0)
 			return complain(code, "%s", err.detail);
 		daemon->n_listeners = 1;
 		/* We have our copy; what we run shall not have the socket for its standard input. */
@@ -367,7 +382,8 @@ open_listeners(const struct options *options, const struct bg_conf *conf, struct
 		return 0;
 	}
 	for (; daemon->n_listeners < n; daemon->n_listeners++)
-		if ((code = bg_listener_open(list[daemon->n_listeners], &daemon->listeners[daemon->n_listeners], &err)) != 0)
+		if ((code = bg_listener_open(list[daemon->n_listeners], &rules, &daemon->listeners[daemon->n_listeners],
+		    &err)) != 0)
 			return fail_address(options, code, &err);
 	return 0;
 }
@@ -424,6 +440,18 @@ answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf 
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }
 
+/* Called by the worker's threads: the list in force counts from the next connection on. */
+static bool
+admit(void *arg, int fd, const struct sockaddr *address, char *who, size_t size)
+{
+	struct daemon *daemon = arg;
+	struct bg_snapshot *snapshot = bg_snapshots_take(daemon->snapshots);
+	bool may = bg_peers_admit(&snapshot->peers, fd, address, who, size);
+
+	bg_snapshots_give_back(daemon->snapshots, snapshot);
+	return may;
+}
+
 /* Called by the threads of the key stores, which are there before the worker and after it. */
 static void
 keys_changed(void *arg)
@@ -478,6 +506,7 @@ start_threads(struct daemon *daemon, const struct bg_snapshot *snapshot)
 		.max_parked = take_descriptors(),
 		.patience = snapshot->conf->fetch_timeout * 1000,
 		.answer = answer,
+		.admit = admit,
 		.arg = daemon,
 	};
 	int fds[LISTENERS_MAX];
@@ -532,10 +561,14 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 	if (new.listen.failed || strcmp(new.listen.data, daemon->fixed.listen.data) != 0)
 		bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
 		    daemon->fixed.listen.data);
+	if (new.whose.failed || strcmp(new.whose.data, daemon->fixed.whose.data) != 0)
+		bg_log(BG_LOG_WARNING, "listen_owner, listen_group, listen_mode, listen_backlog, user and group: what they say now takes "
+		    "effect at the next start");
 	if (new.threads != daemon->fixed.threads)
 		bg_log(BG_LOG_WARNING, "threads: %d takes effect at the next start; until then there are %d", new.threads,
 		    daemon->fixed.threads);
 	bg_buf_clear(&new.listen);
+	bg_buf_clear(&new.whose);
 }
 
 /*
@@ -699,9 +732,9 @@ run(struct daemon *daemon)
 	}
 	bg_snapshots_replace(daemon->snapshots, first);		/* which is there until the end of start_threads at least */
 	read_fixed(options, first->conf, &daemon->fixed);
-	if (daemon->fixed.listen.failed)
+	if (daemon->fixed.listen.failed || daemon->fixed.whose.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
-	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first->conf, daemon)) != 0 ||
+	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first, daemon)) != 0 ||
 	    (code = start_threads(daemon, first)) != 0)
 		return code;
 	return serve(daemon);
@@ -722,6 +755,7 @@ clean_up(struct daemon *daemon)
 		bg_snapshots_free(daemon->snapshots);
 	}
 	bg_buf_clear(&daemon->fixed.listen);
+	bg_buf_clear(&daemon->fixed.whose);
 	bg_figures_clear(&daemon->figures);
 }
 

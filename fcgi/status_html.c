@@ -315,6 +315,7 @@ put_daemon(const struct bg_status *status, struct bg_buf *out)
 	put_share(out, "parked", (int64_t)status->parked, (int64_t)status->max_parked, "requests");
 	put_share(out, "waiting", (int64_t)status->waiting, (int64_t)status->max_waiting, "connections");
 	put_share(out, "troubles", (int64_t)status->troubles, -1, "connections");
+	put_share(out, "strangers", (int64_t)status->strangers, -1, "connections");
 	put_share(out, "known tokens", (int64_t)status->tokens, (int64_t)status->max_tokens, "");
 	put_share(out, "descriptors", status->descriptors, status->max_descriptors, "open");
 	put_share(out, "threads", (int64_t)status->threads, -1, "");
