@@ -25,6 +25,7 @@
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
 #include "fcgi/page.h"
+#include "fcgi/privileges.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/worker.h"
 
@@ -711,6 +712,29 @@ serve(struct daemon *daemon)
 	return EX_OK;
 }
 
+/*
+ * Be whom the configuration says.  It is then read again, as that user: what he cannot read is better told now than at a
+ * reload, and where proofs are remembered depends on what he can write to.
+ */
+static int
+give_up_privileges(struct daemon *daemon, struct bg_snapshot **first)
+{
+	const bool surplus = bg_privileges_are_surplus((*first)->conf);
+	struct bg_error err = { 0 };
+	int code;
+
+	if ((code = bg_privileges_drop((*first)->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if (!surplus)
+		return 0;
+	if ((code = bg_privileges_look((*first)->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if ((code = configure(&daemon->options, first)) != 0)
+		return complain(code, "this is what user %u has to say to it, whom it is to be read by after SIGHUP", (unsigned)geteuid());
+	bg_snapshots_replace(daemon->snapshots, *first);
+	return 0;
+}
+
 /* Everything up to the end of serving. */
 static int
 run(struct daemon *daemon)
@@ -734,8 +758,11 @@ run(struct daemon *daemon)
 	read_fixed(options, first->conf, &daemon->fixed);
 	if (daemon->fixed.listen.failed || daemon->fixed.whose.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
+	if ((code = bg_privileges_check(first->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	bg_privileges_make_log(first->conf);
 	if ((code = open_log(daemon, first->conf)) != 0 || (code = open_listeners(options, first, daemon)) != 0 ||
-	    (code = start_threads(daemon, first)) != 0)
+	    (code = give_up_privileges(daemon, &first)) != 0 || (code = start_threads(daemon, first)) != 0)
 		return code;
 	return serve(daemon);
 }
