@@ -123,6 +123,9 @@ allow(const char *name, const union address *address, const struct bg_listener_r
 	if (address->any.sa_family == AF_UNIX && !rules->want_unix)
 		return fail(EX_USAGE, err, name, "listen_allowed_clients names nobody who connects to a socket file; "
 		    "\"user:NAME\", \"group:NAME\" or \"unix\" was expected in it");
+	if (address->any.sa_family == AF_UNIX && address->un.sun_path[0] == '\0' && !rules->ask_who)
+		return fail(EX_USAGE, err, name, "a name without a file, so that every user of this machine could ask for decisions, "
+		    "unless listen_allowed_clients has those who may");
 	if (address->any.sa_family == AF_UNIX)
 		return 0;
 	if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
@@ -167,7 +170,7 @@ bg_listener_rules_read(const struct bg_conf *conf, const struct bg_peers *peers,
 
 	*out = (struct bg_listener_rules){ .owner = (uid_t)-1, .group = (gid_t)-1, .mode = (mode_t)conf->listen_mode,
 	    .backlog = conf->listen_backlog, .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers),
-	    .beyond_loopback = bg_peers_have_networks(peers) };
+	    .beyond_loopback = bg_peers_have_networks(peers), .ask_who = bg_peers_ask_who(peers) };
 	if (owner != NULL && (wrong = bg_account_user(owner, &user)) != NULL)
 		return fail(EX_CONFIG, err, owner, wrong);
 	out->owner = user.uid;
@@ -328,6 +331,11 @@ put_name(const union address *address, socklen_t len, char *dst, size_t size)
 		bg_format(dst, size, "[%s]:%u", host, (unsigned)ntohs(address->in6.sin6_port));
 		break;
 	case AF_UNIX:
+		if (len > offsetof(struct sockaddr_un, sun_path) && address->un.sun_path[0] == '\0') {
+			bg_format(dst, size, "unix:@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1),
+			    address->un.sun_path + 1);
+			break;
+		}
 		/* A path that fills sun_path has no terminator. */
 		bg_format(dst, size, "unix:%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path)),
 		    address->un.sun_path);
@@ -383,6 +391,7 @@ bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *ru
 	union address bound = { .un = { .sun_family = AF_UNSPEC } };
 	socklen_t len = sizeof(bound), type_len = sizeof(int);
 	int flags, type = 0;
+	struct stat st;
 
 	*out = (struct bg_listener){ .fd = -1 };
 	if (!bg_listener_is_one(fd) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 ||
@@ -401,8 +410,25 @@ bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *ru
 	/* A parent's socket that refuses is no worse than it was. */
 	if (bound.any.sa_family != AF_UNIX)
 		(void)make_room(out->fd);
+	/* Perhaps its directory lets nobody in, so this is for a warning. */
+	out->open_to_all = bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '/' && !rules->ask_who &&
+	    len < sizeof(bound.un) && lstat(bound.un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
 	bg_format(out->name, sizeof(out->name), "%s", whole);
 	return 0;
+}
+
+bool
+bg_listener_is_at(int fd, const char *address, const struct bg_listener_rules *rules)
+{
+	char said[BG_LISTENER_NAME_MAX], has[BG_LISTENER_NAME_MAX];
+	union address parsed, bound = { .un = { .sun_family = AF_UNSPEC } };
+	socklen_t len, bound_len = sizeof(bound);
+
+	if (read_address(address, rules, &parsed, &len, NULL) != 0 || getsockname(fd, &bound.any, &bound_len) != 0)
+		return false;
+	put_name(&parsed, len, said, sizeof(said));
+	put_name(&bound, bound_len, has, sizeof(has));
+	return strcmp(said, has) == 0;
 }
 
 void

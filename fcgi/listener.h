@@ -17,6 +17,7 @@ struct bg_listener {
 	char *path;				/* of the socket file that we made; owned; NULL when we made none */
 	dev_t dev;				/* which file that was, so that no other is removed in its place */
 	ino_t ino;
+	bool  open_to_all;			/* a file that others have made, so that everybody may write to it, and nobody is asked */
 };
 
 /* What the configuration says of all sockets. */
@@ -28,6 +29,7 @@ struct bg_listener_rules {
 	bool   want_unix;	/* somebody may connect to a socket file, by TCP: see fcgi/peers.h */
 	bool   want_tcp;
 	bool   beyond_loopback;	/* those who may connect by TCP are listed */
+	bool   ask_who;		/* whoever connects to a socket file is asked who he is: its mode protects nothing */
 };
 
 /*
@@ -68,11 +70,15 @@ bool bg_listener_is_one(int fd);
  * Take over a listening socket that the parent made (lighttpd, mod_fcgid, spawn-fcgi, systemd); origin says so, in
  * parentheses, to people.  Its file is never removed and
  * it is never shut down, since it is shared.  The descriptor is copied; fd itself stays with the caller.
- * O_NONBLOCK is set, and with it for all who share the socket: one that we could block on could hold a thread for
+ * A name without a file, "@" and a name, will do only where
+ * those who may connect are listed, since no mode protects it.  O_NONBLOCK is set, and with it for all who share the socket: one that we could block on could hold a thread for
  * ever, when another process took the connection.  Returns as bg_listener_open does.
  */
 int bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *rules, struct bg_listener *out,
     struct bg_error *err) BG_MUST_CHECK;
+
+/* Is this the address that a socket has? */
+bool bg_listener_is_at(int fd, const char *address, const struct bg_listener_rules *rules);
 
 /* Close it, and remove the file if we made it and it is still there.  A cleared struct with fd -1 is fine. */
 void bg_listener_close(struct bg_listener *listener);

@@ -20,6 +20,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "fcgi/activation.h"
 #include "fcgi/authorizer.h"
 #include "fcgi/figures.h"
 #include "fcgi/listener.h"
@@ -66,6 +67,7 @@ struct daemon {
 	sigset_t               signals;		/* those that are taken by sigwait */
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
+	struct bg_activation   activation;
 	struct bg_snapshots   *snapshots;
 	struct fixed           fixed;
 	struct bg_listener     listeners[LISTENERS_MAX];
@@ -370,6 +372,10 @@ open_listeners(const struct options *options, const struct bg_snapshot *snapshot
 	if ((code = bg_listener_rules_read(conf, &snapshot->peers, &rules, &err)) != 0)
 		return complain(code, "%s", err.detail);
 	list = addresses(options, conf, &n);
+	if (daemon->activation.n > 0) {
+		code = bg_activation_take(&daemon->activation, list, n, &rules, daemon->listeners, &daemon->n_listeners, &err);
+		return code != 0 ? fail_address(options, code, &err) : 0;
+	}
 	if (n == 0 && !bg_listener_is_one(STDIN_FILENO))
 		return complain(EX_USAGE, "nowhere to listen: give -l ADDRESS, or a socket that listens on descriptor 0");
 	if (n == 0) {
@@ -694,8 +700,12 @@ serve(struct daemon *daemon)
 	int sig = 0;
 
 	serving = true;
-	for (size_t i = 0; i < daemon->n_listeners; i++)
+	for (size_t i = 0; i < daemon->n_listeners; i++) {
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
+		if (daemon->listeners[i].open_to_all)
+			bg_log(BG_LOG_WARNING, "%s: every user of this machine may write to the file, and so ask for decisions; whoever "
+			    "makes it should give it mode 0660", daemon->listeners[i].name);
+	}
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 	while (sig != SIGINT && sig != SIGTERM) {
 		if ((sig = sigtimedwait(&daemon->signals, NULL, &while_idle)) == -1)
@@ -784,6 +794,7 @@ clean_up(struct daemon *daemon)
 	bg_buf_clear(&daemon->fixed.listen);
 	bg_buf_clear(&daemon->fixed.whose);
 	bg_figures_clear(&daemon->figures);
+	bg_activation_clear(&daemon->activation);
 }
 
 /* Tokens and keys stay out of core files and out of reach of debuggers (SR-85). */
@@ -836,6 +847,20 @@ meet_manager(struct daemon *daemon)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+/* The sockets that we were handed; nobody whom we run is to look for them. */
+static int
+meet_sockets(struct daemon *daemon)
+{
+	struct bg_error err = { 0 };
+	int rc = bg_activation_read(&daemon->activation, BG_ACTIVATION_FIRST, getpid(), getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
+	    getenv("LISTEN_FDNAMES"), LISTENERS_MAX, &err);
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return rc == 0 ? 0 : complain(EX_USAGE, "%s", err.detail);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -844,6 +869,8 @@ main(int argc, char **argv)
 
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
+	if ((code = meet_sockets(&daemon)) != 0)	/* before any of ours has a number that might be one of theirs */
+		return code;
 	daemon.stderr_log = bg_log_stderr();
 	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();

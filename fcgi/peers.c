@@ -70,13 +70,19 @@ bg_peers_have_networks(const struct bg_peers *peers)
 	return peers->n_networks > 0;
 }
 
+bool
+bg_peers_ask_who(const struct bg_peers *peers)
+{
+	return peers->listed && !peers->unix_socket;
+}
+
 static bool
 admit_account(const struct bg_peers *peers, int fd, char *who, size_t size)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	if (!peers->listed || peers->unix_socket)
+	if (!bg_peers_ask_who(peers))
 		return true;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || len != sizeof(peer)) {
 		bg_format(who, size, "a process that the system does not tell");

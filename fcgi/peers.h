@@ -36,6 +36,9 @@ bool bg_peers_want_tcp(const struct bg_peers *peers);
 /* Are there addresses in the list, so that a port beyond loopback is not open to everybody (SR-89)? */
 bool bg_peers_have_networks(const struct bg_peers *peers);
 
+/* Is whoever connects to a socket file asked who he is, whatever its mode? */
+bool bg_peers_ask_who(const struct bg_peers *peers);
+
 #define BG_PEERS_WHO_MAX	96
 
 /*

@@ -71,26 +71,31 @@ static const struct thing {
 	const char *name;
 	const char *example;
 	enum listens listens;
+	const char *unit;		/* of systemd, as it is called there; NULL: it is no unit */
 	const char *preset[N_WORDS];
 } things[] = {
-	{ "apache", "apache/httpd.conf", TCP, { [W_LISTEN] = "127.0.0.1:9009", [W_TMPDIR] = "/run/apache2",
+	{ "apache", "apache/httpd.conf", TCP, NULL, { [W_LISTEN] = "127.0.0.1:9009", [W_TMPDIR] = "/run/apache2",
 	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
-	{ "lighttpd", "lighttpd/lighttpd.conf", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	{ "lighttpd", "lighttpd/lighttpd.conf", UNIX, NULL, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/cache/lighttpd/uploads", [W_ERRORLOG] = "/var/log/lighttpd/error.log",
 	    [W_PIDFILE] = "/run/lighttpd.pid" } },
-	{ "nginx", "nginx/nginx.conf", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	{ "nginx", "nginx/nginx.conf", UNIX, NULL, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/lib/nginx", [W_ERRORLOG] = "/var/log/nginx/error.log", [W_PIDFILE] = "/run/nginx.pid" } },
-	{ "nginx-params", "nginx/bearergate_params", NOWHERE, { 0 } },
-	{ "systemd", "systemd/bearergate-fcgi.service", EITHER, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
+	{ "nginx-params", "nginx/bearergate_params", NOWHERE, NULL, { 0 } },
+	{ "systemd", "systemd/bearergate-fcgi.service", EITHER, "bearergate-fcgi.service",
+	    { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
+	{ "systemd-socket", "systemd/bearergate-fcgi.socket", EITHER, "bearergate-fcgi.socket",
+	    { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
 };
 
 #define N_THINGS	(sizeof(things) / sizeof(things[0]))
 
 static const char usage[] =
-    "usage: bearergate init apache|lighttpd|nginx|nginx-params|systemd [-f] [-o FILE] [options]\n"
+    "usage: bearergate init apache|lighttpd|nginx|nginx-params|systemd|systemd-socket [-f] [-o FILE] [options]\n"
     "       bearergate init --auth0 --domain DOMAIN --audience AUDIENCE [-f] [-o FILE] [--name NAME] [--yes]\n\n"
     "A complete configuration for this installation, as it is tested: one protected path, a public one and one that\n"
-    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon.\n\n"
+    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon, and\n"
+    "systemd-socket a socket that systemd hands over to it.\n\n"
     "  -o, --output FILE   where it goes (default: standard output)\n  -f, --force         replace a file that is there\n"
     "  --path PATH         what is protected (default /api)\n"
     "  --scope SCOPE       what PATH/private-scoped demands (default read:messages)\n"
@@ -253,9 +258,9 @@ put_head(const struct order *order, struct bg_buf *out)
 
 	bg_buf_put_format(out, "# Made by \"bearergate init %s\", bearergate %s, from the example it is tested with.\n",
 	    order->thing->name, PACKAGE_VERSION);
-	if (order->thing->listens == EITHER) {
-		bg_buf_put_str(out, "# It belongs in /etc/systemd/system/bearergate-fcgi.service; then \"systemctl "
-		    "daemon-reload\" and\n# \"systemctl enable --now bearergate-fcgi\".\n\n");
+	if (order->thing->unit != NULL) {
+		bg_buf_put_format(out, "# It belongs in /etc/systemd/system/%s; then \"systemctl daemon-reload\" and\n"
+		    "# \"systemctl enable --now %s\".\n\n", order->thing->unit, order->thing->unit);
 		return;
 	}
 	daemon_options(order, options, sizeof(options));
@@ -345,7 +350,8 @@ run(int argc, char **argv, struct order *order)
 	if (order->auth0 && what != NULL)
 		return bg_verb_usage("init --auth0 takes no \"%s\"", what);
 	if (!order->auth0 && what == NULL)
-		return bg_verb_usage("init needs to know what: apache, lighttpd, nginx, nginx-params or systemd; or --auth0");
+		return bg_verb_usage("init needs to know what: apache, lighttpd, nginx, nginx-params, systemd or "
+		    "systemd-socket; or --auth0");
 	if (optind + 1 < argc)
 		return bg_verb_usage("init takes no \"%s\"", argv[optind + 1]);
 	if ((rc = check_trust(order)) != EX_OK)

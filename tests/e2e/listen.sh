@@ -110,4 +110,96 @@ stop "$daemon" || :
 config 'listen_allowed_clients = { "user:0" }'
 does_not_start "users alone do not open TCP" 64 'not a loopback address' -c "$work/bearergate.conf" -l 0.0.0.0:0
 
+
+# Sockets that systemd hands over.
+
+# hand_over SENTENCE PID DESCRIPTORS OPTION...: a parent that does as systemd does, and then is the daemon.  PID: of LISTEN_PID.
+hand_over() {
+	local pid=$1 descriptors=$2
+
+	shift 2
+	: >"$work/daemon.log"
+	rm -f "$socket" "$work/tmp/second.sock"
+	# shellcheck disable=SC2016
+	start "$work/daemon.log" perl -e '
+		use Socket; use POSIX ();
+		my ($pid, $n) = (shift, shift);
+		$^F = 99;
+		POSIX::close($_) for 3 .. 20;
+		umask(0007);
+		for my $path (shift, shift) {
+			socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die; bind($s, pack_sockaddr_un($path)) or die; listen($s, 16) or die;
+			push(@kept, $s);
+		}
+		POSIX::dup2(fileno($kept[0]), 50); POSIX::dup2(fileno($kept[1]), 51);
+		POSIX::dup2(50, 3); POSIX::dup2(51, 4); POSIX::close($_) for 5 .. 51;
+		$ENV{LISTEN_PID} = $pid eq "own" ? $$ : $pid; $ENV{LISTEN_FDS} = $n; $ENV{LISTEN_FDNAMES} = "web:admin";
+		exec @ARGV or die;' "$pid" "$descriptors" "$socket" "$work/tmp/second.sock" "$bg_fcgi" -F "$bg_fetch" "$@"
+	daemon=$started
+}
+
+serves() { # serves ADDRESS
+	[ "$(ask "$1")" = "Status: 200 OK" ]
+}
+
+config
+hand_over own 2 -c "$work/bearergate.conf"
+check "sockets that are handed over are served" wait_for 20 serves "unix:$socket"
+is "all of them" "$(ask "unix:$work/tmp/second.sock")" "Status: 200 OK"
+check "and told by name" lines_at_least 1 "listening on unix:$work/tmp/second.sock (from the service manager: admin)" "$work/daemon.log"
+is "once each" "$(grep -c 'listening on' "$work/daemon.log")" 2
+stop "$daemon" || :
+check "they stay when it ends" test -S "$socket" -a -S "$work/tmp/second.sock"
+
+hand_over own 2 -c "$work/bearergate.conf" -l "unix:$socket"
+check "an address that is one of them is no contradiction" wait_for 20 serves "unix:$work/tmp/second.sock"
+stop "$daemon" || :
+hand_over own 2 -c "$work/bearergate.conf" -l "unix:$work/tmp/third.sock"
+check "one that is not is an error" wait_for 20 gone "$daemon"
+check "which is told" lines_at_least 1 "unix:$work/tmp/third.sock: not among the sockets" "$work/daemon.log"
+hand_over 1 2 -c "$work/bearergate.conf" -l "unix:$work/tmp/third.sock"
+check "what is meant for another process does not count" wait_for 20 serves "unix:$work/tmp/third.sock"
+is "and is not served" "$(grep -c 'listening on' "$work/daemon.log")" 1
+stop "$daemon" || :
+hand_over own 5 -c "$work/bearergate.conf"
+check "more sockets than there are is an error" wait_for 20 gone "$daemon"
+check "which is told too" lines_at_least 1 'LISTEN_FDS: descriptor 5' "$work/daemon.log"
+
+# What it runs gets neither the sockets nor the variables.
+cat >"$work/bin/spy" <<END
+#!/bin/sh
+env >"$work/tmp/spy.env"
+ls /proc/self/fd | xargs >"$work/tmp/spy.fds"
+exit 1
+END
+chmod 755 "$work/bin/spy"
+cat >"$work/bearergate.conf" <<END
+issuer "$issuer" { audience = { "$audience" } }
+cache_dir = none
+END
+hand_over own 2 -c "$work/bearergate.conf" -F "$work/bin/spy"
+check "a program that it runs" wait_for 20 test -s "$work/tmp/spy.fds"
+is "is told of no socket" "$(grep -c '^LISTEN_' "$work/tmp/spy.env" || :)" 0
+stop "$daemon" || :
+
+if command -v systemd-socket-activate >/dev/null; then
+	config
+	port=$(free_port)
+	rm -f "$socket"
+	: >"$work/daemon.log"
+	(
+		umask 0007
+		start "$work/daemon.log" systemd-socket-activate -l "$socket" -l "127.0.0.1:$port" --fdname=web:admin \
+		    "$(realpath "$bg_fcgi")" -F "$bg_fetch" -c "$work/bearergate.conf" -l "unix:$socket"
+		printf '%s\n' "$started" >"$work/pid"
+	)
+	daemon=$(cat "$work/pid")
+	bg_pids+=("$daemon")
+	check "systemd listens" wait_for 20 test -S "$socket"
+	check "the first who asks starts the daemon, and is answered" wait_for 20 serves "unix:$socket"
+	is "on all sockets" "$(ask "127.0.0.1:$port")" "Status: 200 OK"
+	check "it is the very process" grep -q "listening on 127.0.0.1:$port (from the service manager: admin)" "$work/daemon.log"
+	stop "$daemon" || :
+fi
+
 finish
