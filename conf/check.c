@@ -55,7 +55,7 @@ static const char *const expected[] = {
 	[BG_DIRECTORY] = "the absolute path of a directory",
 	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
 	[BG_PROGRAM]   = "the absolute path of a program",
-	[BG_LOG]       = "stderr or the absolute path of a file",
+	[BG_LOG]       = "stderr, syslog, \"syslog:FACILITY\" or the absolute path of a file",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
@@ -380,6 +380,16 @@ file_wrong(const char *path)
 	return bg_directory_wrong(path) == NULL ? "is a directory" : NULL;
 }
 
+static const char *
+log_wrong(const char *text)
+{
+	struct bg_log_syslog to;
+
+	if (strcmp(text, "stderr") == 0)
+		return NULL;
+	return bg_log_is_syslog(text) ? bg_log_syslog_parse(text, &to) : file_wrong(text);
+}
+
 /* A number within the bounds of its option: none is cut to fit. */
 static const char *
 range_wrong(const struct bg_option *option, int64_t n, struct bg_buf *words)
@@ -666,7 +676,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	case BG_PROGRAM:
 		return file_wrong(text);
 	case BG_LOG:
-		return strcmp(text, "stderr") == 0 ? NULL : file_wrong(text);
+		return log_wrong(text);
 	case BG_TEXT:
 		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:

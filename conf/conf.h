@@ -130,7 +130,7 @@ struct bg_conf {
 	char    *group;
 	int      threads;		/* 0: see bg_conf_threads */
 	int      token_cache;		/* tokens; 0: none */
-	char    *log;			/* "stderr", or the path of a file */
+	char    *log;			/* "stderr", "syslog" as in core/log.h, or the path of a file */
 	enum bg_log_level log_level;
 	enum bg_log_format log_format;
 	bool     log_decisions;		/* denials alone */

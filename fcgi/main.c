@@ -297,17 +297,20 @@ level_of(const struct options *options, const struct bg_conf *conf)
 static bool
 logs_to_file(const struct bg_conf *conf)
 {
-	return strcmp(conf->log, "stderr") != 0;
+	return conf->log[0] == '/';
 }
 
 /* A descriptor for where this configuration has the log. */
 static int
 log_descriptor(const struct daemon *daemon, const struct bg_conf *conf, struct bg_error *err)
 {
+	struct bg_log_syslog to;
 	int fd;
 
 	if (logs_to_file(conf))
 		return bg_log_file(conf->log, err);
+	if (bg_log_is_syslog(conf->log) && bg_log_syslog_parse(conf->log, &to) == NULL)
+		return bg_log_syslog(&to, NAME, err);
 	if ((fd = fcntl(daemon->stderr_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
 		return bg_fail(err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
 	return fd;
@@ -331,6 +334,8 @@ open_log(const struct daemon *daemon, const struct bg_conf *conf)
 
 	if (fd == -1)
 		return complain(EX_CANTCREAT, "%s", err.detail);
+	if (err.reason != BG_R_OK)
+		complain(EX_OK, "%s", err.detail);
 	bg_log_open(fd, level_of(&daemon->options, conf));
 	set_log(&daemon->options, conf);
 	return 0;
@@ -554,8 +559,13 @@ prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct
 	struct bg_error err = { 0 };
 
 	*out = -1;
-	if (strcmp(old->log, new->log) == 0 || (*out = log_descriptor(daemon, new, &err)) != -1)
+	if (strcmp(old->log, new->log) == 0)
 		return 0;
+	if ((*out = log_descriptor(daemon, new, &err)) != -1) {
+		if (err.reason != BG_R_OK)
+			bg_log(BG_LOG_WARNING, "%s", err.detail);
+		return 0;
+	}
 	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
@@ -642,7 +652,7 @@ reopen_log(const struct daemon *daemon)
 	int fd;
 
 	if (!logs_to_file(snapshot->conf))
-		bg_log(BG_LOG_DEBUG, "the log is standard error, which is not opened anew");
+		bg_log(BG_LOG_DEBUG, "the log is no file, and is not opened anew");
 	else if ((fd = bg_log_file(snapshot->conf->log, &err)) == -1)
 		bg_log(BG_LOG_ERROR, "%s; the log goes on where it was", err.detail);
 	else {
