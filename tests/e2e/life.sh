@@ -71,29 +71,38 @@ redis_is_up() {
 	gone "$redis" || lines_at_least 1 'Ready to accept connections' "$work/redis.log"
 }
 
-twice() {
-	local code=0
-
-	config twice "redis://127.0.0.1:$redis_port" 'dpop_iat_leeway = "1s"' 'replay_timeout = "60s"'
+end_twice() { # sets $code
 	start_gate twice
 	check "a proof passes" wait_for 20 answers 200 twice
 	kill -STOP "$redis"
 	use_proof twice "$(mint_proof)" &
+	asking=$!
 	check "another one waits for Redis" wait_for 20 asks_redis
 	kill -TERM "$gate_twice"
 	check "SIGTERM waits for it" wait_for 20 logged twice 'ending after signal 15'
-	is "and is still there" "$(gone "$gate_twice" || echo alive)" alive
-	kill -TERM "$gate_twice"
-	check "another one ends it" wait_for 20 gone "$gate_twice"
+	kill -TERM "$gate_twice" 2>/dev/null || :
+	check "and ends" wait_for 20 gone "$gate_twice"
+	code=0
 	stop "$gate_twice" || code=$?
-	is "cleanly" "$code" 0
-	# On a machine that is as slow as the five seconds that the first waits for, the first has ended it.
-	check "at once" grep -q -F -e 'ending at once after signal 15' -e 'is cut off' "$work/twice.log"
-	check "with its socket" test ! -e "$work/tmp/twice.sock"
 	kill -CONT "$redis"
-	stop "$redis" || :
-	wait_for 20 test -s "$work/answer" || :
+	wait "$asking" || :
+}
+
+twice() {
+	local try
+
+	config twice "redis://127.0.0.1:$redis_port" 'dpop_iat_leeway = "1s"' 'replay_timeout = "60s"'
+	# On a machine that is as slow as the five seconds that the first one waits for, the second has nothing to do.
+	for try in 1 2 3; do
+		end_twice
+		! logged twice 'is cut off' || continue
+		break
+	done
+	check "the second one ends it at once" logged twice 'ending at once after signal 15'
+	is "cleanly" "$code" 0
+	check "with its socket" test ! -e "$work/tmp/twice.sock"
 	is "the request that was cut off was not allowed" "$(grep -c '^Status: 200' "$work/answer" || :)" 0
+	stop "$redis" || :
 }
 
 if command -v redis-server >/dev/null && ! "$bg_fcgi" -t -c <(config probe redis://127.0.0.1 && cat "$work/probe.conf") -l 127.0.0.1:0 2>&1 |
