@@ -208,6 +208,25 @@ load_part(struct call *call, struct bg_error *err)
 	return rc;
 }
 
+/* A file is the daemon's, and standard error the server's; syslogd takes lines from everybody.  Where it is away, the server has them. */
+static void
+use_syslog(struct call *call)
+{
+	const struct bg_conf *conf = call->conf;
+	struct bg_error err = { 0 };
+	struct bg_log_syslog to;
+	int fd;
+
+	if (!bg_log_is_syslog(conf->log) || bg_log_syslog_parse(conf->log, &to) != NULL)
+		return;
+	if ((fd = bg_log_syslog(&to, "bearergate-cgi", &err)) != -1 && err.reason == BG_R_OK)
+		bg_log_open(call->log = fd, conf->log_level);
+	else
+		bg_log(BG_LOG_WARNING, "%s", err.detail);
+	if (fd != -1 && err.reason != BG_R_OK)
+		close(fd);
+}
+
 static int
 configure(struct call *call, struct bg_error *err)
 {
@@ -226,6 +245,7 @@ configure(struct call *call, struct bg_error *err)
 		bg_fail(err, BG_R_INTERNAL, "the configuration cannot be used");
 		goto out;
 	}
+	use_syslog(call);
 	bg_log_set_level(call->conf->log_level);
 	bg_log_set_format(call->conf->log_format);
 	log_report(BG_LOG_DEBUG, &report);	/* remarks: "bearergate check" makes them too, and not for every request */

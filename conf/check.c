@@ -1,17 +1,14 @@
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "conf/internal.h"
+#include "core/account.h"
 #include "core/limits.h"
 #include "core/path.h"
 #include "core/url.h"
-
-/* What an entry of the list of users may take; real ones have some hundred bytes. */
-#define USER_BYTES_MAX	(16 * 1024)
 
 /* Where the value of an option goes: by section, and for lists the member that counts as well. */
 #define MEMBER_TOP(name)		offsetof(struct bg_conf, name)
@@ -57,13 +54,16 @@ static const char *const expected[] = {
 	[BG_DIRECTORY] = "the absolute path of a directory",
 	[BG_CACHE_DIR] = "the absolute path of a directory, or \"none\",",
 	[BG_PROGRAM]   = "the absolute path of a program",
-	[BG_USER]      = "the name or number of a user",
-	[BG_LOG]       = "stderr or the absolute path of a file",
+	[BG_LOG]       = "stderr, syslog, \"syslog:FACILITY\" or the absolute path of a file",
 	[BG_TEXT]      = "printable ASCII text",
 	[BG_DURATION]  = "a number with its unit, such as \"30s\" (s, m, h or d),",
 	[BG_COUNT]     = "a whole number",
 	[BG_ADDRESS]   = "an address such as \"unix:/run/bearergate/authorizer.sock\" or \"127.0.0.1:9009\"",
 	[BG_SOCKET]    = "a socket such as \"unix:/run/bearergate/authorizer.sock\"",
+	[BG_USER]      = "the name or number of a user",
+	[BG_GROUP]     = "the name or number of a group",
+	[BG_MODE]      = "a mode in octal such as \"0660\"",
+	[BG_PEER]      = "\"user:NAME\", \"group:NAME\", \"unix\", an address, or a network such as \"10.0.0.0/8\",",
 	[BG_LEVEL]     = "error, warning, info or debug",
 	[BG_FORMAT]    = "text or json",
 	[BG_DECISIONS] = "all or denials",
@@ -393,6 +393,16 @@ socket_wrong(const char *text)
 	return strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? "has a path too long for a socket" : NULL;
 }
 
+static const char *
+log_wrong(const char *text)
+{
+	struct bg_log_syslog to;
+
+	if (strcmp(text, "stderr") == 0)
+		return NULL;
+	return bg_log_is_syslog(text) ? bg_log_syslog_parse(text, &to) : file_wrong(text);
+}
+
 /* A number within the bounds of its option: none is cut to fit. */
 static const char *
 range_wrong(const struct bg_option *option, int64_t n, struct bg_buf *words)
@@ -422,27 +432,6 @@ visible_wrong(const char *text, const char *except)
 		if (strchr(except, *p) != NULL)
 			return "has a character in it that none may have";
 	}
-	return NULL;
-}
-
-/* A number may be of a user that is not there: files can belong to one. */
-static const char *
-user_wrong(const char *text, uid_t *uid)
-{
-	char room[USER_BYTES_MAX];
-	struct passwd entry, *found;
-	int64_t n;
-
-	*uid = 0;
-	if (count_wrong(text, &n) == NULL) {
-		if (n >= UINT32_MAX)	/* the last one means none to the system */
-			return "is too large for a user";
-		*uid = (uid_t)n;
-		return NULL;
-	}
-	if (getpwnam_r(text, &entry, room, sizeof(room), &found) != 0 || found == NULL)
-		return "is no user here";
-	*uid = found->pw_uid;
 	return NULL;
 }
 
@@ -581,6 +570,47 @@ network_wrong(struct bg_slice text)
 }
 
 static const char *
+user_wrong(const char *text)
+{
+	struct bg_user user;
+
+	return bg_account_user(text, &user);
+}
+
+static const char *
+group_wrong(const char *text)
+{
+	gid_t gid;
+
+	return bg_account_group(text, &gid);
+}
+
+/* Permission bits in octal, with or without a 0 in front.  unix(7): whoever connects must be able to write to the file. */
+static const char *
+mode_wrong(const char *text, int *mode)
+{
+	size_t len = strlen(text);
+
+	*mode = 0;
+	if (text[strspn(text, "01234567")] != '\0' || len < 3 || len > 4 || (len == 4 && text[0] != '0'))
+		return "is none";
+	for (const char *p = text; *p != '\0'; p++)
+		*mode = *mode * 8 + (*p - '0');
+	return (*mode & 0222) == 0 ? "lets nobody write to the socket, which one must to connect" : NULL;
+}
+
+/* One who may connect; see fcgi/peers.h, which reads it again. */
+static const char *
+peer_wrong(struct bg_slice text)
+{
+	if (bg_slice_starts(text, BG_SLICE("user:")))
+		return text.len == 5 ? "has no user behind its colon" : user_wrong(text.ptr + 5);
+	if (bg_slice_starts(text, BG_SLICE("group:")))
+		return text.len == 6 ? "has no group behind its colon" : group_wrong(text.ptr + 6);
+	return network_wrong(text);
+}
+
+static const char *
 secret_file_wrong(const char *path, enum bg_type type, struct bg_buf *words)
 {
 	char *secret;
@@ -630,8 +660,7 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	const char *wrong = NULL;
 	enum bg_log_level level;
 	int64_t n = 0;
-	uid_t uid;
-	int word;
+	int word, mode;
 
 	switch (option->type) {
 	case BG_DOMAIN:
@@ -656,10 +685,8 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return path_wrong(text, bg_directory_wrong, words);
 	case BG_PROGRAM:
 		return file_wrong(text);
-	case BG_USER:
-		return user_wrong(text, &uid);
 	case BG_LOG:
-		return strcmp(text, "stderr") == 0 ? NULL : file_wrong(text);
+		return log_wrong(text);
 	case BG_TEXT:
 		return text_wrong(text, BG_CONF_TEXT_MAX);
 	case BG_DURATION:
@@ -674,6 +701,14 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 		return NULL;		/* whoever listens knows what it can listen on */
 	case BG_SOCKET:
 		return socket_wrong(text);
+	case BG_USER:
+		return user_wrong(text);
+	case BG_GROUP:
+		return group_wrong(text);
+	case BG_MODE:
+		return mode_wrong(text, &mode);
+	case BG_PEER:
+		return peer_wrong(value);
 	case BG_LEVEL:
 		return bg_log_level_parse(value, &level) ? NULL : "is no level";
 	case BG_TYP:
@@ -847,6 +882,9 @@ store(const struct bg_option *option, const struct bg_said *said, void *base, st
 	case BG_COUNT:
 		(void)count_wrong(text, &n);
 		*(int *)member = (int)n;
+		return 0;
+	case BG_MODE:
+		(void)mode_wrong(text, member);
 		return 0;
 	case BG_LEVEL:
 		(void)bg_log_level_parse(bg_slice_str(text), member);
@@ -1573,7 +1611,7 @@ bool
 bg_option_beside_daemon(enum bg_opt opt)
 {
 	static const enum bg_opt opts[] = { BG_OPT_TOP_daemon, BG_OPT_TOP_daemon_timeout, BG_OPT_TOP_script, BG_OPT_TOP_script_root,
-		BG_OPT_TOP_pass_credentials, BG_OPT_TOP_log, BG_OPT_TOP_log_level, BG_OPT_TOP_log_format };
+		BG_OPT_TOP_script_owner, BG_OPT_TOP_pass_credentials, BG_OPT_TOP_log, BG_OPT_TOP_log_level, BG_OPT_TOP_log_format };
 
 	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
 		if (opts[i] == opt)
@@ -1605,11 +1643,62 @@ check_daemon(const struct bg_said_block *top, struct bg_buf *report)
 	return 0;
 }
 
+/*
+ * A socket file that everybody can write to is open to everybody (SR-89), unless whoever connects is asked who he is:
+ * then the mode is nothing that anything depends on.
+ */
+static int
+check_listen(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
+{
+	bool accounts = conf->n_listen_allowed_clients > 0;
+
+	for (size_t i = 0; i < conf->n_listen_allowed_clients; i++)
+		accounts = accounts && strcmp(conf->listen_allowed_clients[i], "unix") != 0;
+	if ((conf->listen_mode & 0002) == 0 || accounts)
+		return 0;
+	bg_report(report, top[BG_OPT_TOP_listen_mode].at, "listen_mode %04o lets every user of this machine ask for decisions; "
+	    "a mode such as 0660 was expected, or listen_allowed_clients with those who may, and without \"unix\"",
+	    (unsigned)conf->listen_mode);
+	return EX_CONFIG;
+}
+
+/* Whom the daemon becomes: whether it can is seen by the daemon. */
+static int
+check_user(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
+{
+	const char *at = top[BG_OPT_TOP_user].at, *wrong;
+	struct bg_user user;
+
+	if (conf->user == NULL && conf->group == NULL)
+		return 0;
+	if (conf->user == NULL) {
+		bg_report(report, top[BG_OPT_TOP_group].at, "group without user; user was expected beside it");
+		return EX_CONFIG;
+	}
+	if ((wrong = bg_account_user(conf->user, &user)) != NULL) {	/* gone since a moment ago */
+		put_value(report, at, "", "user", conf->user, wrong);
+		bg_buf_put_char(report, '\n');
+		return EX_CONFIG;
+	}
+	if (user.uid == 0) {
+		put_value(report, at, "", "user", conf->user, "is root, whose rights it is there to give up");
+		bg_buf_put_str(report, "; another user was expected\n");
+		return EX_CONFIG;
+	}
+	if (!user.known && conf->group == NULL) {
+		put_value(report, at, "", "user", conf->user, "is a number that no user of this system has, so it has no group");
+		bg_buf_put_str(report, "; group was expected beside it\n");
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
 {
 	const struct bg_said *top = top_block->opt, *min = &top[BG_OPT_TOP_cache_ttl_min], *max = &top[BG_OPT_TOP_cache_ttl_max];
+	struct bg_user owner;
 	const char *wrong;
 	int rc;
 
@@ -1636,12 +1725,14 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	    (conf->export_defaults && (rc = add_default_exports(conf, report)) != 0) ||
 	    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
 		return rc;
-	if ((rc = check_script(conf, top, report)) != 0)
+	if ((rc = check_script(conf, top, report)) != 0 || (rc = check_listen(conf, top, report)) != 0 ||
+	    (rc = check_user(conf, top, report)) != 0)
 		return rc;
-	if (conf->script_owner != NULL && (wrong = user_wrong(conf->script_owner, &conf->script_uid)) != NULL) {
+	if (conf->script_owner != NULL && (wrong = bg_account_user(conf->script_owner, &owner)) != NULL) {
 		bg_report(report, top[BG_OPT_TOP_script_owner].at, "script_owner %s", wrong);	/* not any more */
 		return EX_CONFIG;
 	}
+	conf->script_uid = conf->script_owner != NULL ? owner.uid : 0;
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
 		    "or domain or an issuer block in a configuration file, were expected");
@@ -1802,6 +1893,11 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->script_root);
 	free(conf->script_owner);
 	free_list(conf->listen, conf->n_listen);
+	free(conf->listen_owner);
+	free(conf->listen_group);
+	free_list(conf->listen_allowed_clients, conf->n_listen_allowed_clients);
+	free(conf->user);
+	free(conf->group);
 	free_list(conf->dpop_algorithms, conf->n_dpop_algorithms);
 	free_list(conf->trusted_proxies, conf->n_trusted_proxies);
 	free(conf->dpop_nonce_key_file);

@@ -121,9 +121,17 @@ struct bg_conf {
 	bool     replay_on_error;	/* allow */
 	char   **listen;		/* addresses as after -l */
 	size_t   n_listen;
+	char    *listen_owner;		/* names or numbers as in core/account.h; NULL when not said */
+	char    *listen_group;
+	int      listen_mode;		/* permission bits */
+	int      listen_backlog;
+	char   **listen_allowed_clients;	/* "user:NAME", "group:NAME", "unix", addresses, networks; none: see fcgi/peers.h */
+	size_t   n_listen_allowed_clients;
+	char    *user;			/* NULL when not said */
+	char    *group;
 	int      threads;		/* 0: see bg_conf_threads */
 	int      token_cache;		/* tokens; 0: none */
-	char    *log;			/* "stderr", or the path of a file */
+	char    *log;			/* "stderr", "syslog" as in core/log.h, or the path of a file */
 	enum bg_log_level log_level;
 	enum bg_log_format log_format;
 	bool     log_decisions;		/* denials alone */

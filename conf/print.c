@@ -66,6 +66,9 @@ put_option(struct bg_buf *out, const char *indent, const struct bg_option *optio
 	case BG_COUNT:
 		bg_buf_put_format(out, "%s%s = %d", indent, option->name, *(const int *)member);
 		break;
+	case BG_MODE:
+		bg_buf_put_format(out, "%s%s = \"%04o\"", indent, option->name, (unsigned)*(const int *)member);
+		break;
 	case BG_LEVEL:
 		bg_buf_put_format(out, "%s%s = ", indent, option->name);
 		put_level(out, *(const enum bg_log_level *)member);

@@ -91,8 +91,8 @@ bg_network_parse(struct bg_slice text, struct bg_network *out)
 }
 
 /* A network of IPv6 takes in no IPv4 address, though "::/0" would by its bits: who wrote it thought of IPv6. */
-static bool
-contains(const struct bg_network *network, const unsigned char address[16])
+bool
+bg_network_has(const struct bg_network *network, const unsigned char address[16])
 {
 	return agree(network->address, address, network->bits) && (network->bits >= V4_BITS || !is_v4(address));
 }
@@ -109,7 +109,7 @@ bg_proxies_trust(const struct bg_proxies *proxies, struct bg_slice remote_addr)
 	if (!parse_address(remote_addr, address))
 		return false;
 	for (size_t i = 0; i < proxies->n_networks; i++)
-		if (contains(&proxies->networks[i], address))
+		if (bg_network_has(&proxies->networks[i], address))
 			return true;
 	return false;
 }

@@ -24,6 +24,9 @@ struct bg_proxies {
  */
 const char *bg_network_parse(struct bg_slice text, struct bg_network *out);
 
+/* Does it hold this address?  As in the struct, one of IPv4 is written ::ffff:0:0/96. */
+bool bg_network_has(const struct bg_network *network, const unsigned char address[16]);
+
 /* Is the peer with this address, as REMOTE_ADDR writes it, one of them? */
 bool bg_proxies_trust(const struct bg_proxies *proxies, struct bg_slice remote_addr);
 

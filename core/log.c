@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,11 +17,20 @@
 
 static const char *const names[] = { "error", "warning", "info", "debug" };
 
-/* How the journal calls the levels; syslog(3). */
-static const char *const priorities[] = { "<3>", "<4>", "<6>", "<7>" };
+/* How journal and syslogd call the levels; syslog(3). */
+static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/* syslog(3), without that of the kernel. */
+static const struct { const char *name; int facility; } facilities[] = {
+	{ "auth", LOG_AUTH },     { "authpriv", LOG_AUTHPRIV }, { "cron", LOG_CRON },     { "daemon", LOG_DAEMON },
+	{ "ftp", LOG_FTP },       { "lpr", LOG_LPR },           { "mail", LOG_MAIL },     { "news", LOG_NEWS },
+	{ "user", LOG_USER },     { "uucp", LOG_UUCP },         { "local0", LOG_LOCAL0 }, { "local1", LOG_LOCAL1 },
+	{ "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 },     { "local4", LOG_LOCAL4 }, { "local5", LOG_LOCAL5 },
+	{ "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 },
+};
 
 /* What a descriptor is. */
-enum { JOURNAL = 1, SOCKET = 2, WAITS = 4 };	/* WAITS: a write could wait, unless there is room */
+enum { JOURNAL = 1, SOCKET = 2, WAITS = 4, SYSLOG = 8 };	/* WAITS: a write could wait, unless there is room */
 
 static atomic_int log_fd = STDERR_FILENO;
 static atomic_int log_kind;
@@ -28,6 +39,17 @@ static atomic_int log_format = BG_LOG_TEXT;
 static atomic_ulong lost;		/* lines that were not written and have not been told of */
 
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;	/* held from looking for room to having written, of WAITS */
+
+/* Where lines for syslogd go; guarded by room. */
+struct syslogd {
+	struct sockaddr_un to;
+	int                facility;
+	const char        *ident;
+};
+static struct syslogd syslogd;
+
+/* What bg_log_syslog has made last, until it is switched to: the main thread's. */
+static struct { struct syslogd syslogd; dev_t dev; ino_t ino; bool is; } made;
 
 /* Of JOURNAL_STREAM; set before the first thread. */
 static bool has_journal;
@@ -44,7 +66,12 @@ kind_of(int fd)
 		return 0;
 	if (has_journal && st.st_dev == journal_device && st.st_ino == journal_inode)
 		kind |= JOURNAL;
-	if (S_ISSOCK(st.st_mode))
+	if (S_ISSOCK(st.st_mode) && made.is && st.st_dev == made.dev && st.st_ino == made.ino) {
+		pthread_mutex_lock(&room);
+		syslogd = made.syslogd;
+		pthread_mutex_unlock(&room);
+		kind |= SOCKET | SYSLOG;
+	} else if (S_ISSOCK(st.st_mode))
 		kind |= SOCKET;
 	else if ((S_ISFIFO(st.st_mode) || isatty(fd)) && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0)
 		kind |= WAITS;
@@ -98,6 +125,69 @@ bg_log_file(const char *path, struct bg_error *err)
 		close(fd);
 		return bg_fail(err, BG_R_INTERNAL, "log %s: neither a file nor a device", path);
 	}
+	return fd;
+}
+
+bool
+bg_log_is_syslog(const char *text)
+{
+	return strncmp(text, "syslog", 6) == 0 && (text[6] == '\0' || text[6] == ':');
+}
+
+const char *
+bg_log_syslog_parse(const char *text, struct bg_log_syslog *out)
+{
+	const char *rest = text + strlen("syslog");
+	struct bg_slice name;
+	size_t i = 0;
+
+	*out = (struct bg_log_syslog){ .facility = LOG_DAEMON, .path = "/dev/log" };
+	if (*rest == ':' && rest[1] != '/') {
+		name = bg_slice_str(rest + 1);
+		if (memchr(name.ptr, ':', name.len) != NULL)
+			name.len = (size_t)((const char *)memchr(name.ptr, ':', name.len) - name.ptr);
+		while (i < sizeof(facilities) / sizeof(facilities[0]) && !bg_slice_equal(name, bg_slice_str(facilities[i].name)))
+			i++;
+		if (i == sizeof(facilities) / sizeof(facilities[0]))
+			return "has an unknown facility";
+		out->facility = facilities[i].facility;
+		rest = name.ptr + name.len;
+	}
+	if (*rest == '\0')
+		return NULL;
+	if (rest[1] != '/')
+		return "has something else than an absolute path behind its facility";
+	if (strlen(rest + 1) >= sizeof(out->path))
+		return "has a path that is too long for a socket";
+	bg_format(out->path, sizeof(out->path), "%s", rest + 1);
+	return NULL;
+}
+
+/*
+ * Lines are sent to the address, not to the connection: that finds a syslogd that was started anew.  It is connected for the
+ * sake of a thread that took it for a file when it was switched to just now.
+ */
+int
+bg_log_syslog(const struct bg_log_syslog *to, const char *ident, struct bg_error *err)
+{
+	struct syslogd next = { .to.sun_family = AF_UNIX, .facility = to->facility, .ident = ident };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+
+	_Static_assert(sizeof(next.to.sun_path) == sizeof(to->path), "a path that fits is one of a socket");
+	memcpy(next.to.sun_path, to->path, sizeof(next.to.sun_path));
+	if (fd == -1 || fstat(fd, &st) != 0) {
+		if (fd != -1)
+			close(fd);
+		return bg_fail(err, BG_R_INTERNAL, "log %s: %s", to->path, strerror(errno));
+	}
+	tzset();	/* while we may still read files */
+	if (connect(fd, (const struct sockaddr *)&next.to, sizeof(next.to)) != 0)
+		bg_fail(err, BG_R_INTERNAL, "log %s: %s; lines are lost until syslogd is there", to->path, strerror(errno));
+	made.syslogd = next;
+	made.dev = st.st_dev;
+	made.ino = st.st_ino;
+	made.is = true;
 	return fd;
 }
 
@@ -179,10 +269,30 @@ write_some(int fd, int kind, const char *bytes, size_t n)
 	return write(fd, bytes, n);
 }
 
+/* A datagram, without a line's end: all of it goes, or nothing. */
+static bool
+put_syslog(const char *line, size_t n)
+{
+	int fd = atomic_load(&log_fd);
+	ssize_t w;
+
+	pthread_mutex_lock(&room);
+	do
+		w = sendto(fd, line, n - 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&syslogd.to, sizeof(syslogd.to));
+	while (w == -1 && errno == EINTR);
+	pthread_mutex_unlock(&room);
+	if (w == -1 && errno == ENOTSOCK)	/* switched just now */
+		return write(fd, line, n) == (ssize_t)n;
+	return w == (ssize_t)n - 1;
+}
+
 static bool
 put(int kind, const char *line, size_t n)
 {
 	size_t sent = 0;
+
+	if ((kind & SYSLOG) != 0)
+		return put_syslog(line, n);
 
 	if ((kind & WAITS) != 0)
 		pthread_mutex_lock(&room);
@@ -199,6 +309,22 @@ put(int kind, const char *line, size_t n)
 	return sent == n;
 }
 
+/* "<30>Nov 26 17:22:01 bearergate-fcgi[4711]: ", RFC 3164 section 4.1. */
+static size_t
+put_syslog_head(char *line, const struct timespec *now, enum bg_log_level level)
+{
+	struct syslogd to;
+	char time[32] = "";
+	struct tm tm;
+
+	pthread_mutex_lock(&room);
+	to = syslogd;
+	pthread_mutex_unlock(&room);
+	if (localtime_r(&now->tv_sec, &tm) != NULL)
+		(void)strftime(time, sizeof(time), "%b %e %H:%M:%S", &tm);
+	return bg_format(line, LINE_MAX_LEN, "<%d>%s %s[%ld]: ", to.facility | priorities[level], time, to.ident, (long)getpid());
+}
+
 /* A line, terminated with room for its end, in a buffer of LINE_MAX_LEN. */
 static size_t
 begin_line(char *line, int kind, enum bg_log_format format, enum bg_log_level level)
@@ -206,15 +332,19 @@ begin_line(char *line, int kind, enum bg_log_format format, enum bg_log_level le
 	char time[32] = "";
 	struct timespec now;
 	struct tm tm;
-	size_t n;
+	size_t n = 0;
 
+	line[0] = '\0';
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (gmtime_r(&now.tv_sec, &tm) != NULL)
 		(void)strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	n = bg_format(line, LINE_MAX_LEN, "%s", (kind & JOURNAL) != 0 ? priorities[level] : "");
+	if ((kind & SYSLOG) != 0)
+		n = put_syslog_head(line, &now, level);
+	else if ((kind & JOURNAL) != 0)
+		n = bg_format(line, LINE_MAX_LEN, "<%d>", priorities[level]);
 	if (format == BG_LOG_JSON)
 		return n + bg_format(line + n, LINE_MAX_LEN - n, "{\"time\":\"%s\",\"level\":\"%s\",", time, names[level]);
-	if ((kind & JOURNAL) == 0)
+	if ((kind & (JOURNAL | SYSLOG)) == 0)
 		n += bg_format(line + n, LINE_MAX_LEN - n, "%s ", time);
 	return n + bg_format(line + n, LINE_MAX_LEN - n, "%s ", names[level]);
 }
@@ -266,7 +396,7 @@ emit(enum bg_log_level level, const char *text, bool members)
 	char line[128];
 
 	if (missed > 0) {
-		bg_format(line, sizeof(line), "%lu lines of the log were lost: it was not read in time, or the disk is full", missed);
+		bg_format(line, sizeof(line), "%lu lines of the log were lost: it was not read in time, or not at all, or the disk is full", missed);
 		if (put_line(BG_LOG_WARNING, line, false))
 			missed = 0;
 	}

@@ -40,6 +40,25 @@ int  bg_log_stderr(void);
  */
 int  bg_log_file(const char *path, struct bg_error *err) BG_MUST_CHECK;
 void bg_log_switch(int fd);
+
+/* Where lines for syslogd go and how they are marked. */
+#define BG_LOG_SYSLOG_PATH_MAX	108	/* of sockaddr_un */
+struct bg_log_syslog {
+	int  facility;			/* as of syslog(3) */
+	char path[BG_LOG_SYSLOG_PATH_MAX];
+};
+
+/* "syslog", "syslog:FACILITY", "syslog:/PATH" or "syslog:FACILITY:/PATH"; by default daemon and /dev/log. */
+bool bg_log_is_syslog(const char *text);
+const char *bg_log_syslog_parse(const char *text, struct bg_log_syslog *out);	/* NULL, or static words on what is wrong */
+
+/*
+ * A descriptor for bg_log_open or bg_log_switch, which sends each line as a datagram in the form that syslog(3) has for a local
+ * syslogd, RFC 3164 section 4.1 without the host: priority, local time, ident with the process number.  ident is static.  A
+ * syslogd that is started anew is found again; lines for one that is away, or too busy, are lost and told of as others are.
+ * Of the main thread.  -1 with BG_R_INTERNAL: there can be none.  err is set, too, with a descriptor nobody listens for yet.
+ */
+int bg_log_syslog(const struct bg_log_syslog *to, const char *ident, struct bg_error *err) BG_MUST_CHECK;
 void bg_log_set_level(enum bg_log_level level);
 void bg_log_set_format(enum bg_log_format format);	/* the default is text */
 bool bg_log_wants(enum bg_log_level level);

@@ -82,6 +82,18 @@ answer(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf 
 	return rc == BG_AUTHORIZER_LATER ? BG_WORKER_LATER : rc;
 }
 
+/* Called by the worker's threads: the list in force counts from the next connection on. */
+static bool
+admit(void *arg, int fd, const struct sockaddr *address, char *who, size_t size)
+{
+	struct decider *self = arg;
+	struct bg_snapshot *snapshot = bg_snapshots_take(self->snapshots);
+	bool may = bg_peers_admit(&snapshot->peers, fd, address, who, size);
+
+	bg_snapshots_give_back(self->snapshots, snapshot);
+	return may;
+}
+
 /* Called by the threads of the key stores, which are there before the worker and after it. */
 static void
 keys_changed(void *arg)
@@ -120,6 +132,7 @@ start(struct decider *self, struct bg_error *err)
 		.max_parked = options->max_parked,
 		.patience = first->conf->fetch_timeout * 1000,
 		.answer = answer,
+		.admit = admit,
 		.arg = self,
 	};
 	sigset_t ends;

@@ -126,6 +126,7 @@ read_worker(struct bg_worker *worker, struct bg_status *out)
 	out->waiting = figures.waiting;
 	out->max_waiting = figures.max_waiting;
 	out->troubles = figures.troubles;
+	out->strangers = figures.strangers;
 }
 
 static void

@@ -11,11 +11,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/account.h"
 #include "core/buf.h"
 #include "fcgi/records.h"
-
-/* A socket file's mode is 0660, whatever umask the daemon was started with (SR-89). */
-#define SOCKET_UMASK	0117
 
 union address {
 	struct sockaddr     any;
@@ -115,14 +113,33 @@ read_tcp(const char *name, union address *out, socklen_t *len, struct bg_error *
 	if (out->any.sa_family == AF_UNSPEC)
 		return fail(EX_USAGE, err, name,
 		    "the host is not an address in numbers, as in 127.0.0.1:9009 or [::1]:9009");
-	if (!is_loopback(out))
-		return fail(EX_USAGE, err, name,
-		    "not a loopback address; anyone who reaches the port could ask for decisions");
+	return 0;
+}
+
+/* May such a socket be served?  name is what it is called in the sentence. */
+static int
+allow(const char *name, const union address *address, const struct bg_listener_rules *rules, struct bg_error *err)
+{
+	if (address->any.sa_family == AF_UNIX && !rules->want_unix)
+		return fail(EX_USAGE, err, name, "listen_allowed_clients names nobody who connects to a socket file; "
+		    "\"user:NAME\", \"group:NAME\" or \"unix\" was expected in it");
+	if (address->any.sa_family == AF_UNIX && address->un.sun_path[0] == '\0' && !rules->ask_who)
+		return fail(EX_USAGE, err, name, "a name without a file, so that every user of this machine could ask for decisions, "
+		    "unless listen_allowed_clients has those who may");
+	if (address->any.sa_family == AF_UNIX)
+		return 0;
+	if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
+		return fail(EX_USAGE, err, name, "neither a socket file nor TCP");
+	if (!rules->beyond_loopback && !is_loopback(address))
+		return fail(EX_USAGE, err, name, "not a loopback address; anyone who reaches the port could ask for decisions, "
+		    "unless listen_allowed_clients has the addresses of those who may");
+	if (!rules->want_tcp)
+		return fail(EX_USAGE, err, name, "listen_allowed_clients has no address, so nobody could connect");
 	return 0;
 }
 
 static int
-read_address(const char *name, union address *out, socklen_t *len, struct bg_error *err)
+read_any(const char *name, union address *out, socklen_t *len, struct bg_error *err)
 {
 	*out = (union address){ .un = { .sun_family = AF_UNSPEC } };
 	if (strncmp(name, "unix:", 5) == 0)
@@ -132,13 +149,47 @@ read_address(const char *name, union address *out, socklen_t *len, struct bg_err
 	return read_tcp(name, out, len, err);
 }
 
+static int
+read_address(const char *name, const struct bg_listener_rules *rules, union address *out, socklen_t *len,
+    struct bg_error *err)
+{
+	int code = read_any(name, out, len, err);
+
+	return code != 0 ? code : allow(name, out, rules, err);
+}
+
 int
-bg_listener_check(const char *address, struct bg_error *err)
+bg_listener_rules_read(const struct bg_conf *conf, const struct bg_peers *peers, struct bg_listener_rules *out,
+    struct bg_error *err)
+{
+	const bool becomes = conf->user != NULL && geteuid() == 0;
+	const char *owner = conf->listen_owner != NULL || !becomes ? conf->listen_owner : conf->user;
+	const char *group = conf->listen_group != NULL || !becomes ? conf->listen_group : conf->group;
+	struct bg_user user = { .uid = (uid_t)-1 };
+	const char *wrong;
+
+	*out = (struct bg_listener_rules){ .owner = (uid_t)-1, .group = (gid_t)-1, .mode = (mode_t)conf->listen_mode,
+	    .backlog = conf->listen_backlog, .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers),
+	    .beyond_loopback = bg_peers_have_networks(peers), .ask_who = bg_peers_ask_who(peers) };
+	if (owner != NULL && (wrong = bg_account_user(owner, &user)) != NULL)
+		return fail(EX_CONFIG, err, owner, wrong);
+	out->owner = user.uid;
+	if (group == NULL && conf->listen_group == NULL && becomes) {	/* that of the user */
+		if ((wrong = bg_account_user(conf->user, &user)) != NULL)
+			return fail(EX_CONFIG, err, conf->user, wrong);
+		out->group = user.gid;
+	} else if (group != NULL && (wrong = bg_account_group(group, &out->group)) != NULL)
+		return fail(EX_CONFIG, err, group, wrong);
+	return 0;
+}
+
+int
+bg_listener_check(const char *address, const struct bg_listener_rules *rules, struct bg_error *err)
 {
 	union address parsed;
 	socklen_t len;
 
-	return read_address(address, &parsed, &len, err);
+	return read_address(address, rules, &parsed, &len, err);
 }
 
 /* Remove the file of a daemon that is gone: a socket that nobody listens on any more. */
@@ -166,30 +217,69 @@ clear_path(const char *name, const union address *address, socklen_t len, struct
 	return 0;
 }
 
+/*
+ * Give a socket file its owner, and its mode where a default ACL of the directory has overruled the umask.  It is held by a
+ * descriptor meanwhile, and is what we have made: a socket of ours that has no other name.  Whoever may write to the directory
+ * could put something else there, but nothing that he would gain by.
+ */
 static int
-bind_unix(const char *name, const union address *address, socklen_t len, struct bg_listener *out, struct bg_error *err)
+dress(const char *name, const struct bg_listener_rules *rules, struct bg_listener *out, struct bg_error *err)
 {
+	char link[64];
 	struct stat st;
+	int rc = EX_CANTCREAT, fd = open(out->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd == -1 || fstat(fd, &st) != 0) {
+		fail_errno(rc, err, name, "cannot look at the socket");
+		goto out;
+	}
+	if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid()) {
+		fail(rc, err, name, "somebody has put something else in the place of the socket");
+		goto out;
+	}
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	if ((rules->owner != (uid_t)-1 || rules->group != (gid_t)-1) &&
+	    fchownat(fd, "", rules->owner, rules->group, AT_EMPTY_PATH) != 0) {
+		fail_errno(rc, err, name, "cannot give the socket to listen_owner and listen_group");
+		goto out;
+	}
+	bg_format(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if ((st.st_mode & 07777) != rules->mode && chmod(link, rules->mode) != 0) {
+		fail_errno(rc, err, name, "cannot give the socket its mode");
+		goto out;
+	}
+	rc = 0;
+out:
+	if (fd != -1)
+		close(fd);
+	return rc;
+}
+
+/* Nobody can connect before listen(2), which comes after all this. */
+static int
+bind_unix(const char *name, const union address *address, socklen_t len, const struct bg_listener_rules *rules,
+    struct bg_listener *out, struct bg_error *err)
+{
 	mode_t mask;
 	int rc, saved;
 
 	if ((rc = clear_path(name, address, len, err)) != 0)
 		return rc;
-	mask = umask(SOCKET_UMASK);
+	mask = umask(~rules->mode & 0777);
 	rc = bind(out->fd, &address->any, len);
 	saved = errno;
 	umask(mask);
 	errno = saved;
 	if (rc != 0)
 		return fail_errno(EX_CANTCREAT, err, name, "cannot make the socket");
-	if ((out->path = strdup(address->un.sun_path)) == NULL || lstat(out->path, &st) != 0) {
+	if ((out->path = strdup(address->un.sun_path)) == NULL)
 		rc = fail_errno(EX_OSERR, err, name, "cannot look at the socket");
+	else
+		rc = dress(name, rules, out, err);
+	if (rc != 0)
 		unlink(address->un.sun_path);
-		return rc;
-	}
-	out->dev = st.st_dev;
-	out->ino = st.st_ino;
-	return 0;
+	return rc;
 }
 
 /* An answer and its records' headers: with room for all of it, writing does not wait for a peer that does not read. */
@@ -241,6 +331,11 @@ put_name(const union address *address, socklen_t len, char *dst, size_t size)
 		bg_format(dst, size, "[%s]:%u", host, (unsigned)ntohs(address->in6.sin6_port));
 		break;
 	case AF_UNIX:
+		if (len > offsetof(struct sockaddr_un, sun_path) && address->un.sun_path[0] == '\0') {
+			bg_format(dst, size, "unix:@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1),
+			    address->un.sun_path + 1);
+			break;
+		}
 		/* A path that fills sun_path has no terminator. */
 		bg_format(dst, size, "unix:%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path)),
 		    address->un.sun_path);
@@ -251,24 +346,24 @@ put_name(const union address *address, socklen_t len, char *dst, size_t size)
 }
 
 int
-bg_listener_open(const char *address, struct bg_listener *out, struct bg_error *err)
+bg_listener_open(const char *address, const struct bg_listener_rules *rules, struct bg_listener *out, struct bg_error *err)
 {
 	union address bound;
 	socklen_t len;
 	int rc;
 
 	*out = (struct bg_listener){ .fd = -1 };
-	if ((rc = read_address(address, &bound, &len, err)) != 0)
+	if ((rc = read_address(address, rules, &bound, &len, err)) != 0)
 		return rc;
 	out->fd = socket(bound.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (out->fd == -1)
 		return fail_errno(EX_OSERR, err, address, "no socket");
-	rc = bound.any.sa_family == AF_UNIX ? bind_unix(address, &bound, len, out, err) :
+	rc = bound.any.sa_family == AF_UNIX ? bind_unix(address, &bound, len, rules, out, err) :
 	    bind_tcp(address, &bound, len, out, err);
 	if (rc != 0)
 		goto out;
 	len = sizeof(bound);
-	if (listen(out->fd, SOMAXCONN) != 0 || getsockname(out->fd, &bound.any, &len) != 0) {
+	if (listen(out->fd, rules->backlog) != 0 || getsockname(out->fd, &bound.any, &len) != 0) {
 		rc = fail_errno(EX_UNAVAILABLE, err, address, "cannot listen");
 		goto out;
 	}
@@ -289,24 +384,23 @@ bg_listener_is_one(int fd)
 }
 
 int
-bg_listener_adopt(int fd, struct bg_listener *out, struct bg_error *err)
+bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *rules, struct bg_listener *out,
+    struct bg_error *err)
 {
-	char name[BG_LISTENER_NAME_MAX], origin[32];
+	char name[BG_LISTENER_NAME_MAX], whole[BG_LISTENER_NAME_MAX];
 	union address bound = { .un = { .sun_family = AF_UNSPEC } };
 	socklen_t len = sizeof(bound), type_len = sizeof(int);
 	int flags, type = 0;
+	struct stat st;
 
 	*out = (struct bg_listener){ .fd = -1 };
-	bg_format(origin, sizeof(origin), "descriptor %d", fd);
 	if (!bg_listener_is_one(fd) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 ||
 	    type != SOCK_STREAM || getsockname(fd, &bound.any, &len) != 0)
 		return fail(EX_USAGE, err, origin, "not a stream socket that listens");
 	put_name(&bound, len, name, sizeof(name));
-	if (bound.any.sa_family != AF_UNIX && !is_loopback(&bound)) {
-		bg_fail(err, BG_R_INTERNAL, "%s: %s is not a loopback address; anyone who reaches the port could ask for "
-		    "decisions", origin, name);
+	bg_format(whole, sizeof(whole), "%s (%s)", name, origin);
+	if (allow(whole, &bound, rules, err) != 0)
 		return EX_USAGE;
-	}
 	if ((out->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) == -1 || (flags = fcntl(out->fd, F_GETFL)) == -1 ||
 	    fcntl(out->fd, F_SETFL, flags | O_NONBLOCK) == -1) {
 		fail_errno(EX_OSERR, err, origin, "cannot set up the socket");
@@ -316,8 +410,25 @@ bg_listener_adopt(int fd, struct bg_listener *out, struct bg_error *err)
 	/* A parent's socket that refuses is no worse than it was. */
 	if (bound.any.sa_family != AF_UNIX)
 		(void)make_room(out->fd);
-	bg_format(out->name, sizeof(out->name), "%s (%s)", name, origin);
+	/* Perhaps its directory lets nobody in, so this is for a warning. */
+	out->open_to_all = bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '/' && !rules->ask_who &&
+	    len < sizeof(bound.un) && lstat(bound.un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
+	bg_format(out->name, sizeof(out->name), "%s", whole);
 	return 0;
+}
+
+bool
+bg_listener_is_at(int fd, const char *address, const struct bg_listener_rules *rules)
+{
+	char said[BG_LISTENER_NAME_MAX], has[BG_LISTENER_NAME_MAX];
+	union address parsed, bound = { .un = { .sun_family = AF_UNSPEC } };
+	socklen_t len, bound_len = sizeof(bound);
+
+	if (read_address(address, rules, &parsed, &len, NULL) != 0 || getsockname(fd, &bound.any, &bound_len) != 0)
+		return false;
+	put_name(&parsed, len, said, sizeof(said));
+	put_name(&bound, bound_len, has, sizeof(has));
+	return strcmp(said, has) == 0;
 }
 
 void

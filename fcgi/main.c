@@ -20,11 +20,13 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "fcgi/activation.h"
 #include "fcgi/broker.h"
 #include "fcgi/decider.h"
 #include "fcgi/figures.h"
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
+#include "fcgi/privileges.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/supervisor.h"
 
@@ -53,6 +55,7 @@ struct options {
 /* What was said at the start and cannot change while we serve. */
 struct fixed {
 	struct bg_buf listen;		/* in one line, to be compared and told */
+	struct bg_buf whose;		/* socket files and processes: options of bearergate.conf(5), to be compared */
 	int           threads;
 };
 
@@ -62,6 +65,7 @@ struct daemon {
 	sigset_t               signals;		/* those that the supervisor takes */
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
+	struct bg_activation   activation;
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
 	struct bg_snapshot    *current;		/* the last good configuration; nothing of it runs but in the worker */
 	struct fixed           fixed;
@@ -238,18 +242,22 @@ fail_address(const struct options *options, int code, const struct bg_error *err
 
 /* As far as they can be tested without taking them. */
 static int
-check_addresses(const struct options *options, const struct bg_conf *conf)
+check_addresses(const struct options *options, const struct bg_snapshot *snapshot)
 {
+	const struct bg_conf *conf = snapshot->conf;
+	struct bg_listener_rules rules;
 	struct bg_error err = { 0 };
 	const char *const *list;
 	size_t n;
 	int code;
 
+	if ((code = bg_listener_rules_read(conf, &snapshot->peers, &rules, &err)) != 0)
+		return complain(code, "%s", err.detail);
 	list = addresses(options, conf, &n);
 	if (n > LISTENERS_MAX)
 		return complain(EX_CONFIG, "more than %d addresses to listen on", LISTENERS_MAX);
 	for (size_t i = 0; i < n; i++)
-		if ((code = bg_listener_check(list[i], &err)) != 0)
+		if ((code = bg_listener_check(list[i], &rules, &err)) != 0)
 			return fail_address(options, code, &err);
 	return 0;
 }
@@ -260,13 +268,13 @@ check_addresses(const struct options *options, const struct bg_conf *conf)
  * none: proofs are refused, and all other requests decided as usual.
  */
 static void
-forgo_private_store(const struct options *options, bool remarks, struct bg_snapshot *snapshot)
+forgo_private_store(const struct daemon *daemon, bool remarks, struct bg_snapshot *snapshot)
 {
 	const struct bg_conf *conf = snapshot->conf;
 	size_t n;
 
-	(void)addresses(options, conf, &n);
-	if (n > 0 || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
+	(void)addresses(&daemon->options, conf, &n);
+	if (n > 0 || daemon->activation.n > 0 || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
 		return;
 	bg_dpop_forgo(&snapshot->gate->dpop, "processes that a server starts for one socket must remember DPoP proofs in one "
 	    "place; replay = \"lmdb:/PATH\" was expected");
@@ -294,8 +302,8 @@ configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
 		return code;
 	if (options->threads > 0)
 		(*out)->conf->threads = options->threads;
-	forgo_private_store(options, remarks, *out);
-	if ((code = check_addresses(options, (*out)->conf)) != 0) {
+	forgo_private_store(daemon, remarks, *out);
+	if ((code = check_addresses(options, *out)) != 0) {
 		bg_snapshot_free(*out);
 		*out = NULL;
 	}
@@ -311,17 +319,20 @@ level_of(const struct options *options, const struct bg_conf *conf)
 static bool
 logs_to_file(const struct bg_conf *conf)
 {
-	return strcmp(conf->log, "stderr") != 0;
+	return conf->log[0] == '/';
 }
 
 /* A descriptor for where this configuration has the log. */
 static int
 log_descriptor(const struct daemon *daemon, const struct bg_conf *conf, struct bg_error *err)
 {
+	struct bg_log_syslog to;
 	int fd;
 
 	if (logs_to_file(conf))
 		return bg_log_file(conf->log, err);
+	if (bg_log_is_syslog(conf->log) && bg_log_syslog_parse(conf->log, &to) == NULL)
+		return bg_log_syslog(&to, NAME, err);
 	if ((fd = fcntl(daemon->stderr_log, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
 		return bg_fail(err, BG_R_INTERNAL, "standard error: %s", strerror(errno));
 	return fd;
@@ -345,6 +356,8 @@ open_log(const struct daemon *daemon, const struct bg_conf *conf)
 
 	if (fd == -1)
 		return complain(EX_CANTCREAT, "%s", err.detail);
+	if (err.reason != BG_R_OK)
+		complain(EX_OK, "%s", err.detail);
 	bg_log_open(fd, level_of(&daemon->options, conf));
 	set_log(&daemon->options, conf);
 	return 0;
@@ -354,6 +367,7 @@ open_log(const struct daemon *daemon, const struct bg_conf *conf)
 static void
 read_fixed(const struct options *options, const struct bg_conf *conf, struct fixed *out)
 {
+	const char *const names[] = { conf->listen_owner, conf->listen_group, conf->user, conf->group };
 	const char *const *list;
 	size_t n;
 
@@ -364,18 +378,23 @@ read_fixed(const struct options *options, const struct bg_conf *conf, struct fix
 		bg_log_text(&out->listen, bg_slice_str(list[i]));
 	}
 	bg_buf_put_char(&out->listen, '\0');
+	bg_buf_init(&out->whose, REPORT_MAX);
+	bg_buf_put_format(&out->whose, "%d %04o", conf->listen_backlog, (unsigned)conf->listen_mode);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		bg_buf_put_format(&out->whose, " %s", names[i] != NULL ? names[i] : "-");
+	bg_buf_put_char(&out->whose, '\0');
 	out->threads = bg_conf_threads(conf);
 }
 
 /* A daemon that was killed leaves a worker that dies with it, but not in the same moment. */
 static int
-open_listener(const char *address, struct bg_listener *out, struct bg_error *err)
+open_listener(const char *address, const struct bg_listener_rules *rules, struct bg_listener *out, struct bg_error *err)
 {
 	static const struct timespec glance = { .tv_nsec = GLANCE_MS * 1000000L };
 	int64_t until = bg_clock_mono_ms() + TAKEN_MS;
 	int code;
 
-	while ((code = bg_listener_open(address, out, err)) == EX_UNAVAILABLE && bg_clock_mono_ms() < until) {
+	while ((code = bg_listener_open(address, rules, out, err)) == EX_UNAVAILABLE && bg_clock_mono_ms() < until) {
 		nanosleep(&glance, NULL);
 		bg_error_clear(err);
 	}
@@ -383,18 +402,26 @@ open_listener(const char *address, struct bg_listener *out, struct bg_error *err
 }
 
 static int
-open_listeners(const struct options *options, const struct bg_conf *conf, struct daemon *daemon)
+open_listeners(const struct options *options, const struct bg_snapshot *snapshot, struct daemon *daemon)
 {
+	const struct bg_conf *conf = snapshot->conf;
+	struct bg_listener_rules rules;
 	struct bg_error err = { 0 };
 	const char *const *list;
 	int code, null;
 	size_t n;
 
+	if ((code = bg_listener_rules_read(conf, &snapshot->peers, &rules, &err)) != 0)
+		return complain(code, "%s", err.detail);
 	list = addresses(options, conf, &n);
+	if (daemon->activation.n > 0) {
+		code = bg_activation_take(&daemon->activation, list, n, &rules, daemon->listeners, &daemon->n_listeners, &err);
+		return code != 0 ? fail_address(options, code, &err) : 0;
+	}
 	if (n == 0 && !bg_listener_is_one(STDIN_FILENO))
 		return complain(EX_USAGE, "nowhere to listen: give -l ADDRESS, or a socket that listens on descriptor 0");
 	if (n == 0) {
-		if ((code = bg_listener_adopt(STDIN_FILENO, &daemon->listeners[0], &err)) != 0)
+		if ((code = bg_listener_adopt(STDIN_FILENO, "descriptor 0", &rules, &daemon->listeners[0], &err)) != 0)
 			return complain(code, "%s", err.detail);
 		daemon->n_listeners = 1;
 		/* We have our copy; what we run shall not have the socket for its standard input. */
@@ -404,7 +431,8 @@ open_listeners(const struct options *options, const struct bg_conf *conf, struct
 		return 0;
 	}
 	for (; daemon->n_listeners < n; daemon->n_listeners++)
-		if ((code = open_listener(list[daemon->n_listeners], &daemon->listeners[daemon->n_listeners], &err)) != 0)
+		if ((code = open_listener(list[daemon->n_listeners], &rules, &daemon->listeners[daemon->n_listeners],
+		    &err)) != 0)
 			return fail_address(options, code, &err);
 	return 0;
 }
@@ -469,7 +497,7 @@ work(void *arg, int channel)
 	options.listeners = fds;
 	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
 	daemon->broker.channel = channel;
-	/* HERE, in this order: user and group, then what the worker may do.  All is open, and there is one thread. */
+	/* HERE: what the worker may do.  All is open, and there is one thread. */
 
 	/*
 	 * When the supervisor dies, so do we, before anybody can take its place: an old worker beside a new one would be two that
@@ -491,8 +519,6 @@ fetch(void *arg, const struct bg_fetch_wanted *wanted, int fd)
 	struct bg_fetch_helper helper;
 
 	bg_log_open(STDERR_FILENO, level_of(&daemon->options, conf));	/* what it was is closed here */
-	/* HERE: user and group.  Where that fails, return: no answer is a failed fetch. */
-
 	bg_fetch_helper_init(&helper, &(struct bg_fetch_helper_options){ .program = daemon->options.fetch,
 	    .ca_file = conf->ca_file, .ca_dir = conf->ca_dir, .proxy = conf->proxy });
 	bg_broker_answer(wanted, &helper.base, fd);
@@ -527,8 +553,13 @@ prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct
 	struct bg_error err = { 0 };
 
 	*out = -1;
-	if (strcmp(old->log, new->log) == 0 || (*out = log_descriptor(daemon, new, &err)) != -1)
+	if (strcmp(old->log, new->log) == 0)
 		return 0;
+	if ((*out = log_descriptor(daemon, new, &err)) != -1) {
+		if (err.reason != BG_R_OK)
+			bg_log(BG_LOG_WARNING, "%s", err.detail);
+		return 0;
+	}
 	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
@@ -541,10 +572,14 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 	if (new.listen.failed || strcmp(new.listen.data, daemon->fixed.listen.data) != 0)
 		bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
 		    daemon->fixed.listen.data);
+	if (new.whose.failed || strcmp(new.whose.data, daemon->fixed.whose.data) != 0)
+		bg_log(BG_LOG_WARNING, "listen_owner, listen_group, listen_mode, listen_backlog, user and group: what they say now takes "
+		    "effect at the next start");
 	if (new.threads != daemon->fixed.threads)
 		bg_log(BG_LOG_WARNING, "threads: %d takes effect at the next start; until then there are %d", new.threads,
 		    daemon->fixed.threads);
 	bg_buf_clear(&new.listen);
+	bg_buf_clear(&new.whose);
 }
 
 static void
@@ -560,8 +595,12 @@ meet_worker(void *arg, bool first, uint64_t restarts)
 		return;
 	}
 	serving = true;
-	for (size_t i = 0; i < daemon->n_listeners; i++)
+	for (size_t i = 0; i < daemon->n_listeners; i++) {
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
+		if (daemon->listeners[i].open_to_all)
+			bg_log(BG_LOG_WARNING, "%s: every user of this machine may write to the file, and so ask for decisions; whoever "
+			    "makes it should give it mode 0660", daemon->listeners[i].name);
+	}
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 }
 
@@ -635,7 +674,7 @@ reopen_log(void *arg)
 	int fd, copy;
 
 	if (!logs_to_file(conf)) {
-		bg_log(BG_LOG_DEBUG, "the log is standard error, which is not opened anew");
+		bg_log(BG_LOG_DEBUG, "the log is no file, and is not opened anew");
 		return -1;
 	}
 	if ((fd = bg_log_file(conf->log, &err)) == -1 || (copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1) {
@@ -660,6 +699,31 @@ begin_to_end(void *arg, int sig)
 
 static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
 
+/*
+ * Be whom the configuration says.  It is then read again, as that user: what he cannot read is better told now than at a
+ * reload, and where proofs are remembered depends on what he can write to.
+ */
+static int
+give_up_privileges(struct daemon *daemon)
+{
+	const bool surplus = bg_privileges_are_surplus(daemon->current->conf);
+	struct bg_snapshot *first;
+	struct bg_error err = { 0 };
+	int code;
+
+	if ((code = bg_privileges_drop(daemon->current->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if (!surplus)
+		return 0;
+	if ((code = bg_privileges_look(daemon->current->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if ((code = configure(daemon, true, &first)) != 0)
+		return complain(code, "this is what user %u has to say to it, whom it is to be read by after SIGHUP", (unsigned)geteuid());
+	bg_snapshot_free(daemon->current);
+	daemon->current = first;	/* moved */
+	return 0;
+}
+
 /* Everything up to the end of serving. */
 static int
 run(struct daemon *daemon)
@@ -676,10 +740,13 @@ run(struct daemon *daemon)
 	if (bg_figures_init(&daemon->figures, &err) != 0)
 		return complain(EX_OSERR, "%s", err.detail);
 	read_fixed(options, daemon->current->conf, &daemon->fixed);
-	if (daemon->fixed.listen.failed)
+	if (daemon->fixed.listen.failed || daemon->fixed.whose.failed)
 		return complain(EX_OSERR, "no memory for the addresses to listen on");
+	if ((code = bg_privileges_check(daemon->current->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	bg_privileges_make_log(daemon->current->conf);
 	if ((code = open_log(daemon, daemon->current->conf)) != 0 ||
-	    (code = open_listeners(options, daemon->current->conf, daemon)) != 0)
+	    (code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0)
 		return code;
 	return bg_supervisor_run(&supervisor);
 }
@@ -696,7 +763,9 @@ clean_up(struct daemon *daemon)
 	bg_snapshot_free(daemon->next);
 	bg_snapshot_free(daemon->current);
 	bg_buf_clear(&daemon->fixed.listen);
+	bg_buf_clear(&daemon->fixed.whose);
 	bg_figures_clear(&daemon->figures);
+	bg_activation_clear(&daemon->activation);
 }
 
 /* Tokens and keys stay out of core files and out of reach of debuggers (SR-85). */
@@ -749,6 +818,20 @@ meet_manager(struct daemon *daemon)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+/* The sockets that we were handed; nobody whom we run is to look for them. */
+static int
+meet_sockets(struct daemon *daemon)
+{
+	struct bg_error err = { 0 };
+	int rc = bg_activation_read(&daemon->activation, BG_ACTIVATION_FIRST, getpid(), getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
+	    getenv("LISTEN_FDNAMES"), LISTENERS_MAX, &err);
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return rc == 0 ? 0 : complain(EX_USAGE, "%s", err.detail);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -757,6 +840,8 @@ main(int argc, char **argv)
 
 	if (!hold_standard_descriptors())
 		return EX_OSFILE;
+	if ((code = meet_sockets(&daemon)) != 0)	/* before any of ours has a number that might be one of theirs */
+		return code;
 	daemon.stderr_log = bg_log_stderr();
 	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();

@@ -38,6 +38,12 @@ bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, co
 		code = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
 		goto fail;
 	}
+	if (bg_peers_init(&snapshot->peers, snapshot->conf->listen_allowed_clients, snapshot->conf->n_listen_allowed_clients,
+	    &err) != 0) {
+		bg_buf_put_format(report, "%s\n", err.detail);
+		code = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
+		goto fail;
+	}
 	*out = snapshot;
 	return 0;
 fail:
@@ -51,6 +57,7 @@ bg_snapshot_free(struct bg_snapshot *snapshot)
 	if (snapshot == NULL)
 		return;
 	bg_gate_free(snapshot->gate);
+	bg_peers_clear(&snapshot->peers);
 	bg_conf_free(snapshot->conf);	/* after the gate, which borrows from it */
 	free(snapshot);
 }

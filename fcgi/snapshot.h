@@ -2,11 +2,13 @@
 #define BG_FCGI_SNAPSHOT_H
 
 #include "conf/conf.h"
+#include "fcgi/peers.h"
 
 /* What decisions are made by at one time: a configuration, and the gate made of it.  const while others see it. */
 struct bg_snapshot {
 	struct bg_conf     *conf;
 	struct bg_gate     *gate;
+	struct bg_peers     peers;	/* listen_allowed_clients */
 	size_t              users;	/* of struct bg_snapshots, and guarded by its lock */
 	struct bg_snapshot *next;	/* the same */
 };

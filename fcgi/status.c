@@ -142,8 +142,8 @@ bg_status_put_text(const struct bg_status *status, size_t n, struct bg_buf *out)
 	bg_buf_put_format(out, "\nfailed reloads   %" PRIu64 ", ", status->failed_reloads);
 	bg_status_put_moment(out, status->reload_failed, status->now);
 	bg_buf_put_format(out, "\nthreads          %zu\nparked           %zu of %zu requests\nwaiting          %zu of %zu connections\n"
-	    "troubles         %" PRIu64 " connections\n", status->threads, status->parked, status->max_parked, status->waiting,
-	    status->max_waiting, status->troubles);
+	    "troubles         %" PRIu64 " connections\nstrangers        %" PRIu64 " connections\n", status->threads, status->parked, status->max_parked, status->waiting,
+	    status->max_waiting, status->troubles, status->strangers);
 	bg_buf_put_format(out, "descriptors      %" PRId64 " of %" PRId64 "\nmemory           %" PRId64 " KiB\n"
 	    "processor        %" PRId64 " ms\n", status->descriptors, status->max_descriptors, status->resident / 1024,
 	    status->cpu_ms);
@@ -264,6 +264,7 @@ bg_status_put_json(const struct bg_status *status, size_t n, struct bg_buf *out)
 	put_member(out, "waiting", (int64_t)status->waiting);
 	put_member(out, "max_waiting", (int64_t)status->max_waiting);
 	put_member(out, "troubles", (int64_t)status->troubles);
+	put_member(out, "strangers", (int64_t)status->strangers);
 	put_known(out, "descriptors", status->descriptors, -1);
 	put_known(out, "max_descriptors", status->max_descriptors, -1);
 	put_known(out, "resident_bytes", status->resident, -1);
@@ -432,6 +433,8 @@ bg_status_put_metrics(const struct bg_status *status, size_t n, struct bg_buf *o
 	    "Connections that were closed without an answer or could not be accepted.", (int64_t)status->troubles);
 	put_sample(out, "bearergate_worker_restarts_total", "counter", "Workers that were started because the one before died.",
 	    (int64_t)status->restarts);
+	put_sample(out, "bearergate_strangers_total", "counter", "Connections from peers that listen_allowed_clients does not name.",
+	    (int64_t)status->strangers);
 	put_sample(out, "bearergate_reloads_total", "counter", "Reloads that took effect.", (int64_t)status->reloads);
 	put_sample(out, "bearergate_failed_reloads_total", "counter", "Reloads that changed nothing, for an error.",
 	    (int64_t)status->failed_reloads);

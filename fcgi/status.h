@@ -35,6 +35,7 @@ struct bg_status {
 	size_t      parked, max_parked;	/* requests that wait for keys */
 	size_t      waiting, max_waiting;	/* connections whose request is not whole yet */
 	uint64_t    troubles;		/* connections that were closed without an answer, or not accepted */
+	uint64_t    strangers;		/* connections that listen_allowed_clients was against */
 	int64_t     descriptors, max_descriptors;	/* -1: not known, as below */
 	int64_t     resident;		/* bytes */
 	int64_t     cpu_ms;

@@ -320,6 +320,7 @@ put_daemon(const struct bg_status *status, struct bg_buf *out)
 	put_share(out, "parked", (int64_t)status->parked, (int64_t)status->max_parked, "requests");
 	put_share(out, "waiting", (int64_t)status->waiting, (int64_t)status->max_waiting, "connections");
 	put_share(out, "troubles", (int64_t)status->troubles, -1, "connections");
+	put_share(out, "strangers", (int64_t)status->strangers, -1, "connections");
 	put_share(out, "known tokens", (int64_t)status->tokens, (int64_t)status->max_tokens, "");
 	put_share(out, "looked for", (int64_t)status->token_hits, (int64_t)(status->token_hits + status->token_misses), "found");
 	put_share(out, "pushed out", (int64_t)status->token_evictions, -1, "tokens");

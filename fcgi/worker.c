@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "fcgi/peers.h"
 
 /*
  * One epoll instance is shared by all threads.  In it are
@@ -78,6 +79,7 @@
 #define REST_MS		100	/* before a socket on which accept failed is tried again */
 #define SWEEP_MS	10	/* deadlines are kept to within this */
 #define COMPLAIN_MS	1000	/* between two lines in the log that a stranger can cause */
+#define STRANGER_LINES	1	/* in a second, about those who may not ask */
 
 enum state { FREE = 0, WAITING, CLAIMED, CALLED };
 
@@ -116,6 +118,8 @@ struct bg_worker {
 	atomic_llong    patience;	/* milliseconds, that of options to begin with */
 	atomic_size_t   n_parked;	/* jobs that have been parked and have not ended */
 	atomic_ullong   troubles;	/* what complain was called for */
+	atomic_ullong   strangers;
+	struct bg_log_limit stranger_lines;
 
 	pthread_mutex_t lock;		/* guards the members below and the slots */
 	size_t          running;	/* threads that have not left yet */
@@ -672,11 +676,34 @@ is_passing(int error)
 	}
 }
 
+/* Close what comes from somebody who may not ask (SR-89); complain's lines are kept for what goes wrong with those who may. */
+static bool
+is_stranger(struct bg_worker *worker, int fd, const struct sockaddr *address)
+{
+	char who[BG_PEERS_WHO_MAX] = "";
+	unsigned left_out;
+
+	if (worker->options.admit == NULL || worker->options.admit(worker->options.arg, fd, address, who, sizeof(who)))
+		return false;
+	close(fd);
+	atomic_fetch_add(&worker->strangers, 1);
+	if (!bg_log_may(&worker->stranger_lines, STRANGER_LINES, bg_clock_mono_ms(), &left_out))
+		return true;
+	if (left_out > 0)
+		bg_log(BG_LOG_WARNING, "refused a connection: listen_allowed_clients does not name %s (%u more such lines were left out)",
+		    who, left_out);
+	else
+		bg_log(BG_LOG_WARNING, "refused a connection: listen_allowed_clients does not name %s", who);
+	return true;
+}
+
 static void
 take_connection(struct thread *self, size_t i)
 {
+	union { struct sockaddr any; struct sockaddr_storage room; } peer = { .any.sa_family = AF_UNSPEC };
 	struct bg_worker *worker = self->worker;
-	int fd = accept4(worker->listeners[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	socklen_t len = sizeof(peer);
+	int fd = accept4(worker->listeners[i], &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int error = errno;
 
 	if (fd == -1 && !is_passing(error)) {
@@ -686,7 +713,7 @@ take_connection(struct thread *self, size_t i)
 		if (!full || !evict(worker))
 			rest(worker, i);
 	}
-	if (fd != -1)
+	if (fd != -1 && !is_stranger(worker, fd, &peer.any))
 		greet(self, fd);
 }
 
@@ -940,7 +967,7 @@ bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out)
 {
 	*out = (struct bg_worker_figures){ .threads = (size_t)worker->options.threads, .parked = atomic_load(&worker->n_parked),
 	    .max_parked = worker->options.max_parked, .max_waiting = worker->options.max_waiting,
-	    .troubles = atomic_load(&worker->troubles) };
+	    .troubles = atomic_load(&worker->troubles), .strangers = atomic_load(&worker->strangers) };
 	pthread_mutex_lock(&worker->lock);
 	out->waiting = worker->n_waiting;
 	pthread_mutex_unlock(&worker->lock);

@@ -2,6 +2,7 @@
 #define BG_FCGI_WORKER_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "core/buf.h"
 #include "fcgi/records.h"
@@ -26,7 +27,13 @@ struct bg_worker_options {
 	 * at once; should never wait, since the thread waits too.
 	 */
 	int      (*answer)(void *arg, enum bg_role role, char *const *env, bool last, struct bg_buf *out);
-	void      *arg;			/* borrowed */
+	void      *arg;			/* borrowed, of admit too */
+
+	/*
+	 * May the peer of this connection ask?  As bg_peers_admit; NULL: everybody may.  Nothing that one who may not has
+	 * sent is looked at.
+	 */
+	bool     (*admit)(void *arg, int fd, const struct sockaddr *address, char *who, size_t size);
 };
 
 /* Threads that answer the requests that come in on some sockets. */
@@ -56,6 +63,7 @@ struct bg_worker_figures {
 	size_t   parked, max_parked;	/* requests that wait for a wake */
 	size_t   waiting, max_waiting;	/* connections whose request is not whole yet */
 	uint64_t troubles;		/* connections closed without an answer or not accepted, in all; scans and checks do not count */
+	uint64_t strangers;		/* connections closed because their peer may not ask, in all */
 };
 void bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out);
 

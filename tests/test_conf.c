@@ -263,6 +263,13 @@ START_TEST(two_variables_are_enough)
 	ck_assert_int_eq(conf->cache_ttl_max, 600);
 	ck_assert_int_eq(conf->refresh_cooldown, 30);
 	ck_assert_uint_eq(conf->n_listen, 0);
+	ck_assert_ptr_null(conf->listen_owner);
+	ck_assert_ptr_null(conf->listen_group);
+	ck_assert_int_eq(conf->listen_mode, 0660);	/* SR-89 */
+	ck_assert_int_eq(conf->listen_backlog, 4096);
+	ck_assert_uint_eq(conf->n_listen_allowed_clients, 0);
+	ck_assert_ptr_null(conf->user);
+	ck_assert_ptr_null(conf->group);
 	ck_assert_int_eq(conf->threads, 0);
 	ck_assert_int_eq(conf->token_cache, 10000);
 	ck_assert_int_eq(conf->log_level, BG_LOG_INFO);
@@ -475,7 +482,9 @@ START_TEST(every_option_arrives_where_it_belongs)
 
 		write_file("f", "realm = 'a \\'b\\' c'\nleeway=\"5m\"\nca_file = \"${TEST_DIR}/ca\"\nfetch_timeout = 10s\n"
 		    "cache_ttl_min = \"1m\" cache_ttl_max = \"1h\"\nrefresh_cooldown = \"2m\"\n"
-		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\nthreads = 16\ntoken_cache = 0\nlog_level = \"debug\" log = /var/log/x.log "
+		    "listen = { 127.0.0.1:9009, \"unix:/run/\\\"\\\\\\$x y\", [::1]:9 }\n"
+		    "listen_owner = root listen_group = 0 listen_mode = 666 listen_backlog = 7 user = 3999999999 group = root "
+		    "listen_allowed_clients = { user:root, group:0, \"10.0.0.0/8\", ::1 } threads = 16\ntoken_cache = 0\nlog_level = \"debug\" log = /var/log/x.log "
 		    "script_root = / script = /cgi/app script_owner = 4711 pass_credentials = true\n"
 		    "log_format = \"json\" log_decisions = \"denials\" log_rate = 0\n"
 		    "domains = { \"a.example\", \"b.example\" }\naudience = { \"one\", 'two' }\nalgorithms = \"RS256\"\n"
@@ -497,6 +506,14 @@ START_TEST(every_option_arrives_where_it_belongs)
 	ck_assert_str_eq(conf->listen[0], "127.0.0.1:9009");
 	ck_assert_str_eq(conf->listen[1], "unix:/run/\"\\$x y");
 	ck_assert_str_eq(conf->listen[2], "[::1]:9");
+	ck_assert_str_eq(conf->listen_owner, "root");
+	ck_assert_str_eq(conf->listen_group, "0");
+	ck_assert_int_eq(conf->listen_mode, 0666);
+	ck_assert_int_eq(conf->listen_backlog, 7);
+	ck_assert_uint_eq(conf->n_listen_allowed_clients, 4);
+	ck_assert_str_eq(conf->listen_allowed_clients[1], "group:0");
+	ck_assert_str_eq(conf->user, "3999999999");
+	ck_assert_str_eq(conf->group, "root");
 	ck_assert_int_eq(conf->threads, 16);
 	ck_assert_int_eq(conf->token_cache, 0);
 	ck_assert_int_eq(conf->log_level, BG_LOG_DEBUG);
@@ -725,6 +742,14 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_uint_eq(a->n_listen, b->n_listen);
 	for (size_t j = 0; j < a->n_listen; j++)
 		ck_assert_str_eq(a->listen[j], b->listen[j]);
+	ck_assert_pstr_eq(a->listen_owner, b->listen_owner);
+	ck_assert_pstr_eq(a->listen_group, b->listen_group);
+	ck_assert_int_eq(a->listen_mode, b->listen_mode);
+	ck_assert_int_eq(a->listen_backlog, b->listen_backlog);
+	assert_same_texts(a->listen_allowed_clients, a->n_listen_allowed_clients, b->listen_allowed_clients,
+	    b->n_listen_allowed_clients);
+	ck_assert_pstr_eq(a->user, b->user);
+	ck_assert_pstr_eq(a->group, b->group);
 	ck_assert_int_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->token_cache, b->token_cache);
 	ck_assert_int_eq(a->log_level, b->log_level);
@@ -1007,7 +1032,7 @@ START_TEST(the_installed_sample_is_a_configuration)
 	assert_same(conf, plain);	/* nothing in it is active */
 	bg_conf_free(conf);
 
-	/* uncomment "#name = ..." and the issuer block; leave out what excludes each other, and files that are not there */
+	/* uncomment "#name = ..." and the issuer block; leave out what excludes each other, and files and users that are not there */
 	text = read_file(name);
 	ck_assert_ptr_nonnull(text);
 	out = text;
@@ -1019,7 +1044,7 @@ START_TEST(the_installed_sample_is_a_configuration)
 			n--;
 		}
 		if (strstr(line, "/etc/bearergate") != NULL || strstr(line, "/var/cache") != NULL || strstr(line, "/var/lib") != NULL ||
-		     strncmp(line, "domains", 7) == 0)
+		     strncmp(line, "domains", 7) == 0 || strstr(line, "www-data") != NULL)
 			continue;
 		memmove(out, line, n);
 		out[n] = '\n';
@@ -1045,6 +1070,8 @@ START_TEST(the_installed_sample_is_a_configuration)
 	ck_assert_int_eq(conf->cache_ttl_max, plain->cache_ttl_max);
 	ck_assert_int_eq(conf->refresh_cooldown, plain->refresh_cooldown);
 	ck_assert_int_eq(conf->stale_if_error, plain->stale_if_error);
+	ck_assert_int_eq(conf->listen_mode, plain->listen_mode);
+	ck_assert_int_eq(conf->listen_backlog, plain->listen_backlog);
 	ck_assert_int_eq(conf->threads, plain->threads);
 	ck_assert_int_eq(conf->token_cache, plain->token_cache);
 	ck_assert_int_eq(conf->log_level, plain->log_level);

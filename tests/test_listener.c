@@ -65,11 +65,15 @@ try_connect(const char *name)
 	return error;
 }
 
+/* What a configuration that says nothing of sockets means. */
+static const struct bg_listener_rules rules = { .owner = (uid_t)-1, .group = (gid_t)-1, .mode = 0660, .backlog = 64,
+    .want_unix = true, .want_tcp = true };
+
 static void
 expect_open(const char *where, struct bg_listener *out)
 {
 	struct bg_error err = { 0 };
-	int code = bg_listener_open(where, out, &err);
+	int code = bg_listener_open(where, &rules, out, &err);
 
 	ck_assert_msg(code == 0, "%s: %d, %s", where, code, err.detail);
 }
@@ -79,7 +83,7 @@ expect_refusal(const char *where, int want, const char *words)
 {
 	struct bg_error err = { 0 };
 	struct bg_listener listener;
-	int code = bg_listener_open(where, &listener, &err);
+	int code = bg_listener_open(where, &rules, &listener, &err);
 
 	ck_assert_msg(code == want && strstr(err.detail, words) != NULL, "%s: %d, %s", where, code, err.detail);
 	ck_assert_msg(strncmp(err.detail, where, strlen(where)) == 0, "does not name \"%s\": %s", where, err.detail);
@@ -137,7 +141,7 @@ static const struct {
 START_TEST(an_address_has_one_of_two_forms_and_is_loopback)
 {
 	struct bg_error err = { 0 };
-	int code = bg_listener_check(forms[_i].address, &err);
+	int code = bg_listener_check(forms[_i].address, &rules, &err);
 
 	if (forms[_i].words == NULL)
 		ck_assert_msg(code == 0, "%s: %s", forms[_i].address, err.detail);
@@ -166,6 +170,132 @@ START_TEST(a_socket_file_is_for_owner_and_group_whatever_the_umask)
 	bg_listener_close(&listener);
 	ck_assert_int_eq(listener.fd, -1);
 	ck_assert_int_eq(try_connect(address), ENOENT);
+}
+END_TEST
+
+static const mode_t modes[] = { 0600, 0660, 0666, 0777, 0220 };
+START_TEST(a_socket_file_has_the_mode_that_was_said)
+{
+	struct bg_listener_rules said = rules;
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	mode_t before = umask(077);
+	struct stat st;
+
+	said.mode = modes[_i];
+	ck_assert_msg(bg_listener_open(address, &said, &listener, &err) == 0, "%s", err.detail);
+	umask(before);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_msg((st.st_mode & 07777) == modes[_i], "mode %o", st.st_mode & 07777);
+	bg_listener_close(&listener);
+}
+END_TEST
+
+/* To give a file away takes root; anybody may try, and is told. */
+START_TEST(a_socket_file_has_the_owner_that_was_said_or_there_is_none)
+{
+	struct bg_listener_rules said = rules;
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	struct stat st;
+	int code;
+
+	said.owner = 3999999999u;
+	said.group = 3999999998u;
+	code = bg_listener_open(address, &said, &listener, &err);
+	if (geteuid() != 0) {
+		ck_assert_int_eq(code, EX_CANTCREAT);
+		ck_assert_msg(strstr(err.detail, "listen_owner") != NULL, "%s", err.detail);
+		ck_assert_int_eq(lstat(path, &st), -1);
+		return;
+	}
+	ck_assert_msg(code == 0, "%s", err.detail);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert(st.st_uid == said.owner && st.st_gid == said.group && (st.st_mode & 07777) == 0660);
+	ck_assert_int_eq(try_connect(address), 0);
+	bg_listener_close(&listener);
+	ck_assert_int_eq(try_connect(address), ENOENT);
+}
+END_TEST
+
+START_TEST(so_many_connections_wait_to_be_accepted)
+{
+	struct bg_listener_rules said = rules;
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fds[8], n = 0;
+
+	said.backlog = 2;
+	ck_assert_msg(bg_listener_open(address, &said, &listener, &err) == 0, "%s", err.detail);
+	bg_format(un.sun_path, sizeof(un.sun_path), "%s", path);
+	for (bool full = false; !full && n < N(fds); n++) {
+		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		full = connect(fds[n], (struct sockaddr *)&un, sizeof(un)) != 0;
+	}
+	ck_assert_int_eq(n, 2 + 1 + 1);		/* Linux takes one more, and refuses the next */
+	while (n-- > 0)
+		close(fds[n]);
+	bg_listener_close(&listener);
+}
+END_TEST
+
+/* Who may connect, and what then is an address to listen on.  SR-89. */
+static const struct { const char *list[2]; const char *address; const char *words; } lists[] = {
+	{ { "10.0.0.0/8" },             "0.0.0.0:9009",   NULL },
+	{ { "10.0.0.0/8" },             "192.0.2.1:9009", NULL },
+	{ { "10.0.0.0/8" },             "[::]:9009",      NULL },
+	{ { "10.0.0.0/8" },             "127.0.0.1:9009", NULL },
+	{ { "10.0.0.0/8" },             "unix:/run/x",    "names nobody who connects to a socket file" },
+	{ { "10.0.0.0/8", "unix" },     "unix:/run/x",    NULL },
+	{ { "user:0" },                 "unix:/run/x",    NULL },
+	{ { "user:0" },                 "127.0.0.1:9009", "has no address" },
+	{ { "user:0" },                 "0.0.0.0:9009",   "not a loopback address" },
+	{ { "unix" },                   "0.0.0.0:9009",   "not a loopback address" },
+	{ { NULL },                     "192.0.2.1:9009", "not a loopback address" },
+	{ { "10.0.0.0/8" },             "x.example:9009", "in numbers" },
+};
+START_TEST(a_list_of_peers_opens_addresses_beyond_loopback)
+{
+	size_t n = lists[_i].list[0] == NULL ? 0 : lists[_i].list[1] == NULL ? 1 : 2;
+	struct bg_conf conf = { .listen_mode = 0600, .listen_backlog = 5 };
+	struct bg_listener_rules said;
+	struct bg_error err = { 0 };
+	struct bg_peers peers;
+	int code;
+
+	ck_assert_int_eq(bg_peers_init(&peers, (char *const *)lists[_i].list, n, &err), 0);
+	ck_assert_int_eq(bg_listener_rules_read(&conf, &peers, &said, &err), 0);
+	ck_assert(said.mode == 0600 && said.backlog == 5 && said.owner == (uid_t)-1 && said.group == (gid_t)-1);
+	code = bg_listener_check(lists[_i].address, &said, &err);
+	ck_assert_msg(code == (lists[_i].words == NULL ? 0 : EX_USAGE) &&
+	    (lists[_i].words == NULL || strstr(err.detail, lists[_i].words) != NULL), "%s: %d, %s", lists[_i].address, code, err.detail);
+	bg_peers_clear(&peers);
+}
+END_TEST
+
+/* What is not said is taken from user and group, where there is something to give up.  root is the one that is known here. */
+static const struct { const char *owner, *group, *user, *own_group; uid_t uid; gid_t gid; bool for_root; } owners[] = {
+	{ NULL,   NULL, NULL,         NULL, (uid_t)-1, (gid_t)-1, false },
+	{ "root", NULL, NULL,         NULL, 0, (gid_t)-1, false },
+	{ NULL,   "7",  NULL,         NULL, (uid_t)-1, 7, false },
+	{ NULL,   NULL, "3999999999", "8",  3999999999u, 8, true },
+	{ "9",    NULL, "3999999999", "8",  9, 8, true },
+	{ NULL,   "7",  "3999999999", "8",  3999999999u, 7, true },
+	{ NULL,   NULL, "root",       NULL, 0, 0, true },
+};
+START_TEST(a_socket_belongs_to_whom_the_configuration_says)
+{
+	struct bg_conf conf = { .listen_owner = (char *)owners[_i].owner, .listen_group = (char *)owners[_i].group,
+	    .user = (char *)owners[_i].user, .group = (char *)owners[_i].own_group };
+	const struct bg_peers peers = { 0 };
+	struct bg_listener_rules said;
+	struct bg_error err = { 0 };
+
+	ck_assert_msg(bg_listener_rules_read(&conf, &peers, &said, &err) == 0, "%s", err.detail);
+	if (owners[_i].for_root && geteuid() != 0)
+		return;
+	ck_assert_msg(said.owner == owners[_i].uid && said.group == owners[_i].gid, "%u %u", said.owner, said.group);
 }
 END_TEST
 
@@ -340,7 +470,7 @@ START_TEST(an_ipv6_address_is_told_in_brackets)
 	struct bg_error err = { 0 };
 
 	/* A machine may have no IPv6 at all; then it must be said so. */
-	if (bg_listener_open("[::1]:0", &listener, &err) != 0) {
+	if (bg_listener_open("[::1]:0", &rules, &listener, &err) != 0) {
 		ck_assert_msg(strncmp(err.detail, "[::1]:0: ", 9) == 0, "%s", err.detail);
 		return;
 	}
@@ -372,8 +502,8 @@ START_TEST(a_parents_socket_is_taken_over_and_left_to_it)
 	bg_format(un.sun_path, sizeof(un.sun_path), "%s", path);
 	fd = listen_at(AF_UNIX, (struct sockaddr *)&un, sizeof(un));
 	ck_assert(bg_listener_is_one(fd));
-	ck_assert_msg(bg_listener_adopt(fd, &listener, &err) == 0, "%s", err.detail);
-	bg_format(want, sizeof(want), "%s (descriptor %d)", address, fd);
+	ck_assert_msg(bg_listener_adopt(fd, "descriptor x", &rules, &listener, &err) == 0, "%s", err.detail);
+	bg_format(want, sizeof(want), "%s (descriptor x)", address);
 	ck_assert_str_eq(listener.name, want);
 	ck_assert_int_ne(listener.fd, fd);
 	ck_assert_int_ne(fcntl(listener.fd, F_GETFL) & O_NONBLOCK, 0);
@@ -396,7 +526,7 @@ START_TEST(a_descriptor_that_does_not_listen_is_not_taken_over)
 	for (int i = 0; i < 4; i++) {
 		ck_assert(!bg_listener_is_one(fds[i]));
 		bg_error_clear(&err);
-		ck_assert_int_eq(bg_listener_adopt(fds[i], &listener, &err), EX_USAGE);
+		ck_assert_int_eq(bg_listener_adopt(fds[i], "x", &rules, &listener, &err), EX_USAGE);
 		ck_assert_msg(strstr(err.detail, "not a stream socket that listens") != NULL, "%s", err.detail);
 		ck_assert_int_eq(listener.fd, -1);
 		close(fds[i]);
@@ -415,11 +545,11 @@ START_TEST(a_parents_socket_that_others_can_reach_is_refused)
 	int fd;
 
 	fd = listen_at(AF_INET, (struct sockaddr *)&any, sizeof(any));
-	ck_assert_int_eq(bg_listener_adopt(fd, &listener, &err), EX_USAGE);
+	ck_assert_int_eq(bg_listener_adopt(fd, "x", &rules, &listener, &err), EX_USAGE);
 	ck_assert_msg(strstr(err.detail, "not a loopback address") != NULL, "%s", err.detail);
 	close(fd);
 	fd = listen_at(AF_INET, (struct sockaddr *)&loopback, sizeof(loopback));
-	ck_assert_int_eq(bg_listener_adopt(fd, &listener, &err), 0);
+	ck_assert_int_eq(bg_listener_adopt(fd, "x", &rules, &listener, &err), 0);
 	bg_listener_close(&listener);
 	close(fd);
 }
@@ -434,6 +564,11 @@ main(void)
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_add_loop_test(tc, an_address_has_one_of_two_forms_and_is_loopback, 0, N(forms));
 	tcase_add_loop_test(tc, a_socket_file_is_for_owner_and_group_whatever_the_umask, 0, N(masks));
+	tcase_add_loop_test(tc, a_socket_file_has_the_mode_that_was_said, 0, N(modes));
+	tcase_add_test(tc, a_socket_file_has_the_owner_that_was_said_or_there_is_none);
+	tcase_add_test(tc, so_many_connections_wait_to_be_accepted);
+	tcase_add_loop_test(tc, a_list_of_peers_opens_addresses_beyond_loopback, 0, N(lists));
+	tcase_add_loop_test(tc, a_socket_belongs_to_whom_the_configuration_says, 0, N(owners));
 	tcase_add_loop_test(tc, a_listening_socket_never_blocks_and_is_not_handed_down, 0, 2);
 	tcase_add_test(tc, a_socket_that_nobody_listens_on_any_more_is_replaced);
 	tcase_add_test(tc, a_socket_that_took_our_place_survives_our_end);

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "core/decision.h"
@@ -13,6 +15,189 @@
 #include "core/secret.h"
 #include "tests/support/run.h"
 #include "tests/support/tmp.h"
+
+#define LINE_BYTES	5000	/* more than a line has */
+
+/* A syslogd: a socket for datagrams in a directory of its own. */
+static struct bg_test_dir syslog_dir;
+
+static int
+open_syslogd(struct bg_log_syslog *to)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	bg_format(un.sun_path, sizeof(un.sun_path), "%s", bg_test_file(&syslog_dir, "log"));
+	unlink(un.sun_path);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	bg_format(to->path, sizeof(to->path), "%s", un.sun_path);
+	return fd;
+}
+
+/* The next line it has got, without the time and the process number of its head; "": none. */
+static const char *
+next_line(int fd)
+{
+	static char text[8192], line[8192];
+	char *behind, *month, pid[32];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+
+	if (n == -1)
+		return "";
+	text[n] = '\0';
+	ck_assert_ptr_null(strchr(text, '\n'));
+	ck_assert_ptr_nonnull(month = strchr(text, '>') + 1);
+	ck_assert_msg(month[3] == ' ' && month[6] == ' ' && month[9] == ':' && month[12] == ':' && month[15] == ' ', "%s", text);
+	bg_format(pid, sizeof(pid), "[%ld]: ", (long)getpid());
+	ck_assert_ptr_nonnull(behind = strstr(month + 16, pid));
+	bg_format(line, sizeof(line), "%.*s%.*s %s", (int)(month - text), text, (int)(behind - month - 16), month + 16,
+	    behind + strlen(pid));
+	return line;
+}
+
+static void
+use_syslogd(const struct bg_log_syslog *to, bool listens)
+{
+	struct bg_error err = { 0 };
+	int fd = bg_log_syslog(to, "ident", &err);
+
+	ck_assert_msg(fd != -1 && (err.reason == BG_R_OK) == listens, "%s", err.detail);
+	bg_log_open(fd, BG_LOG_DEBUG);
+}
+
+static const struct { const char *text; int facility; const char *path; const char *wrong; } syslogs[] = {
+	{ "syslog",                 LOG_DAEMON, "/dev/log", NULL },
+	{ "syslog:daemon",          LOG_DAEMON, "/dev/log", NULL },
+	{ "syslog:local7",          LOG_LOCAL7, "/dev/log", NULL },
+	{ "syslog:authpriv:/x",     LOG_AUTHPRIV, "/x", NULL },
+	{ "syslog:/x/y:z",          LOG_DAEMON, "/x/y:z", NULL },
+	{ "syslog:",                0, NULL, "facility" },
+	{ "syslog::/x",             0, NULL, "facility" },
+	{ "syslog:kern",            0, NULL, "facility" },
+	{ "syslog:LOCAL0",          0, NULL, "facility" },
+	{ "syslog:local",           0, NULL, "facility" },
+	{ "syslog:local00",         0, NULL, "facility" },
+	{ "syslog:daemon:",         0, NULL, "absolute path" },
+	{ "syslog:daemon:x",        0, NULL, "absolute path" },
+	{ "syslog:daemon:daemon",   0, NULL, "absolute path" },
+};
+START_TEST(syslog_has_a_facility_and_a_path)
+{
+	struct bg_log_syslog to;
+	const char *wrong;
+
+	ck_assert(bg_log_is_syslog(syslogs[_i].text));
+	wrong = bg_log_syslog_parse(syslogs[_i].text, &to);
+	ck_assert_msg((wrong == NULL) == (syslogs[_i].wrong == NULL), "%s: %s", syslogs[_i].text, wrong);
+	if (wrong != NULL)
+		ck_assert_ptr_nonnull(strstr(wrong, syslogs[_i].wrong));
+	else {
+		ck_assert_int_eq(to.facility, syslogs[_i].facility);
+		ck_assert_str_eq(to.path, syslogs[_i].path);
+	}
+	ck_assert(!bg_log_is_syslog("syslogd") && !bg_log_is_syslog("/syslog") && !bg_log_is_syslog(""));
+}
+END_TEST
+
+START_TEST(a_path_that_no_socket_can_have_is_refused)
+{
+	char text[256] = "syslog:/";
+	struct bg_log_syslog to;
+
+	while (strlen(text) < strlen("syslog:") + BG_LOG_SYSLOG_PATH_MAX - 1)
+		strcat(text, "x");
+	ck_assert_ptr_null(bg_log_syslog_parse(text, &to));
+	strcat(text, "x");
+	ck_assert_ptr_nonnull(bg_log_syslog_parse(text, &to));
+}
+END_TEST
+
+/* RFC 3164 section 4.1, and the priorities of syslog(3): facility * 8 + severity. */
+START_TEST(syslogd_gets_a_datagram_for_each_line)
+{
+	struct bg_log_syslog to = { .facility = LOG_LOCAL1 };
+	char text[LINE_BYTES];
+	int fd;
+
+	bg_test_dir_make(&syslog_dir);
+	fd = open_syslogd(&to);
+	use_syslogd(&to, true);
+	bg_log(BG_LOG_ERROR, "one");
+	bg_log(BG_LOG_WARNING, "two");
+	bg_log(BG_LOG_INFO, "three");
+	bg_log(BG_LOG_DEBUG, "four");
+	ck_assert_str_eq(next_line(fd), "<139>ident error one");
+	ck_assert_str_eq(next_line(fd), "<140>ident warning two");
+	ck_assert_str_eq(next_line(fd), "<142>ident info three");
+	ck_assert_str_eq(next_line(fd), "<143>ident debug four");
+	bg_log_set_format(BG_LOG_JSON);
+	bg_log_members(BG_LOG_INFO, BG_SLICE("\"a\":1"));
+	bg_log_set_format(BG_LOG_TEXT);
+	ck_assert(strncmp(next_line(fd), "<142>ident {\"time\":\"", 20) == 0);
+	/* A line that is cut is still one, and whole. */
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	bg_log(BG_LOG_INFO, "%s", text);
+	ck_assert_int_eq(strncmp(next_line(fd), "<142>ident info xxx", 19), 0);
+	bg_log(BG_LOG_INFO, "after");
+	ck_assert_str_eq(next_line(fd), "<142>ident info after");
+	close(fd);
+	bg_test_dir_remove(&syslog_dir);
+}
+END_TEST
+
+START_TEST(a_syslogd_that_is_started_anew_is_found_again)
+{
+	struct bg_log_syslog to = { .facility = LOG_DAEMON };
+	int fd;
+
+	bg_test_dir_make(&syslog_dir);
+	bg_format(to.path, sizeof(to.path), "%s", bg_test_file(&syslog_dir, "log"));
+	use_syslogd(&to, false);	/* it comes later */
+	bg_log(BG_LOG_INFO, "to nobody");
+	fd = open_syslogd(&to);
+	bg_log(BG_LOG_INFO, "first");
+	ck_assert_ptr_nonnull(strstr(next_line(fd), "<28>ident warning 1 lines of the log were lost"));
+	ck_assert_str_eq(next_line(fd), "<30>ident info first");
+	close(fd);			/* its file stays, as a killed one leaves it */
+	bg_log(BG_LOG_INFO, "to nobody");
+	bg_log(BG_LOG_INFO, "to nobody");
+	fd = open_syslogd(&to);
+	bg_log(BG_LOG_INFO, "second");
+	ck_assert_ptr_nonnull(strstr(next_line(fd), "<28>ident warning 2 lines of the log were lost"));
+	ck_assert_str_eq(next_line(fd), "<30>ident info second");
+	close(fd);
+	bg_test_dir_remove(&syslog_dir);
+}
+END_TEST
+
+START_TEST(a_syslogd_that_does_not_read_makes_nobody_wait)
+{
+	struct bg_log_syslog to = { .facility = LOG_DAEMON };
+	unsigned long told = 0, n = 0;
+	const char *line, *lost;
+	int fd;
+
+	bg_test_dir_make(&syslog_dir);
+	fd = open_syslogd(&to);
+	use_syslogd(&to, true);
+	for (int i = 0; i < 5000; i++)		/* more than net.unix.max_dgram_qlen is anywhere */
+		bg_log(BG_LOG_INFO, "a line");
+	while (*(line = next_line(fd)) != '\0') {
+		ck_assert_str_eq(line, "<30>ident info a line");
+		n++;
+	}
+	ck_assert(n > 0 && n < 5000);
+	bg_log(BG_LOG_INFO, "a line");
+	ck_assert_ptr_nonnull(lost = strstr(line = next_line(fd), " warning "));
+	told = strtoul(lost + strlen(" warning "), NULL, 10);
+	ck_assert_uint_eq(n + told, 5000);
+	ck_assert_str_eq(next_line(fd), "<30>ident info a line");
+	close(fd);
+	bg_test_dir_remove(&syslog_dir);
+}
+END_TEST
 
 /* Send the log into a pipe and read what one call wrote. */
 static int log_pipe[2];
@@ -151,6 +336,101 @@ START_TEST(a_file_that_is_switched_while_others_write_loses_no_line)
 END_TEST
 
 /* A thread that has read the number and not written yet must not find it closed, or somebody else's. */
+static atomic_size_t datagrams, datagrams_lost;	/* lines that came, and that were told of as lost */
+
+static void *
+read_datagrams(void *arg)
+{
+	char text[8192];
+	ssize_t n;
+
+	while ((n = recv(*(const int *)arg, text, sizeof(text) - 1, 0)) > 0) {
+		text[n] = '\0';
+		if (strcmp(text, "end") == 0)
+			break;
+		if (strstr(text, " lines of the log were lost") != NULL)
+			atomic_fetch_add(&datagrams_lost, strtoul(strstr(text, " warning ") + strlen(" warning "), NULL, 10));
+		else if (strstr(text, "a line that stays whole") != NULL)
+			atomic_fetch_add(&datagrams, 1);
+	}
+	return NULL;
+}
+
+static void
+send_end(const struct bg_log_syslog *to)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	bg_format(un.sun_path, sizeof(un.sun_path), "%s", to->path);
+	ck_assert_int_eq(sendto(fd, "end", 3, 0, (struct sockaddr *)&un, sizeof(un)), 3);
+	close(fd);
+}
+
+/* A reload, while threads write: every line is in one of the two, in the form of one of them. */
+START_TEST(a_log_that_is_switched_to_syslogd_and_back_loses_no_line)
+{
+	struct bg_log_syslog to = { .facility = LOG_DAEMON };
+	atomic_size_t written = 0;
+	struct bg_error err = { 0 };
+	struct bg_test_dir dir;
+	size_t n = 0, lost = 0;
+	char file[2048], line[8192];
+	pthread_t threads[2], reader;
+	FILE *lines;
+	int fd;
+
+	bg_test_dir_make(&syslog_dir);
+	bg_test_dir_make(&dir);
+	bg_format(file, sizeof(file), "%s", bg_test_file(&dir, "file"));
+	fd = open_syslogd(&to);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+	bg_log_open(bg_log_file(file, &err), BG_LOG_INFO);
+	atomic_store(&writing, true);
+	atomic_store(&datagrams, 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_datagrams, &fd), 0);
+	for (int i = 0; i < N(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, &written), 0);
+	for (int i = 0; i < 50; i++) {
+		size_t seen = atomic_load(&written);
+
+		if (i % 2 == 1)
+			switch_to(file);
+		else {
+			int log = bg_log_syslog(&to, "ident", &err);
+
+			ck_assert_int_ne(log, -1);
+			bg_log_switch(log);
+		}
+		while (atomic_load(&written) < seen + 20)
+			sched_yield();
+	}
+	atomic_store(&writing, false);
+	for (int i = 0; i < N(threads); i++)
+		pthread_join(threads[i], NULL);
+	bg_log(BG_LOG_INFO, "a line that stays whole");	/* to the file; tells of what was lost */
+	send_end(&to);
+	pthread_join(reader, NULL);
+	ck_assert_ptr_nonnull(lines = fopen(file, "re"));
+	while (fgets(line, sizeof(line), lines) != NULL) {
+		const char *words = strstr(line, " lines of the log were lost");
+
+		ck_assert_ptr_nonnull(strchr(line, '\n'));
+		if (words != NULL)
+			lost += strtoul(strstr(line, " warning ") + strlen(" warning "), NULL, 10);
+		else {
+			ck_assert_msg(strstr(line, "a line that stays whole") != NULL, "%s", line);
+			n++;
+		}
+	}
+	fclose(lines);
+	ck_assert_uint_eq(n + lost + atomic_load(&datagrams) + atomic_load(&datagrams_lost), atomic_load(&written) + 1);
+	close(fd);
+	bg_test_dir_remove(&syslog_dir);
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 START_TEST(the_descriptor_of_the_log_keeps_its_number)
 {
 	struct bg_test_dir dir;
@@ -627,6 +907,12 @@ main(void)
 	tcase_add_test(tc, a_line_has_time_and_level_in_front);
 	tcase_add_test(tc, a_level_shows_itself_and_those_before_it);
 	tcase_add_test(tc, a_level_changes_at_once);
+	tcase_add_loop_test(tc, syslog_has_a_facility_and_a_path, 0, N(syslogs));
+	tcase_add_test(tc, a_path_that_no_socket_can_have_is_refused);
+	tcase_add_test(tc, syslogd_gets_a_datagram_for_each_line);
+	tcase_add_test(tc, a_syslogd_that_is_started_anew_is_found_again);
+	tcase_add_test(tc, a_syslogd_that_does_not_read_makes_nobody_wait);
+	tcase_add_test(tc, a_log_that_is_switched_to_syslogd_and_back_loses_no_line);
 	tcase_add_test(tc, a_file_that_is_switched_while_others_write_loses_no_line);
 	tcase_add_test(tc, the_descriptor_of_the_log_keeps_its_number);
 	tcase_add_test(tc, a_log_is_a_file_or_a_device_and_never_waits);

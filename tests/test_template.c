@@ -70,6 +70,7 @@ static const struct { const char *name, *holds; } examples[] = {
 	{ "nginx/bearergate_params",          "fastcgi_param BEARERGATE_URI        $request_uri;\n" },
 	{ "nginx/nginx.conf",                 "return 403 '{\"detail\":{\"error\":\"forbidden\"" },
 	{ "systemd/bearergate-fcgi.service",  "kill -HUP $MAINPID\n" },
+	{ "systemd/bearergate-fcgi.socket",   "SocketMode=0660\n" },
 };
 
 START_TEST(the_examples_are_in_the_program_to_the_byte)

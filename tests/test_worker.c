@@ -113,6 +113,8 @@ static void
 make_listeners(void)
 {
 	char address[128];
+	const struct bg_listener_rules rules = { .owner = (uid_t)-1, .group = (gid_t)-1, .mode = 0660, .backlog = 64,
+	    .want_unix = true, .want_tcp = true };
 	struct bg_error err = { 0 };
 	const char *tmp = getenv("TMPDIR");
 
@@ -121,8 +123,8 @@ make_listeners(void)
 	bg_format(dir, sizeof(dir), "%s/bg-XXXXXX", tmp);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	bg_format(address, sizeof(address), "unix:%s/s", dir);
-	ck_assert_msg(bg_listener_open(address, &listeners[UNIX], &err) == 0, "%s", err.detail);
-	ck_assert_msg(bg_listener_open("127.0.0.1:0", &listeners[TCP], &err) == 0, "%s", err.detail);
+	ck_assert_msg(bg_listener_open(address, &rules, &listeners[UNIX], &err) == 0, "%s", err.detail);
+	ck_assert_msg(bg_listener_open("127.0.0.1:0", &rules, &listeners[TCP], &err) == 0, "%s", err.detail);
 	bg_log_open(STDERR_FILENO, BG_LOG_ERROR);
 	signal(SIGPIPE, SIG_IGN);
 	sem_init(&handler.entered, 0, 0);
@@ -200,6 +202,18 @@ send_request(int fd, const char *uri)
 	bg_buf_init(&bytes, BG_REC_MAX);
 	bg_rec_request(&bytes, uri);
 	ck_assert(bg_rec_send(fd, built(&bytes)));
+	bg_buf_clear(&bytes);
+}
+
+/* The peer may close before it is sent. */
+static void
+send_request_if_open(int fd, const char *uri)
+{
+	struct bg_buf bytes;
+
+	bg_buf_init(&bytes, BG_REC_MAX);
+	bg_rec_request(&bytes, uri);
+	(void)bg_rec_send(fd, built(&bytes));
 	bg_buf_clear(&bytes);
 }
 
@@ -707,6 +721,43 @@ expect_figures(size_t parked, size_t waiting, uint64_t troubles)
 	ck_assert_uint_eq(figures.waiting, waiting);
 	ck_assert_uint_eq(figures.troubles, troubles);
 }
+
+static atomic_int admits;	/* the family of addresses that may; 0: none */
+
+static bool
+admit(void *arg, int fd, const struct sockaddr *peer, char *who, size_t size)
+{
+	ck_assert_ptr_eq(arg, &handler);
+	ck_assert_int_ge(fd, 0);
+	bg_format(who, size, "family %d", peer->sa_family);
+	return peer->sa_family == atomic_load(&admits);
+}
+
+/* SR-89. */
+START_TEST(one_who_may_not_ask_is_closed_at_once_and_counted)
+{
+	static const int families[] = { [UNIX] = AF_UNIX, [TCP] = AF_INET };
+	struct bg_worker_figures figures;
+	int fd;
+
+	start_options(&(struct bg_worker_options){ .threads = 1, .max_waiting = 4096, .deadline = LONG_MS, .admit = admit });
+	atomic_store(&admits, 0);
+	for (int i = 0; i < 3; i++) {
+		fd = connect_to(_i);
+		if (i > 0)		/* he may be gone before he has sent anything; whether he has makes no difference */
+			send_request_if_open(fd, "/stranger");
+		expect_nothing(fd, "a stranger");
+	}
+	atomic_store(&admits, families[_i]);
+	fd = connect_to(_i);
+	send_request(fd, "/friend");
+	expect_answer(fd, "/friend", "one who may");
+	bg_worker_read(worker, &figures);
+	ck_assert_uint_eq(figures.strangers, 3);
+	expect_figures(0, 0, 0);
+	ck_assert_int_eq(handler.calls, 1);
+}
+END_TEST
 
 START_TEST(one_too_many_that_wait_cost_the_oldest_its_connection)
 {
@@ -1667,6 +1718,7 @@ main(void)
 	tcase_add_loop_test(tc, a_peer_that_goes_before_its_answer_harms_nobody, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, who_sends_no_whole_request_in_time_is_closed, 0, 4);
 	tcase_add_loop_test(tc, a_trickle_does_not_move_the_deadline, UNIX, TCP + 1);
+	tcase_add_loop_test(tc, one_who_may_not_ask_is_closed_at_once_and_counted, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, one_too_many_that_wait_cost_the_oldest_its_connection, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, when_descriptors_run_out_the_oldest_that_wait_make_room, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, with_no_descriptor_at_all_it_waits_without_spinning, UNIX, UNIX + 1);

@@ -77,39 +77,44 @@ static const struct thing {
 	const char *name;
 	const char *example;
 	enum listens listens;
+	const char *unit;		/* of systemd, as it is called there; NULL: it is no unit */
 	const char *preset[N_WORDS];
 } things[] = {
-	{ "apache", "apache/httpd.conf", TCP, { [W_LISTEN] = "127.0.0.1:9009", [W_TMPDIR] = "/run/apache2",
+	{ "apache", "apache/httpd.conf", TCP, NULL, { [W_LISTEN] = "127.0.0.1:9009", [W_TMPDIR] = "/run/apache2",
 	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
-	{ "apache-fcgid", "apache-fcgid/httpd.conf", STARTED, { [W_TMPDIR] = "/run/apache2",
+	{ "apache-fcgid", "apache-fcgid/httpd.conf", STARTED, NULL, { [W_TMPDIR] = "/run/apache2",
 	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
-	{ "caddy", "caddy/Caddyfile", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	{ "caddy", "caddy/Caddyfile", UNIX, NULL, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/lib/caddy", [W_ERRORLOG] = "/var/log/caddy/caddy.log" } },
-	{ "cgi", "cgi/bearergate.conf", NOWHERE, { 0 } },
-	{ "cgi-apache", "cgi/action.conf", WRAPPED, { [W_TMPDIR] = "/run/apache2",
+	{ "cgi", "cgi/bearergate.conf", NOWHERE, NULL, { 0 } },
+	{ "cgi-apache", "cgi/action.conf", WRAPPED, NULL, { [W_TMPDIR] = "/run/apache2",
 	    [W_ERRORLOG] = "/var/log/apache2/error.log", [W_PIDFILE] = "/run/apache2/apache2.pid" } },
-	{ "cgi-lighttpd", "cgi/lighttpd.conf", WRAPPED, { [W_TMPDIR] = "/var/cache/lighttpd/uploads",
+	{ "cgi-lighttpd", "cgi/lighttpd.conf", WRAPPED, NULL, { [W_TMPDIR] = "/var/cache/lighttpd/uploads",
 	    [W_ERRORLOG] = "/var/log/lighttpd/error.log", [W_PIDFILE] = "/run/lighttpd.pid" } },
-	{ "cgi-nginx", "cgi/nginx.conf", WRAPPED, { [W_LISTEN] = "unix:/run/fcgiwrap.socket", [W_TMPDIR] = "/var/lib/nginx",
+	{ "cgi-nginx", "cgi/nginx.conf", WRAPPED, NULL, { [W_LISTEN] = "unix:/run/fcgiwrap.socket", [W_TMPDIR] = "/var/lib/nginx",
 	    [W_ERRORLOG] = "/var/log/nginx/error.log", [W_PIDFILE] = "/run/nginx.pid" } },
-	{ "lighttpd", "lighttpd/lighttpd.conf", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	{ "lighttpd", "lighttpd/lighttpd.conf", UNIX, NULL, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/cache/lighttpd/uploads", [W_ERRORLOG] = "/var/log/lighttpd/error.log",
 	    [W_PIDFILE] = "/run/lighttpd.pid" } },
-	{ "nginx", "nginx/nginx.conf", UNIX, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
+	{ "nginx", "nginx/nginx.conf", UNIX, NULL, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock",
 	    [W_TMPDIR] = "/var/lib/nginx", [W_ERRORLOG] = "/var/log/nginx/error.log", [W_PIDFILE] = "/run/nginx.pid" } },
-	{ "nginx-params", "nginx/bearergate_params", NOWHERE, { 0 } },
-	{ "systemd", "systemd/bearergate-fcgi.service", EITHER, { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
+	{ "nginx-params", "nginx/bearergate_params", NOWHERE, NULL, { 0 } },
+	{ "systemd", "systemd/bearergate-fcgi.service", EITHER, "bearergate-fcgi.service",
+	    { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
+	{ "systemd-socket", "systemd/bearergate-fcgi.socket", EITHER, "bearergate-fcgi.socket",
+	    { [W_LISTEN] = "unix:/run/bearergate/authorizer.sock" } },
 };
 
 #define N_THINGS	(sizeof(things) / sizeof(things[0]))
 
 static const char usage[] =
-    "usage: bearergate init apache|apache-fcgid|caddy|lighttpd|nginx|nginx-params|systemd [-f] [-o FILE] [options]\n"
+    "usage: bearergate init apache|apache-fcgid|caddy|lighttpd|nginx|nginx-params|systemd|systemd-socket [-f] [-o FILE] [options]\n"
     "       bearergate init cgi|cgi-apache|cgi-lighttpd|cgi-nginx [-f] [-o FILE] [options]\n"
     "       bearergate init --auth0 --domain DOMAIN --audience AUDIENCE [-f] [-o FILE] [--name NAME] [--yes]\n\n"
     "A complete configuration for this installation, as it is tested: one protected path, a public one and one that\n"
-    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon; apache-fcgid has Apache\n"
-    "start it.  cgi is the configuration of bearergate-cgi, which guards CGI programs without one, behind these servers.\n\n"
+    "demands a scope.  nginx-params is what nginx includes; systemd is a service for the daemon, systemd-socket\n"
+    "a socket that it hands over; apache-fcgid has Apache start the daemon.  cgi is the configuration of bearergate-cgi, which\n"
+    "guards CGI programs without one, behind these servers.\n\n"
     "  -o, --output FILE   where it goes (default: standard output)\n  -f, --force         replace a file that is there\n"
     "  --path PATH         what is protected (default /api)\n"
     "  --scope SCOPE       what PATH/private-scoped demands (default read:messages)\n"
@@ -308,9 +313,9 @@ put_head(const struct order *order, struct bg_buf *out)
 
 	bg_buf_put_format(out, "# Made by \"bearergate init %s\", bearergate %s, from the example it is tested with.\n",
 	    order->thing->name, PACKAGE_VERSION);
-	if (order->thing->listens == EITHER) {
-		bg_buf_put_str(out, "# It belongs in /etc/systemd/system/bearergate-fcgi.service; then \"systemctl "
-		    "daemon-reload\" and\n# \"systemctl enable --now bearergate-fcgi\".\n\n");
+	if (order->thing->unit != NULL) {
+		bg_buf_put_format(out, "# It belongs in /etc/systemd/system/%s; then \"systemctl daemon-reload\" and\n"
+		    "# \"systemctl enable --now %s\".\n\n", order->thing->unit, order->thing->unit);
 		return;
 	}
 	if (order->thing->listens == STARTED || order->thing->listens == WRAPPED) {

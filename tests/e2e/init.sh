@@ -166,6 +166,17 @@ if command -v systemd-analyze >/dev/null; then
 fi
 init systemd --domain tenant.eu.auth0.com --audience "$audience" -o "$work/systemd/bearergate-fcgi.service"
 is "a file that is there stays" "$code" 73
+init systemd-socket -o "$work/systemd/bearergate-fcgi.socket"
+is "a socket for it is written" "$code $(grep -c -E '@[A-Z]+@' "$work/systemd/bearergate-fcgi.socket")" "0 0"
+is "where the service listens" "$(sed -n 's/^ListenStream=/unix:/p' "$work/systemd/bearergate-fcgi.socket")" \
+    "$(sed -n 's/^ExecStart=.* -l //p' "$work/systemd/bearergate-fcgi.service")"
+check "not for everybody (SR-89)" grep -q -x SocketMode=0660 "$work/systemd/bearergate-fcgi.socket"
+if command -v systemd-analyze >/dev/null; then
+	is "systemd finds nothing wrong with that either" "$(systemd-analyze verify --man=no "$work/systemd/bearergate-fcgi.socket" 2>&1 |
+	    grep -F bearergate-fcgi. | grep -v 'is not executable')" ""
+fi
+init systemd-socket -l 127.0.0.1:9009 --user daemon --group www-data -o "$work/systemd/tcp.socket"
+is "one for TCP is too" "$code $(grep -c -x -e ListenStream=127.0.0.1:9009 -e SocketUser=daemon "$work/systemd/tcp.socket")" "0 2"
 init systemd --env-file /etc/bearergate.env -f -o "$work/systemd/bearergate-fcgi.service"
 check "until -f is said" grep -q -e '^ExecStart=/.* --env-file /etc/bearergate.env -l ' "$work/systemd/bearergate-fcgi.service"
 

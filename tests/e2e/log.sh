@@ -113,9 +113,83 @@ stalled() {
 	exec 7<&-
 }
 
+# A syslogd of our own: each datagram in a line.
+syslogd() {
+	: >"$work/syslog"
+	# shellcheck disable=SC2016
+	start "$work/syslog" perl -e '
+		use Socket; $| = 1; unlink $ARGV[0];
+		socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, pack_sockaddr_un($ARGV[0])) or die;
+		print "ready\n"; print "$_\n" while defined(recv($s, $_, 8192, 0));' "$work/tmp/log"
+	syslogd=$started
+	wait_for 20 lines_at_least 1 ready "$work/syslog" || die "there is no syslogd"
+}
+
+to_syslog() {
+	local head="bearergate-fcgi\[[0-9]*\]:"
+
+	syslogd
+	config
+	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "$socket"
+	config "log = \"syslog:local3:$work/tmp/log\""
+	kill -HUP "$daemon"
+	check "a reload sends the log to syslogd" wait_for 10 lines_at_least 1 'was read anew' "$work/syslog"
+	is "a token is judged" "$(ask "HTTP_AUTHORIZATION=Bearer $good")" "Status: 200 OK"
+	is "and none refused" "$(ask)" "Status: 401 Unauthorized"
+	# local3 is 19: 19 * 8 + 6, as RFC 3164 section 4.1.1 has it
+	check "with facility and level, time, name and process" wait_for 10 \
+	    grep -q "^<158>[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:]* $head info decision=deny reason=no_token " "$work/syslog"
+	is "every line is" "$(grep -v -c -e "^<1[0-9]*>[A-Z].*$head " -e ready "$work/syslog" || :)" 0
+	is "no token is (SR-85)" "$(grep -c -F -e "${good##*.}" "$work/syslog" || :)" 0
+	stop "$syslogd" || :
+	asked=0
+	for _ in {1..5}; do
+		has_socket || :
+	done
+	is "decisions are made while syslogd is away" "$asked" 5
+	syslogd
+	ask >/dev/null
+	check "and syslogd is found again, and told what it has missed" wait_for 10 lines_at_least 1 ' 5 lines of the log were lost' "$work/syslog"
+	kill -STOP "$syslogd"
+	for _ in {1..100}; do
+		[ "$(timeout 10 perl "$e2e/fcgi.pl" "$socket" REQUEST_METHOD=GET "REQUEST_URI=/$(printf 'x%.0s' {1..500})" |
+		    sed -n '1s/\r$//p')" = "Status: 401 Unauthorized" ] && asked=$((asked + 1))
+	done
+	kill -CONT "$syslogd"
+	is "one that does not read holds nobody up" "$asked" 105
+	config
+	kill -HUP "$daemon"
+	check "a reload takes it back" wait_for 10 lines_at_least 1 'was read anew' "$work/daemon.log"
+	stop "$daemon" || :
+	stop "$syslogd" || :
+
+	config "log = \"syslog:$work/tmp/none\""
+	start "$work/daemon.log" "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf" -l "$socket"
+	daemon=$started
+	check "a daemon without a syslogd serves all the same" wait_for 20 has_socket
+	check "and says so" grep -q "log $work/tmp/none: No such file or directory; lines are lost until syslogd is there" "$work/daemon.log"
+	stop "$daemon" || :
+}
+
+wrapper_to_syslog() {
+	syslogd
+	use_wrapper "log = \"syslog:$work/tmp/log\"" "script = \"$work/bin/show-claims\"" "script_root = \"$work/bin\""
+	"${bg_unprivileged[@]}" env -i REQUEST_METHOD=GET REQUEST_URI=/a SCRIPT_NAME=/a GATEWAY_INTERFACE=CGI/1.1 SERVER_NAME=a \
+	    SERVER_PORT=80 SERVER_PROTOCOL=HTTP/1.1 REMOTE_ADDR=127.0.0.1 "$bg_cgi" >"$work/out" 2>"$work/err" || :
+	check "the wrapper writes to syslogd too" wait_for 10 grep -q '^<30>.* bearergate-cgi\[[0-9]*\]: info decision=deny reason=no_token ' \
+	    "$work/syslog"
+	is "and no longer to the server" "$(grep -c 'decision=' "$work/err" || :)" 0
+	stop "$syslogd" || :
+	"${bg_unprivileged[@]}" env -i REQUEST_METHOD=GET REQUEST_URI=/a SCRIPT_NAME=/a GATEWAY_INTERFACE=CGI/1.1 SERVER_NAME=a \
+	    SERVER_PORT=80 SERVER_PROTOCOL=HTTP/1.1 REMOTE_ADDR=127.0.0.1 "$bg_cgi" >"$work/out" 2>"$work/err" || :
+	is "but where syslogd is away, the server has the line" "$(grep -c 'decision=deny reason=no_token ' "$work/err")" 1
+}
+
 formats
 limits
 journal
 stalled www-data
 stalled root
+to_syslog
+wrapper_to_syslog
 finish
