@@ -33,6 +33,7 @@ struct call {
 	struct bg_exports exports;	/* names alone, borrowed from conf: what is ours to set */
 	const struct bg_part *part;	/* what decides, where no daemon is asked */
 	int          log;		/* where the log goes; -1: nowhere */
+	bool         syslog;		/* that is syslogd */
 	struct bg_script script;
 	bool         can_run;		/* there is one that may run */
 	bool         missing;		/* there is none because there is no such file */
@@ -219,9 +220,11 @@ use_syslog(struct call *call)
 
 	if (!bg_log_is_syslog(conf->log) || bg_log_syslog_parse(conf->log, &to) != NULL)
 		return;
-	if ((fd = bg_log_syslog(&to, "bearergate-cgi", &err)) != -1 && err.reason == BG_R_OK)
-		bg_log_open(call->log = fd, conf->log_level);
-	else
+	if ((fd = bg_log_syslog(&to, BG_PART_IDENT, &err)) != -1 && err.reason == BG_R_OK) {
+		bg_log_open(fd, conf->log_level);
+		call->log = fd;
+		call->syslog = true;
+	} else
 		bg_log(BG_LOG_WARNING, "%s", err.detail);
 	if (fd != -1 && err.reason != BG_R_OK)
 		close(fd);
@@ -306,6 +309,7 @@ static int
 decide(struct call *call, struct bg_response *response, struct bg_error *err)
 {
 	struct bg_part_call what = { .conf = call->conf, .env = call->env, .fetch = call->fetch, .log = call->log,
+		.syslog = call->syslog,
 		.narrowed = call->can_run && call->narrowed ? &call->script : NULL };
 
 	if (call->conf->daemon != NULL && bg_environment_has_decoded_uri(call->env))

@@ -22,7 +22,10 @@ static int
 make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 {
 	struct bg_conf *conf = call->conf;
+	struct bg_log_syslog to;
 
+	if (call->syslog && (bg_log_syslog_parse(conf->log, &to) != NULL || !bg_log_syslog_adopt(call->log, &to, BG_PART_IDENT)))
+		return bg_fail(err, BG_R_INTERNAL, "the log is no socket");
 	bg_log_open(call->log, conf->log_level);	/* this part has a log of its own */
 	bg_log_set_format(conf->log_format);
 	bg_decision_log_set(conf->log_decisions, 0);	/* one decision makes no flood */

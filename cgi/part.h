@@ -19,6 +19,7 @@ struct bg_part_call {
 	char *const    *env;	/* the request and what is demanded of it, see bg_metavars_read */
 	const char     *fetch;	/* the program that fetches keys */
 	int             log;	/* a descriptor for the log; -1: there is none */
+	bool            syslog;	/* it goes to syslogd, as conf says */
 	const struct bg_script *narrowed;	/* a script with a file beside it that demands more, see cgi/narrow.h; NULL: there is none */
 	struct bg_error unusable;	/* set where that file cannot be used: then the script must not run, allowed or not */
 };
@@ -33,6 +34,7 @@ struct bg_part {
 	bool (*decide)(struct bg_part_call *call, struct bg_response *response);
 };
 
+#define BG_PART_IDENT		"bearergate-cgi"	/* for syslogd, of both */
 #define BG_PART_NAME		"bg_part"	/* of the symbol, a const struct bg_part */
 #define BG_PART_LEAN		"bearergate-alone.so"
 #define BG_PART_WHOLE		"bearergate-alone-all.so"

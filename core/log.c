@@ -163,6 +163,23 @@ bg_log_syslog_parse(const char *text, struct bg_log_syslog *out)
 	return NULL;
 }
 
+bool
+bg_log_syslog_adopt(int fd, const struct bg_log_syslog *to, const char *ident)
+{
+	struct syslogd next = { .to.sun_family = AF_UNIX, .facility = to->facility, .ident = ident };
+	struct stat st;
+
+	_Static_assert(sizeof(next.to.sun_path) == sizeof(to->path), "a path that fits is one of a socket");
+	memcpy(next.to.sun_path, to->path, sizeof(next.to.sun_path));
+	if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	made.syslogd = next;
+	made.dev = st.st_dev;
+	made.ino = st.st_ino;
+	made.is = true;
+	return true;
+}
+
 /*
  * Lines are sent to the address, not to the connection: that finds a syslogd that was started anew.  It is connected for the
  * sake of a thread that took it for a file when it was switched to just now.
@@ -170,24 +187,16 @@ bg_log_syslog_parse(const char *text, struct bg_log_syslog *out)
 int
 bg_log_syslog(const struct bg_log_syslog *to, const char *ident, struct bg_error *err)
 {
-	struct syslogd next = { .to.sun_family = AF_UNIX, .facility = to->facility, .ident = ident };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat st;
 
-	_Static_assert(sizeof(next.to.sun_path) == sizeof(to->path), "a path that fits is one of a socket");
-	memcpy(next.to.sun_path, to->path, sizeof(next.to.sun_path));
-	if (fd == -1 || fstat(fd, &st) != 0) {
+	if (fd == -1 || !bg_log_syslog_adopt(fd, to, ident)) {
 		if (fd != -1)
 			close(fd);
 		return bg_fail(err, BG_R_INTERNAL, "log %s: %s", to->path, strerror(errno));
 	}
 	tzset();	/* while we may still read files */
-	if (connect(fd, (const struct sockaddr *)&next.to, sizeof(next.to)) != 0)
+	if (connect(fd, (const struct sockaddr *)&made.syslogd.to, sizeof(made.syslogd.to)) != 0)
 		bg_fail(err, BG_R_INTERNAL, "log %s: %s; lines are lost until syslogd is there", to->path, strerror(errno));
-	made.syslogd = next;
-	made.dev = st.st_dev;
-	made.ino = st.st_ino;
-	made.is = true;
 	return fd;
 }
 

@@ -59,6 +59,9 @@ const char *bg_log_syslog_parse(const char *text, struct bg_log_syslog *out);	/*
  * Of the main thread.  -1 with BG_R_INTERNAL: there can be none.  err is set, too, with a descriptor nobody listens for yet.
  */
 int bg_log_syslog(const struct bg_log_syslog *to, const char *ident, struct bg_error *err) BG_MUST_CHECK;
+
+/* The same of a descriptor that another process, or another part of this one, has from bg_log_syslog; false for one that is none. */
+bool bg_log_syslog_adopt(int fd, const struct bg_log_syslog *to, const char *ident) BG_MUST_CHECK;
 void bg_log_set_level(enum bg_log_level level);
 void bg_log_set_format(enum bg_log_format format);	/* the default is text */
 bool bg_log_wants(enum bg_log_level level);

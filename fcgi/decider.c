@@ -179,7 +179,7 @@ reload(struct decider *self, int log)
 		bg_log(BG_LOG_ERROR, "%s", err.detail);
 		goto out;
 	}
-	self->options->set_log(self->options->arg, new->conf);
+	self->options->set_log(self->options->arg, new->conf, log);
 	if (log != -1) {
 		bg_log(BG_LOG_INFO, "from here on the log goes to %s", new->conf->log);
 		bg_log_switch(log);

@@ -15,7 +15,8 @@ struct bg_decider_options {
 
 	/* Read the configuration anew, for a reload.  Returns 0 and a snapshot, or a code of sysexits(3) with the reason in the log. */
 	int  (*configure)(void *arg, struct bg_snapshot **out);
-	void (*set_log)(void *arg, const struct bg_conf *conf);	/* what of the log can be changed without a failure */
+	/* What of the log can be changed without a failure.  log is the descriptor that it is about to be switched to, or -1. */
+	void (*set_log)(void *arg, const struct bg_conf *conf, int log);
 };
 
 /*

@@ -66,6 +66,7 @@ struct daemon {
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
 	struct bg_activation   activation;
+	bool                   shared;		/* the socket is on descriptor 0, where others may have it too */
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
 	struct bg_snapshot    *current;		/* the last good configuration; nothing of it runs but in the worker */
 	struct fixed           fixed;
@@ -274,7 +275,7 @@ forgo_private_store(const struct daemon *daemon, bool remarks, struct bg_snapsho
 	size_t n;
 
 	(void)addresses(&daemon->options, conf, &n);
-	if (n > 0 || daemon->activation.n > 0 || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
+	if (n > 0 || !daemon->shared || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
 		return;
 	bg_dpop_forgo(&snapshot->gate->dpop, "processes that a server starts for one socket must remember DPoP proofs in one "
 	    "place; replay = \"lmdb:/PATH\" was expected");
@@ -467,10 +468,15 @@ configure_anew(void *arg, struct bg_snapshot **out)
 }
 
 static void
-set_log_anew(void *arg, const struct bg_conf *conf)
+set_log_anew(void *arg, const struct bg_conf *conf, int log)
 {
 	const struct daemon *daemon = arg;
+	struct bg_log_syslog to;
 
+	/* opened by the supervisor, which we have it from */
+	if (log != -1 && bg_log_is_syslog(conf->log) && bg_log_syslog_parse(conf->log, &to) == NULL &&
+	    !bg_log_syslog_adopt(log, &to, NAME))
+		bg_log(BG_LOG_ERROR, "what the supervisor opened for %s is no socket", conf->log);
 	set_log(&daemon->options, conf);
 }
 
@@ -842,6 +848,7 @@ main(int argc, char **argv)
 		return EX_OSFILE;
 	if ((code = meet_sockets(&daemon)) != 0)	/* before any of ours has a number that might be one of theirs */
 		return code;
+	daemon.shared = daemon.activation.n == 0 && bg_listener_is_one(STDIN_FILENO);
 	daemon.stderr_log = bg_log_stderr();
 	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();

@@ -126,18 +126,19 @@ if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 4096 ]; then
 	bg_unprivileged+=(prlimit --nofile=256:4096)
 	claims_config "$work/many.conf"
 	start_gate many
-	is "the limit is raised as far as it may be" "$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$gate_many/limits")" 4096
+	many=$(worker_of "$gate_many")
+	is "the limit is raised as far as it may be" "$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$many/limits")" 4096
 	bg_unprivileged=("${plain[@]}")
 	for _ in 1 2 3; do
 		crowd many 500
 	done
-	check "more than 1024 descriptors are in use" wait_for 20 has_descriptors "$gate_many" 1500
+	check "more than 1024 descriptors are in use" wait_for 20 has_descriptors "$many" 1500
 	is "a good token is let in" "$(ask many "$good")" "Status: 200 OK"
 	is "a forged one is not" "$(ask many "$forged")" "Status: 401 Unauthorized"
 	is "nor is none" "$(ask many)" "Status: 401 Unauthorized"
-	check "with as many in use" has_descriptors "$gate_many" 1025
+	check "with as many in use" has_descriptors "$many" 1025
 	disperse
-	check "all of them are given back" wait_for 20 eval '! has_descriptors "$gate_many" 100'
+	check "all of them are given back" wait_for 20 eval '! has_descriptors "$many" 100'
 	stop_gate many
 else
 	printf 'ok - # skipped, for want of a limit of 4096 descriptors: more than 1024\n'

@@ -29,10 +29,6 @@ spawned() { # the processes that lighttpd started, one on each line
 	tr -s ' ' '\n' <"/proc/$server/task/$server/children" | sed '/^$/d'
 }
 
-another_than() { # another_than PID: is there a daemon that lets in?
-	[ "$(spawned)" != "$1" ] && lets_in
-}
-
 proof_status() { # proof_status: what a new proof gets, twice; sets $statuses
 	dpop "$(proof GET "http://127.0.0.1:$port/api/private")"
 	request /api/private "${auth[@]}"
@@ -55,10 +51,6 @@ kill -KILL "$worker"
 bearer "$good"
 check "a worker that dies is replaced" wait_for 20 lets_in
 is "by the same daemon" "$(spawned)" "$pid"
-worker=$(worker_of "$pid")
-kill -KILL "$pid"
-check "its worker leaves where the daemon itself dies" wait_for 10 gone "$worker"
-check "and the daemon is started again" wait_for 20 another_than "$pid"
 auth=("${spent[@]}")
 denied "and knows what its predecessor did" 400 invalid_dpop_proof proof_spent /api/private "${auth[@]}"
 pid=$(spawned)
