@@ -1149,7 +1149,10 @@ struct known_address {
 	struct sockaddr_storage address;
 };
 
-int
+/* Seen by libcurl, which our other names are not. */
+#define FOR_ALL	__attribute__((visibility("default")))
+
+FOR_ALL int
 getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res)
 {
 	struct addrinfo **end = res;
@@ -1179,7 +1182,7 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	return *res != NULL ? 0 : EAI_NONAME;
 }
 
-void
+FOR_ALL void
 freeaddrinfo(struct addrinfo *info)
 {
 	while (info != NULL) {
@@ -1194,7 +1197,7 @@ freeaddrinfo(struct addrinfo *info)
 #define PUBLIC	"8.8.8.8"
 static int led_here = -1;	/* the socket that was led astray so */
 
-int
+FOR_ALL int
 connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
 {
 	struct sockaddr_in v4;
@@ -1210,7 +1213,7 @@ connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
 	return (int)syscall(SYS_connect, fd, address.__sockaddr__, len);
 }
 
-int
+FOR_ALL int
 getpeername(int fd, __SOCKADDR_ARG address, socklen_t *len)
 {
 	int rc = (int)syscall(SYS_getpeername, fd, address.__sockaddr__, len);
