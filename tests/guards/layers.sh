@@ -35,6 +35,7 @@ found=$(
 	may tool '(tool|cgi|conf|core)/'
 	may fetch '(fetch/|core/(error|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
 	home 'confuse\.h' 'conf/parse\.c'
+	home 'dlfcn\.h' 'cgi/part_load\.c'
 	home 'curl/' 'fetch/https\.c'
 	home 'seccomp\.h' 'fetch/sandbox\.c'
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
