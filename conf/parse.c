@@ -601,23 +601,35 @@ leave(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+#define SMALL_MAX	(16 * 1024)	/* a text that is soon searched for every name */
+
+static bool
+has_name(struct bg_slice text, const char *name)
+{
+	return text.len > SMALL_MAX || memmem(text.ptr, text.len, name, strlen(name)) != NULL;
+}
+
 /*
  * The grammar for libConfuse, from the tables.  Every option is a list of strings to it; what they mean, and how many
  * there may be, is judged by take().
  */
 static cfg_opt_t grammar[BG_BLOCK_COUNT][BG_OPT_COUNT + BG_BLOCK_COUNT + 1];
 
+/*
+ * Only the names that stand somewhere in a small text: libConfuse copies the whole grammar for each block that a file may have, which is
+ * half of what a small file costs, and bearergate-cgi reads one for every request.
+ */
 static void
-make_grammar(void)
+make_grammar(struct bg_slice text)
 {
 	for (size_t i = 0; i < BG_BLOCK_COUNT; i++) {
 		cfg_opt_t *opt = grammar[i];
 
 		for (size_t j = 0; j < BG_OPT_COUNT; j++)
-			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0)
+			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0 && has_name(text, bg_options[j].name))
 				*opt++ = (cfg_opt_t)CFG_STR_LIST_CB(bg_options[j].name, NULL, CFGF_NODEFAULT, take);
 		for (size_t j = 1; j < BG_BLOCK_COUNT; j++)
-			if ((blocks[i].blocks & BIT(j)) != 0) {
+			if ((blocks[i].blocks & BIT(j)) != 0 && has_name(text, blocks[j].name)) {
 				*opt = (cfg_opt_t)CFG_SEC(blocks[j].name, grammar[j],
 				    CFGF_MULTI | (blocks[j].title != NULL ? CFGF_TITLE : CFGF_NONE));
 				(opt++)->validcb = leave;
@@ -633,7 +645,7 @@ parse(const struct scan *in, struct bg_said_block *top)
 	FILE *fp = NULL;
 	cfg_t *cfg;
 
-	make_grammar();
+	make_grammar((struct bg_slice){ in->text, in->len });
 	cfg = cfg_init(grammar[top->kind], CFGF_NONE);
 	memset(&parser, 0, sizeof(parser));
 	parser.file = in->file;
