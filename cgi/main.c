@@ -86,6 +86,7 @@ static int
 fail(const struct bg_error *err)
 {
 	enum bg_reason reason = err->reason != BG_R_OK ? err->reason : BG_R_INTERNAL;
+	enum bg_log_level level = bg_reason_status(reason) >= 500 ? BG_LOG_ERROR : BG_LOG_INFO;
 	const char *uri = bg_environment_get(environ, "REQUEST_URI");
 	struct bg_line line;
 
@@ -96,8 +97,8 @@ fail(const struct bg_error *err)
 	if (uri != NULL)
 		bg_line_text(&line, "path", (struct bg_slice){ uri, strcspn(uri, "?") });
 	bg_line_text(&line, "detail", bg_slice_str(err->detail));
-	if (!bg_line_write(&line, BG_LOG_ERROR))
-		bg_log(BG_LOG_ERROR, "decision=deny reason=%s status=%d", bg_reason_name(reason), bg_reason_status(reason));
+	if (!bg_line_write(&line, level))
+		bg_log(level, "decision=deny reason=%s status=%d", bg_reason_name(reason), bg_reason_status(reason));
 	bg_line_clear(&line);
 	return answer_fault(reason);
 }
