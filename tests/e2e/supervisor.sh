@@ -127,6 +127,7 @@ is "then it counts" "$(ask '' | grep -c -F 'realm="api"')" 1
 worker=$(worker_of "$daemon")
 both_how 'how hang'
 kill -HUP "$daemon"
+kill -STOP "$worker"	# that it hangs makes no difference
 kill_gate
 check "a worker does not outlive its supervisor" wait_for 10 gone "$worker"
 check "nor does a fetch" wait_for 10 nothing_left
@@ -148,15 +149,30 @@ fetcher_runs() {
 	[ -n "$(fetchers)" ]
 }
 
+these_gone() { # the fetchers that there were, which would have run for a minute
+	local pid
+
+	for pid in $running; do
+		gone "$pid" || return 1
+	done
+}
+
+config
+sed -i 's/^fetch_timeout = .*/fetch_timeout = "60s"/' "$work/bearergate.conf"
+before=$(grep -c 'is in force' "$work/daemon.log" || :)
+kill -HUP "$daemon"
+check "fetches may take a minute" wait_for 20 lines_at_least "$((before + 1))" 'is in force' "$work/daemon.log"
 both_how 'how hang'
 mint_to new.token new
 start_load parked --requests 1 --clients 1 --timeout 20000 --token-file "$work/new.token" --expect 401,503,000
 check "an unknown kid makes it ask" wait_for 20 fetcher_runs
 is "by a process of its own" "$(parents)" bearergate-keys
+running=$(fetchers)
 before=$(grep -c 'another worker serves' "$work/daemon.log" || :)
 kill -KILL "$(worker_of "$daemon")"
-check "a worker killed in the middle of a fetch leaves none behind" wait_for 60 lines_at_least "$((before + 1))" \
+check "a worker is killed in the middle of a fetch" wait_for 60 lines_at_least "$((before + 1))" \
     'another worker serves' "$work/daemon.log"
+check "which is given up" wait_for 20 these_gone
 end_load parked
 no_wrong "who waited for it is not let in" parked
 check "the next one asks by itself" wait_for 20 fetcher_runs
@@ -184,6 +200,7 @@ stop "$daemon" || code=$?
 is "SIGINT for all of it ends it cleanly" "$code" 0
 check "once" logged 'ending after signal 2'
 check "and not at once" test -z "$(grep -F 'at once' "$work/daemon.log" || :)"
+check "nor is the worker cut off" test -z "$(grep -F 'the worker' "$work/daemon.log" || :)"
 check "nothing is left" nothing_left
 
 # Proofs that were used before a worker died are used, and so is what may have been.
