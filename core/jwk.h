@@ -6,6 +6,7 @@
 #include "core/json.h"
 
 #define BG_THUMBPRINT_LEN	43	/* characters: base64url of SHA-256 */
+#define BG_COORDINATE_MAX	66	/* bytes: P-521 */
 
 struct bg_jwk_shelf;
 struct evp_md_ctx_st;	/* OpenSSL's EVP_MD_CTX */
@@ -18,6 +19,8 @@ struct bg_jwk {
 	const struct bg_alg *alg;	/* NULL when the key leaves it open */
 	struct evp_pkey_st  *pkey;	/* OpenSSL's EVP_PKEY */
 	size_t               size;	/* bytes of a signature by this key */
+	unsigned char        point[2 * BG_COORDINATE_MAX];	/* of an EC key: x and y, one behind the other */
+	bool                 has_point;	/* else pkey alone has it */
 	char                 thumbprint[BG_THUMBPRINT_LEN + 1];	/* of a key in a set, else empty: which key it is, in any set */
 	struct bg_jwk_shelf *shelf;	/* what bg_jwk_context keeps; NULL where nothing is kept */
 };

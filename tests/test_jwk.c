@@ -58,6 +58,7 @@ END_TEST
 /* The prime and the generator of P-256.  SEC 2 section 2.4.2. */
 #define P256_P	"_____wAAAAEAAAAAAAAAAAAAAAD_______________8"
 #define P256_GX	"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY"
+#define P256_Y0	"ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q"	/* at x 0: the root of b */
 #define P256_GY	"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"
 
 #define EC(crv, x, y, rest)	"{\"kty\":\"EC\",\"crv\":\"" crv "\",\"x\":\"" x "\",\"y\":\"" y "\"" rest "}"
@@ -146,6 +147,8 @@ static const struct {
 	{ "a bit of y changed: not on the curve", EC("P-256", X256, "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5aw", ""), BG_R_BAD_JWK },
 	{ "x and y zero", EC("P-256", ZERO32, ZERO32, ""), BG_R_BAD_JWK },
 	{ "x the prime", EC("P-256", P256_P, Y256, ""), BG_R_BAD_JWK },
+	{ "x zero, which is on the curve", EC("P-256", ZERO32, P256_Y0, ""), BG_R_OK },
+	{ "the prime instead of that zero, another spelling of one key", EC("P-256", P256_P, P256_Y0, ""), BG_R_BAD_JWK },
 	{ "all ones", EC("P-256", "__________________________________________8", "__________________________________________8", ""), BG_R_BAD_JWK },
 
 	{ "Ed25519", OKP("Ed25519", ED, ""), BG_R_OK },
@@ -259,6 +262,9 @@ START_TEST(the_thumbprint_is_of_the_members_that_make_the_key)	/* RFC 7638 secti
 	ck_assert_int_eq(bg_sha256(bg_slice_str(text), hash, &err), 0);
 	bg_b64url_encode(want, hash, sizeof(hash));
 	ck_assert_int_eq(bg_jwk_parse(object, &key, &err), 0);
+	ck_reason(bg_jwk_thumbprint(key, thumbprint, &err), err, BG_R_OK, text);
+	ck_assert_str_eq(thumbprint, want);
+	key->has_point = false;		/* by OpenSSL, as of keys from PEM */
 	ck_reason(bg_jwk_thumbprint(key, thumbprint, &err), err, BG_R_OK, text);
 	ck_assert_str_eq(thumbprint, want);
 	bg_jwk_free(key);

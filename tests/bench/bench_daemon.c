@@ -18,12 +18,13 @@
 #include "tests/support/records.h"
 
 /*
- * The daemon over its unix socket against the floor (floor.c), in turns, so that what else the machine does meets all:
- * requests per second, CPU of the process for each, and how long a client waits.  Then its memory.
+ * The daemon over a unix socket and over TCP against the floor (floor.c), in turns, so that what else the machine does meets
+ * all: requests per second, CPU of its processes for each, and how long a client waits.  Then its memory, and how that grows
+ * over a million requests.
  *
  *	bench_daemon DAEMON FLOOR [speed|memory]
  *
- * BG_LONG=N in the environment: N requests at the end, and the memory meanwhile.
+ * BG_LONG=N in the environment: another number of requests at the end; 0 for none.
  *
  * "repeated" is one token again and again; "new" is tokens that are not remembered, as many as come round before the same
  * one comes again being more than the cache holds; "10 % bad" is the repeated token with every tenth one forged, each in
@@ -37,6 +38,8 @@
 #define POOL		2500	/* tokens that come round as new ones */
 #define NEW_CACHE	1000
 #define CACHED		10000
+#define REQUESTS	1000000L	/* for which the memory is watched */
+#define PROCESSES_MAX	64
 #define PORTION		20000L	/* of requests between looks at the memory */
 #define PROOFS		(ROUNDS * PER_ROUND)
 #define PROOFS_AHEAD	300	/* seconds: a store refuses proofs that are older than itself, and these are made before it */
@@ -77,6 +80,19 @@ static const char *daemon_path, *floor_path;
 static struct requests repeated, fresh, mixed, dpop, many;
 static struct round rounds[SUBJECTS][ROUNDS];
 
+static bool
+is_tcp(const struct server *server)
+{
+	return strncmp(server->address, "unix:", strlen("unix:")) != 0;
+}
+
+static void
+remove_socket(const struct server *server)
+{
+	if (!is_tcp(server))
+		unlink(server->address + strlen("unix:"));
+}
+
 static void
 clean_up(void)
 {
@@ -88,7 +104,7 @@ clean_up(void)
 			kill(servers[i].pid, SIGKILL);
 			waitpid(servers[i].pid, NULL, 0);
 			servers[i].pid = 0;
-			unlink(servers[i].address + strlen("unix:"));
+			remove_socket(&servers[i]);
 		}
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		bg_format(path, sizeof(path), "%s/%s", dir, files[i]);
@@ -143,7 +159,7 @@ start(struct server *server, const char *name, const char *const *argv)
 		_exit(127);
 	}
 	for (int i = 0; server->pid > 0 && i < 1000; i++) {
-		if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		if ((fd = socket(server->where.to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
 			end("socket");
 		if (connect(fd, &server->where.to.any, server->where.len) == 0)
 			break;
@@ -164,14 +180,15 @@ stop(struct server *server)
 	kill(server->pid, SIGTERM);
 	waitpid(server->pid, NULL, 0);
 	server->pid = 0;
-	unlink(server->address + strlen("unix:"));
+	remove_socket(server);
 }
 
 static void
 start_floor(struct server *server, int threads, bool verifies)
 {
 	char number[16];
-	const char *argv[] = { floor_path, server->address + strlen("unix:"), number, verifies ? one_token : NULL, jwks, NULL };
+	const char *address = is_tcp(server) ? server->address : server->address + strlen("unix:");
+	const char *argv[] = { floor_path, address, number, verifies ? one_token : NULL, jwks, NULL };
 
 	bg_format(number, sizeof(number), "%d", threads);
 	start(server, "floor", argv);
@@ -188,27 +205,57 @@ start_daemon(struct server *server, int threads, const char *conf)
 	start(server, "daemon", argv);
 }
 
-/* A daemon is a supervisor and its worker, so what is measured is a process with its children. */
-static double
-sum_of(const struct server *server, double (*measure)(int pid))
+/* The parent of a process; 0: it has gone. */
+static long
+parent_of(const char *pid)
 {
-	double sum = measure((int)server->pid);
-	char path[64];
-	FILE *children;
-	int pid;
+	char path[300], line[400];
+	const char *behind;
+	long parent = 0;
+	FILE *stat;
 
-	bg_format(path, sizeof(path), "/proc/%d/task/%d/children", (int)server->pid, (int)server->pid);
-	if ((children = fopen(path, "r")) == NULL)
-		end(path);
-	while (fscanf(children, "%d", &pid) == 1)
-		sum += measure(pid);
-	(void)fclose(children);
-	return sum;
+	bg_format(path, sizeof(path), "/proc/%s/stat", pid);
+	if ((stat = fopen(path, "r")) == NULL)
+		return 0;
+	/* its name, in parentheses, may hold anything */
+	if (fgets(line, sizeof(line), stat) != NULL && (behind = strrchr(line, ')')) != NULL)
+		(void)sscanf(behind, ") %*c %ld", &parent);
+	(void)fclose(stat);
+	return parent;
+}
+
+/* A server and all processes that it has started, and they in turn: how many are in out. */
+static size_t
+tree_of(const struct server *server, long out[PROCESSES_MAX])
+{
+	const struct dirent *entry;
+	size_t n = 1, before;
+	DIR *all;
+
+	out[0] = server->pid;
+	do {
+		before = n;
+		if ((all = opendir("/proc")) == NULL)
+			end("/proc");
+		while ((entry = readdir(all)) != NULL && n < PROCESSES_MAX) {
+			long pid = strtol(entry->d_name, NULL, 10), parent = pid > 0 ? parent_of(entry->d_name) : 0;
+			bool is_ours = false, is_new = true;
+
+			for (size_t i = 0; i < n; i++) {
+				is_ours |= out[i] == parent;
+				is_new &= out[i] != pid;
+			}
+			if (pid > 0 && is_ours && is_new)
+				out[n++] = pid;
+		}
+		closedir(all);
+	} while (n > before);
+	return n;
 }
 
 /* Nanoseconds of CPU that a process has had, all its threads; the kernel counts them exactly here, and in ticks in stat. */
 static double
-cpu_of_process(int pid)
+cpu_of_process(long pid)
 {
 	char path[64], file[400];
 	unsigned long long ns, sum = 0;
@@ -216,9 +263,9 @@ cpu_of_process(int pid)
 	FILE *stats;
 	DIR *tasks;
 
-	bg_format(path, sizeof(path), "/proc/%d/task", pid);
+	bg_format(path, sizeof(path), "/proc/%ld/task", pid);
 	if ((tasks = opendir(path)) == NULL)
-		end(path);
+		return 0;	/* one that was started for a moment */
 	while ((entry = readdir(tasks)) != NULL) {
 		bg_format(file, sizeof(file), "%s/%s/schedstat", path, entry->d_name);
 		if (entry->d_name[0] == '.' || (stats = fopen(file, "r")) == NULL)
@@ -234,30 +281,36 @@ cpu_of_process(int pid)
 static double
 cpu_of(const struct server *server)
 {
-	return sum_of(server, cpu_of_process);
+	long pids[PROCESSES_MAX];
+	size_t n = tree_of(server, pids);
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += cpu_of_process(pids[i]);
+	return sum;
 }
 
-/* KiB.  What processes share counts in each of them, so the sum is more than they take together. */
-static double
-resident_of_process(int pid)
-{
-	char path[64], line[200];
-	long kib = -1;
-	FILE *status;
-
-	bg_format(path, sizeof(path), "/proc/%d/status", pid);
-	if ((status = fopen(path, "r")) == NULL)
-		end(path);
-	while (kib == -1 && fgets(line, sizeof(line), status) != NULL)
-		(void)sscanf(line, "VmRSS: %ld kB", &kib);
-	(void)fclose(status);
-	return (double)kib;
-}
-
+/* KiB of all its processes; what they share counts for each of them. */
 static long
 resident(const struct server *server)
 {
-	return (long)sum_of(server, resident_of_process);
+	long pids[PROCESSES_MAX], sum = 0;
+	size_t n = tree_of(server, pids);
+
+	for (size_t i = 0; i < n; i++) {
+		char path[64], line[200];
+		long kib = -1;
+		FILE *status;
+
+		bg_format(path, sizeof(path), "/proc/%ld/status", pids[i]);
+		if ((status = fopen(path, "r")) == NULL)
+			continue;
+		while (kib == -1 && fgets(line, sizeof(line), status) != NULL)
+			(void)sscanf(line, "VmRSS: %ld kB", &kib);
+		(void)fclose(status);
+		sum += kib > 0 ? kib : 0;
+	}
+	return sum;
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
@@ -404,7 +457,7 @@ ask(const struct server *server, const struct bg_buf *request, bool bad)
 	int fd;
 
 	for (;;) {
-		if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		if ((fd = socket(server->where.to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
 			end("socket");
 		if (connect(fd, &server->where.to.any, server->where.len) == 0)
 			break;
@@ -534,7 +587,8 @@ run_rounds(int clients)
 static void
 table(int threads, int clients)
 {
-	(void)printf("%d threads, %d clients, %d rounds of %d requests; medians\n", threads, clients, ROUNDS, PER_ROUND);
+	(void)printf("%s, %d threads, %d clients, %d rounds of %d requests; medians\n", is_tcp(&servers[0]) ? "TCP" : "unix socket",
+	    threads, clients, ROUNDS, PER_ROUND);
 	(void)printf("%-12s %10s %8s %6s %10s %10s %8s %8s\n", "", "req/s", "ratio", "goal", "cpu us", "beyond us", "p50 us", "p99 us");
 	for (int s = 0; s < SUBJECTS; s++) {
 		enum subject subject = (enum subject)s;
@@ -547,13 +601,41 @@ table(int threads, int clients)
 	(void)fflush(stdout);
 }
 
+/* A port nobody listens on just now. */
+static unsigned
+free_port(void)
+{
+	struct bg_rec_address at = { .len = sizeof(at.to.in) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	at.to.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	if (fd == -1 || bind(fd, &at.to.any, at.len) != 0 || getsockname(fd, &at.to.any, &at.len) != 0)
+		end("a port");
+	close(fd);
+	return ntohs(at.to.in.sin_port);
+}
+
 static void
-speed(void)
+choose_addresses(bool tcp)
+{
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+		struct server *server = &servers[i];
+
+		if (tcp)
+			bg_format(server->address, sizeof(server->address), "127.0.0.1:%u", free_port());
+		else
+			bg_format(server->address, sizeof(server->address), "unix:%s/%zu.sock", dir, i);
+		if (!bg_rec_parse_address(server->address, &server->where))
+			end("address");
+	}
+}
+
+static void
+speed(bool tcp)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-	(void)printf("The daemon against an authorizer that does nothing (\"new\": against one that only verifies), over a unix socket.\n"
-	    "cpu is the server's for one request, beyond is that beyond the floor; goal for repeated: under 3\n\n");
+	choose_addresses(tcp);
 	for (int threads = 1; threads <= (processors > 4 ? processors : 4); threads *= 2) {
 		int clients = threads * 2 < CLIENTS_MAX ? threads * 2 : CLIENTS_MAX;
 
@@ -574,8 +656,9 @@ memory(void)
 {
 	static const int steps[] = { 0, 1000, CACHED };
 	const char *longer = getenv("BG_LONG");
-	long n = longer != NULL ? strtol(longer, NULL, 10) : 0, done = 0;
+	long n = longer != NULL ? strtol(longer, NULL, 10) : REQUESTS, done = 0;
 
+	choose_addresses(false);
 	start_daemon(&servers[2], 4, "conf");
 	(void)printf("Tokens remembered, and KiB resident; goal for %d: under %d\n", CACHED, 24 * 1024);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -616,18 +699,17 @@ main(int argc, char **argv)
 	if (mkdtemp(dir) == NULL)
 		end("no directory");
 	(void)atexit(clean_up);
-	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
-		bg_format(servers[i].address, sizeof(servers[i].address), "unix:%s/%zu.sock", dir, i);
-		if (!bg_rec_parse_address(servers[i].address, &servers[i].where))
-			end("address");
-	}
 	jwks = bg_mint_jwks(keys, 2);
 	write_file("jwks.json", jwks);
 	write_conf("conf", CACHED);
 	write_conf("small.conf", NEW_CACHE);
 	make_requests();
-	if (strcmp(only, "memory") != 0)
-		speed();
+	if (strcmp(only, "memory") != 0) {
+		(void)printf("The daemon against an authorizer that does nothing (\"new\": against one that only verifies).\n"
+		    "cpu is the server's for one request, beyond is that beyond the floor; goal for repeated: under 3\n\n");
+		speed(false);
+		speed(true);
+	}
 	if (strcmp(only, "speed") != 0)
 		memory();
 	return EXIT_SUCCESS;
