@@ -170,6 +170,12 @@ static const struct {
 	{ BG_CANARY_FORGED_GOOD, BG_SERVER_NGINX, BG_OUTCOME_BELIEVED, BG_FINDING_FAULT, "proxy_pass_request_headers off" },
 	{ BG_CANARY_FORGED_GOOD, BG_SERVER_NGINX, BG_OUTCOME_SHOWN, BG_FINDING_REMARK, "every header" },
 	{ BG_CANARY_TWO_HEADERS, BG_SERVER_UNKNOWN, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "two Authorization headers" },	/* SR-73 */
+	{ BG_CANARY_BOUND, BG_SERVER_NGINX, BG_OUTCOME_REFUSED, BG_FINDING_FAULT, "_HOST $host:$server_port" },
+	{ BG_CANARY_BOUND, BG_SERVER_CADDY, BG_OUTCOME_REFUSED, BG_FINDING_FAULT, "{http.request.orig_method}" },
+	{ BG_CANARY_BOUND, BG_SERVER_APACHE, BG_OUTCOME_BROKEN, BG_FINDING_FAULT, "replay = \"lmdb:/PATH\"" },
+	{ BG_CANARY_BOUND_AGAIN, BG_SERVER_APACHE, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "share no replay store" },	/* SR-63 */
+	{ BG_CANARY_BOUND_METHOD, BG_SERVER_CADDY, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "BEARERGATE_METHOD" },		/* 3.E */
+	{ BG_CANARY_BOUND_BARE, BG_SERVER_NGINX, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "without it" },			/* SR-62 */
 	{ BG_CANARY_NO_TOKEN, BG_SERVER_CADDY, BG_OUTCOME_LET_IN, BG_FINDING_FAULT, "forward_auth" },		/* 3.E */
 	{ BG_CANARY_FORGED_GOOD, BG_SERVER_CADDY, BG_OUTCOME_BELIEVED, BG_FINDING_FAULT, "request_header -X-Auth-*" },
 	{ BG_CANARY_STATUS, BG_SERVER_CADDY, BG_OUTCOME_MASKED, BG_FINDING_FAULT, "BEARERGATE_ANSWER client" },
@@ -210,7 +216,7 @@ START_TEST(nothing_that_is_let_in_is_well)
 			struct bg_diagnosis in = bg_diagnose((enum bg_canary)canary, (enum bg_server)server, BG_OUTCOME_LET_IN);
 			struct bg_diagnosis silent = bg_diagnose((enum bg_canary)canary, (enum bg_server)server, BG_OUTCOME_SILENT);
 			bool may = canary == BG_CANARY_GOOD_TOKEN || canary == BG_CANARY_FORGED_GOOD ||
-			    canary == BG_CANARY_LEAK;
+			    canary == BG_CANARY_LEAK || canary == BG_CANARY_BOUND;
 
 			if (canary == BG_CANARY_BODY)
 				continue;	/* is about the body of an answer that was judged before */

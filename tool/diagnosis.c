@@ -200,6 +200,10 @@ bg_canary_wanted(enum bg_canary canary)
 		[BG_CANARY_BAD_TOKEN]   = "401 invalid_token",
 		[BG_CANARY_DPOP]        = "an error of the token or its proof",
 		[BG_CANARY_GOOD_TOKEN]  = "200",
+		[BG_CANARY_BOUND]       = "200",
+		[BG_CANARY_BOUND_AGAIN] = "400 invalid_dpop_proof",
+		[BG_CANARY_BOUND_METHOD] = "400 invalid_dpop_proof",
+		[BG_CANARY_BOUND_BARE]  = "401 invalid_token",
 		[BG_CANARY_FORGED]      = "401 with a challenge",
 		[BG_CANARY_FORGED_GOOD] = "200 without what was forged",
 		[BG_CANARY_TWO_HEADERS] = "400",
@@ -228,6 +232,8 @@ bg_canary_wanted(enum bg_canary canary)
 
 #define FORWARD_AUTH	"add forward_auth to the route of this path, before what answers; a host without a site gets an empty 200 from " \
 			"Caddy"
+#define NOT_THIS	"the proof is not for the request that bearergate is told of (its log says which): it needs "
+#define PROXIED		", and trusted_proxies where another proxy stands before the server"
 #define AUTHORITATIVE	"what is protected is sent with the refusal: \"FcgidAccessCheckerAuthoritative On\" is missing"
 
 #define OK		BG_FINDING_OK
@@ -313,6 +319,35 @@ static const struct {
 	ROW(GOOD_TOKEN, ANY,    IS(MISSING),   REMARK, "let in, but nothing is here"),
 	ROW(GOOD_TOKEN, ANY,    IS(OTHER),     REMARK, "let in, but the program wants another request"),
 	ROW(GOOD_TOKEN, ANY,    IS(TOO_LONG),  REMARK, "let in, but the program wants another request, or the token is too long"),
+
+	ROW(BOUND, ANY,         IS(LET_IN),    OK,     NULL),
+	ROW(BOUND, ANY,         IS(SENT_ON),   OK,     NULL),	/* what that means was said of the good token */
+	ROW(BOUND, ANY,         IS(MISSING),   OK,     NULL),
+	ROW(BOUND, ANY,         IS(OTHER),     OK,     NULL),
+	ROW(BOUND, ANY,         IS(NO_SCOPE),  FAULT,  "this place demands more than the token has: give one with that scope"),
+	ROW(BOUND, ANY,         IS(NO_KEYS),   REMARK, "the replay store does not answer, or was made anew less than a minute ago; or "
+	    "there are no keys"),
+	ROW(BOUND, NGINX,       IS(REFUSED),   FAULT,  NOT_THIS "BEARERGATE_METHOD $request_method, _SCHEME $scheme, _HOST "
+	    "$host:$server_port and _URI $request_uri, as in bearergate_params" PROXIED),
+	ROW(BOUND, CADDY,       IS(REFUSED),   FAULT,  NOT_THIS "env BEARERGATE_METHOD {http.request.orig_method}, _SCHEME, _HOST and "
+	    "_URI, as in the example" PROXIED),
+	ROW(BOUND, ANY,         IS(REFUSED),   FAULT,  NOT_THIS "public_url in bearergate's configuration" PROXIED),
+	ROW(BOUND, ANY,         IS(BROKEN),    FAULT,  "DPoP proofs cannot be remembered: where the server starts bearergate-fcgi, or "
+	    "bearergate-cgi decides, it needs replay = \"lmdb:/PATH\"; its log says more"),
+	ROW(BOUND_AGAIN, ANY,   IS(REFUSED),   OK,     NULL),
+	ROW(BOUND_AGAIN, ANY,   IS(NO_KEYS),   REMARK, "the replay store does not answer"),
+	ROW(BOUND_AGAIN, ANY,   IS(LET_IN),    FAULT,  "a proof that was used lets another request in: several bearergate-fcgi that share "
+	    "no replay store, or a BEARERGATE_REQUEST_ID that is the same for all"),
+	ROW(BOUND_METHOD, ANY,  IS(REFUSED),   OK,     NULL),
+	ROW(BOUND_METHOD, ANY,  IS(NO_KEYS),   OK,     NULL),
+	ROW(BOUND_METHOD, CADDY, IS(LET_IN),   FAULT,  "bearergate is told of another method than the client's: add \"env "
+	    "BEARERGATE_METHOD {http.request.orig_method}\""),
+	ROW(BOUND_METHOD, ANY,  IS(LET_IN),    FAULT,  "bearergate is told of another method than the client's: REQUEST_METHOD or "
+	    "BEARERGATE_METHOD"),
+	ROW(BOUND_BARE, ANY,    IS(REFUSED),   OK,     NULL),
+	ROW(BOUND_BARE, ANY,    IS(ASKED),     OK,     NULL),	/* where Bearer is off */
+	ROW(BOUND_BARE, ANY,    IS(NO_PROOF),  OK,     NULL),
+	ROW(BOUND_BARE, ANY,    IS(LET_IN),    FAULT,  "a token that is bound to a key was let in without it"),
 
 	ROW(FORGED, ANY,        IS(ASKED),     OK,     NULL),
 	ROW(FORGED, ANY,        IS(REFUSED),   OK,     NULL),

@@ -19,6 +19,10 @@ enum bg_canary {
 	BG_CANARY_BAD_TOKEN,	/* a token of a key nobody knows */
 	BG_CANARY_DPOP,		/* the same with a DPoP header */
 	BG_CANARY_GOOD_TOKEN,
+	BG_CANARY_BOUND,	/* a good token that is bound to a key, with a proof of that key for this request */
+	BG_CANARY_BOUND_AGAIN,	/* the same proof, for another request */
+	BG_CANARY_BOUND_METHOD,	/* a new one, sent with another method than it is for */
+	BG_CANARY_BOUND_BARE,	/* the token as a Bearer token */
 	BG_CANARY_FORGED,	/* headers that pretend to be what bearergate says, without a token */
 	BG_CANARY_FORGED_GOOD,	/* and with one */
 	BG_CANARY_TWO_HEADERS,	/* two Authorization headers */

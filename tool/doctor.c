@@ -65,6 +65,7 @@ struct visit {
 	struct bg_buf         good;		/* a token that should pass; empty: there is none */
 	bool                  bearer;		/* the schemes that are on, as the challenge names them */
 	bool                  dpop;
+	bool                  es256;		/* proofs may be signed by it, as by ours */
 	struct bg_buf         refused;		/* the body of a refusal that is not bearergate's; empty: it is */
 	char                  marker[MARKER_LEN + 1], control[MARKER_LEN + 1];
 	struct bg_buf         out;		/* what is said, in lines */
@@ -187,11 +188,10 @@ try(struct visit *visit, enum bg_canary canary, const char *check, const struct 
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
+/* header becomes ours. */
 static int
-sign(const struct bg_issuer_key *key, json_t *claims, struct bg_buf *token)
+sign_with(const struct bg_issuer_key *key, json_t *header, json_t *claims, struct bg_buf *token)
 {
-	json_t *header = json_pack("{s:s, s:s, s:s}", "alg", bg_issuer_key_alg(key), "typ", "at+jwt", "kid",
-	    bg_issuer_key_kid(key));
 	char *head = json_dumps(header, JSON_COMPACT), *body = json_dumps(claims, JSON_COMPACT);
 	struct bg_error err = { 0 };
 	int rc = EX_OSERR;
@@ -206,6 +206,13 @@ sign(const struct bg_issuer_key *key, json_t *claims, struct bg_buf *token)
 	free(body);
 	json_decref(header);
 	return rc;
+}
+
+static int
+sign(const struct bg_issuer_key *key, json_t *claims, struct bg_buf *token)
+{
+	return sign_with(key, json_pack("{s:s, s:s, s:s}", "alg", bg_issuer_key_alg(key), "typ", "at+jwt", "kid",
+	    bg_issuer_key_kid(key)), claims, token);
 }
 
 /*
@@ -239,8 +246,9 @@ make_bad(const struct visit *visit, size_t len, struct bg_buf *token)
 	return rc;
 }
 
+/* A good token; bound to a key where there is one. */
 static int
-make_good(struct visit *visit)
+make_good(const struct visit *visit, const struct bg_issuer_key *client, struct bg_buf *token)
 {
 	const struct options *options = visit->options;
 	struct bg_issuer_key *key = NULL;
@@ -249,10 +257,38 @@ make_good(struct visit *visit)
 	    "bearergate-doctor", "iat", (json_int_t)now, "exp", (json_int_t)(now + TOKEN_LIFE), "scope", options->scope);
 	int rc;
 
-	if ((rc = bg_minting_key(options->key, NULL, &key)) == EX_OK && (rc = bg_minting_put_jti(claims)) == EX_OK)
-		rc = sign(key, claims, &visit->good);
+	if (client != NULL && json_object_set_new(claims, "cnf", json_pack("{s:s}", "jkt", bg_issuer_key_kid(client))) != 0)
+		rc = bg_minting_no_memory("token");
+	else if ((rc = bg_minting_key(options->key, NULL, &key)) == EX_OK && (rc = bg_minting_put_jti(claims)) == EX_OK)
+		rc = sign(key, claims, token);
 	bg_issuer_key_free(key);
 	json_decref(claims);
+	return rc;
+}
+
+/* A proof for GET of the URL, with that nonce unless it is empty.  RFC 9449 section 4.2. */
+static int
+make_proof(const struct visit *visit, const struct bg_issuer_key *client, struct bg_slice token, const char *nonce,
+    struct bg_buf *proof)
+{
+	const struct bg_http_url *url = &visit->http.url;
+	char htu[BG_URL_MAX + BG_HTTP_AUTHORITY_MAX + 16], ath[BG_THUMBPRINT_LEN + 1];
+	json_t *jwk = NULL, *claims;
+	struct bg_error err = { 0 };
+	int rc;
+
+	if (bg_issuer_hash(token, ath, &err) != 0 || bg_issuer_key_bare_jwk(client, &jwk, &err) != 0) {
+		bg_verb_say("%s", err.detail);
+		return EX_SOFTWARE;
+	}
+	bg_format(htu, sizeof(htu), "%s://%s%s", url->tls ? "https" : "http", url->authority, url->path);
+	claims = json_pack("{s:s, s:s, s:I, s:s, s:s*}", "htm", "GET", "htu", htu, "iat", (json_int_t)bg_clock_wall(), "ath", ath,
+	    "nonce", nonce[0] != '\0' ? nonce : NULL);
+	if ((rc = bg_minting_put_jti(claims)) == EX_OK)
+		rc = sign_with(client, json_pack("{s:s, s:s, s:O}", "typ", "dpop+jwt", "alg", bg_issuer_key_alg(client), "jwk", jwk),
+		    claims, proof);
+	json_decref(claims);
+	json_decref(jwk);
 	return rc;
 }
 
@@ -331,6 +367,7 @@ try_without(struct visit *visit)
 		visit->server = bg_server_find(bg_http_header(&answer, BG_SLICE("Server"), 0));
 	visit->bearer = bg_challenge_has(&answer, BG_SLICE("Bearer realm="));
 	visit->dpop = bg_challenge_has(&answer, BG_SLICE("DPoP "));
+	visit->es256 = bg_challenge_has(&answer, BG_SLICE("ES256"));
 	outcome = bg_outcome_of(&answer);
 	judge(visit, BG_CANARY_NO_TOKEN, "no token", outcome, &answer, err.detail);
 	if (outcome == BG_OUTCOME_ASKED) {
@@ -396,26 +433,128 @@ try_forged(struct visit *visit, enum bg_canary canary, const char *check)
 	(void)try_headers(visit, canary, check, &headers);
 }
 
-/* A good token, and where it is let in, forged headers beside it. */
-static void
+/* A good token, and where it is let in, forged headers beside it.  False where it is known not to be let in. */
+static bool
 try_good(struct visit *visit)
 {
+	enum bg_outcome outcome;
 	struct bg_buf headers;
 
 	if (visit->good.len == 0) {
 		skip(visit, "good token", "there is none; -k, --iss and --aud make one, --token-file takes one");
-		return;
+		return true;
 	}
 	if (!visit->bearer) {
 		skip(visit, "good token", "Bearer is off here; \"bearergate mint proof\" and curl try tokens that are bound");
-		return;
+		return true;
 	}
 	bg_buf_init(&headers, 2 * LONG_MAX);
 	put_authorization(visit, &visit->good, &headers);
-	if (try_headers(visit, BG_CANARY_GOOD_TOKEN, "good token", &headers) == BG_OUTCOME_LET_IN)
+	outcome = try_headers(visit, BG_CANARY_GOOD_TOKEN, "good token", &headers);
+	if (outcome == BG_OUTCOME_LET_IN)
 		try_forged(visit, BG_CANARY_FORGED_GOOD, "forged headers with a good token");
 	else
 		skip(visit, "forged headers with a good token", "nothing to see where no program answers");
+	return bg_diagnose(BG_CANARY_GOOD_TOKEN, visit->server, outcome).finding != BG_FINDING_FAULT;
+}
+
+/* The nonce that is wanted of a proof, if that is what this answer is about. */
+static void
+read_nonce(const struct bg_http_answer *answer, char *nonce, size_t size)
+{
+	struct bg_slice value = bg_http_header(answer, BG_SLICE("DPoP-Nonce"), 0);
+
+	nonce[0] = '\0';
+	if (bg_challenge_has(answer, BG_SLICE("use_dpop_nonce")))
+		bg_format(nonce, size, "%.*s", (int)(value.len < size ? value.len : 0), value.len > 0 ? value.ptr : "");
+}
+
+static void
+put_bound(struct bg_buf *headers, const char *scheme, struct bg_slice token, const struct bg_buf *proof)
+{
+	bg_buf_put_format(headers, "Authorization: %s ", scheme);
+	bg_buf_put(headers, token);
+	bg_buf_put_str(headers, "\r\n");
+	if (proof == NULL)
+		return;
+	bg_buf_put_str(headers, "DPoP: ");
+	bg_buf_put(headers, (struct bg_slice){ proof->data, proof->len });
+	bg_buf_put_str(headers, "\r\n");
+}
+
+/* A token that is bound to a key of this run: with a proof, with the same once more, with another method, and without. */
+static int
+try_proofs(struct visit *visit, const struct bg_issuer_key *client, struct bg_slice token)
+{
+	struct bg_buf proof, headers;
+	struct bg_slice lines = { 0 };
+	struct bg_error err = { 0 };
+	enum bg_outcome outcome;
+	char nonce[256] = "";
+	int rc;
+
+	bg_buf_init(&proof, LONG_MAX);
+	bg_buf_init(&headers, 4 * LONG_MAX);
+	/* Where nonces are wanted, the first proof only fetches one. */
+	for (int i = 0; i < 2; i++) {
+		struct bg_http_answer answer;
+
+		bg_buf_reset(&headers);
+		if ((rc = make_proof(visit, client, token, nonce, &proof)) != EX_OK)
+			goto out;
+		put_bound(&headers, "DPoP", token, &proof);
+		if (bg_buf_finish(&headers, &lines, &err) != 0) {
+			rc = bg_minting_no_memory("request");
+			goto out;
+		}
+		bg_http_answer_init(&answer);
+		send_request(visit, &(struct ask){ .headers = lines }, &answer, &err);
+		read_nonce(&answer, nonce, sizeof(nonce));
+		outcome = bg_outcome_of(&answer);
+		if (i == 1 || nonce[0] == '\0')
+			judge(visit, BG_CANARY_BOUND, "bound token", outcome, &answer, err.detail);
+		bg_http_answer_clear(&answer);
+		if (nonce[0] == '\0')
+			break;
+	}
+	/* Of several processes each could let it in once. */
+	for (int i = 0; outcome == BG_OUTCOME_LET_IN && i < 2; i++)
+		(void)try(visit, BG_CANARY_BOUND_AGAIN, "its proof, used again", &(struct ask){ .headers = lines });
+	bg_buf_reset(&headers);
+	if ((rc = make_proof(visit, client, token, nonce, &proof)) != EX_OK)
+		goto out;
+	put_bound(&headers, "DPoP", token, &proof);
+	if (bg_buf_finish(&headers, &lines, &err) == 0)
+		(void)try(visit, BG_CANARY_BOUND_METHOD, "a proof for another method", &(struct ask){ .method = "POST",
+		    .headers = lines, .body = 1 });
+	bg_buf_reset(&headers);
+	put_bound(&headers, "Bearer", token, NULL);
+	if (bg_buf_finish(&headers, &lines, &err) == 0)
+		(void)try(visit, BG_CANARY_BOUND_BARE, "bound token without a proof", &(struct ask){ .headers = lines });
+out:
+	bg_buf_clear(&proof);
+	bg_buf_clear(&headers);
+	return rc;
+}
+
+static int
+try_bound(struct visit *visit)
+{
+	struct bg_issuer_key *client = NULL;
+	struct bg_error err = { 0 };
+	struct bg_buf token;
+	int rc;
+
+	if (bg_issuer_key_make(bg_issuer_alg_find(BG_SLICE("ES256")), 0, &client, &err) != 0) {
+		bg_verb_say("%s", err.detail);
+		return EX_SOFTWARE;
+	}
+	bg_buf_init(&token, LONG_MAX);
+	if ((rc = make_good(visit, client, &token)) == EX_OK)
+		rc = try_proofs(visit, client, (struct bg_slice){ token.data, token.len });
+	bg_buf_clear(&token);
+	bg_issuer_key_free(client);
+	return rc;
 }
 
 /* Other spellings of the URL's path: some server or other takes each for the same. */
@@ -469,7 +608,7 @@ try_paths(struct visit *visit)
 static int
 try_tokens(struct visit *visit)
 {
-	bool heard = false, ignored;
+	bool heard = false, good, ignored;
 	int rc;
 
 	if ((rc = try_bad(visit, 0, BG_CANARY_BAD_TOKEN, "invalid token", &heard)) != EX_OK)
@@ -482,7 +621,15 @@ try_tokens(struct visit *visit)
 		skip(visit, "DPoP", "it is off here");
 	else if ((rc = try_bad(visit, 0, BG_CANARY_DPOP, "invalid DPoP proof", &ignored)) != EX_OK)
 		return rc;
-	try_good(visit);
+	good = try_good(visit);
+	if (visit->dpop && visit->options->key != NULL) {
+		if (!good)
+			skip(visit, "bound token", "not tried before this is well");
+		else if (!visit->es256)
+			skip(visit, "bound token", "proofs by ES256 are not taken here; \"bearergate mint proof\" and curl try others");
+		else if ((rc = try_bound(visit)) != EX_OK)
+			return rc;
+	}
 	if ((rc = try_bad(visit, 0, BG_CANARY_TWO_HEADERS, "two Authorization headers", &ignored)) != EX_OK ||
 	    (rc = try_bad(visit, 8 * 1024, BG_CANARY_LONG, "token of 8 KiB", &ignored)) != EX_OK)
 		return rc;
@@ -564,7 +711,7 @@ doctor(const struct options *options)
 		goto out;
 	}
 	if ((rc = random_word(visit.marker)) != EX_OK || (rc = random_word(visit.control)) != EX_OK ||
-	    (options->key != NULL && (rc = make_good(&visit)) != EX_OK) ||
+	    (options->key != NULL && (rc = make_good(&visit, NULL, &visit.good)) != EX_OK) ||
 	    (options->token_file != NULL && (rc = read_good(&visit)) != EX_OK) || (rc = try_all(&visit)) != EX_OK)
 		goto out;
 	rc = finish(&visit);

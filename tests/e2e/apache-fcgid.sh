@@ -52,6 +52,7 @@ descendants() { # descendants PID: of it, whoever they are; it is not among them
 	done
 }
 
+# shellcheck disable=SC2013 # words are what is wanted
 daemons() { # those of them that are bearergate-fcgi
 	local pid
 

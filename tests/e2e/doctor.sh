@@ -6,6 +6,7 @@
 
 begin
 claims_config "$work/bearergate.conf"
+printf 'replay = "lmdb:%s/replay"\n' "$work" >>"$work/bearergate.conf"
 good=(-k "$work/key.pem" --iss "$issuer" --aud "$audience")
 
 doctor() { # doctor ARGUMENT...: sets $code; the report is doctor.out
@@ -131,6 +132,10 @@ if command -v nginx >/dev/null && nginx -V 2>&1 | grep -q -e --with-http_auth_re
 	broken nginx 'invalid token' '"fastcgi_pass_request_headers off" must not be in effect' \
 	    's|@PARAMS@;|@PARAMS@; fastcgi_pass_request_headers off;|'
 	broken nginx 'no token' 'is bearergate-fcgi running' 's|unix:@SOCKET@|unix:/nowhere|'
+	cp "$work/bearergate_params" "$work/params.whole"
+	sed -i 's|:$server_port||' "$work/bearergate_params"
+	broken nginx 'bound token' 'BEARERGATE_METHOD $request_method, _SCHEME $scheme, _HOST $host:$server_port' '/nothing/d' '' "${good[@]}"
+	cp "$work/params.whole" "$work/bearergate_params"
 	serve nginx 's|^    listen .*|&\n    large_client_header_buffers 4 32k; server_tokens off;|'
 	doctor "${good[@]}" "$url"
 	is "with room for them long tokens are tried" \
@@ -152,6 +157,15 @@ if command -v apache2 >/dev/null && [ -e "$modules/mod_fcgid.so" ] && [ -e "$mod
 	broken apache 'below the path' '"FcgidAccessCheckerAuthoritative On" is missing' 's/Authoritative On/Authoritative Off/' /api/file.txt
 	broken apache 'no token' 'nobody is asked' '/^  FcgidAccessChecker /d'
 	broken apache 'invalid token' '"FcgidPassHeader Authorization"' '/^FcgidPassHeader/d'
+	sed -i.whole '/^replay/d' "$work/bearergate.conf"
+	serve apache
+	doctor "${good[@]}" "$url"
+	if grep -q 'DPoP proofs are refused' "$work/tmp/apache.error"; then
+		is "without a store for all processes proofs are at fault" \
+		    "$code $(grep -c '^FAULT    bound token: .*replay = "lmdb:/PATH"' "$work/doctor.out")" "1 1"
+	fi
+	stop "$server" || :
+	mv "$work/bearergate.conf.whole" "$work/bearergate.conf"
 	serve apache '/^  ErrorDocument/d;/LuaHookFixups/d'
 	doctor "${good[@]}" "$url"
 	is "what mod_fcgid cannot do is worth remarks" "$code $(grep -c '^remark   its \(body\|status\|headers\): ' "$work/doctor.out")" "0 3"
@@ -167,6 +181,7 @@ if command -v caddy >/dev/null; then
 	stop "$server" || :
 	broken caddy 'no token' 'add forward_auth to the route' '/^\t\tforward_auth/,/^\t\t}/d'
 	broken caddy 'its status' 'add "env BEARERGATE_ANSWER client"' '/BEARERGATE_ANSWER/d'
+	broken caddy 'a proof for another method' 'BEARERGATE_METHOD {http.request.orig_method}' '/BEARERGATE_METHOD/d' '' "${good[@]}"
 	broken caddy 'forged headers with a good token' '"request_header -X-Auth-*"' '/request_header -X/d' '' "${good[@]}"
 	broken caddy 'no token' 'is bearergate-fcgi running' 's|unix/@SOCKET@|unix//nowhere|'
 fi
@@ -190,6 +205,23 @@ for server_kind in lighttpd nginx; do
 	    "ok       invalid token: 400 invalid_request"
 	stop "$server" || :
 done
+if command -v lighttpd >/dev/null; then
+	stop "$daemon" || :
+	head -c 32 /dev/urandom >"$work/nonce.key"
+	chmod 600 "$work/nonce.key"
+	[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/nonce.key"
+	{
+		printf 'dpop_nonce = "required"\ndpop_nonce_key_file = "%s/nonce.key"\n' "$work"
+		cat "$work/bearergate.conf"
+	} >"$work/nonce.conf"
+	start_daemon "$work/daemon.log" -c "$work/nonce.conf" -l "unix:$work/tmp/bg.sock" -l 127.0.0.1:0
+	serve lighttpd
+	well "where nonces are wanted proofs have one" "${good[@]}" "$url"
+	is "and pass once" "$(grep -c '^ok       its proof, used again: 400 invalid_dpop_proof' "$work/doctor.out")" 2
+	stop "$server" || :
+	stop "$daemon" || :
+	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock" -l 127.0.0.1:0
+fi
 if [ -n "${backend:-}" ]; then
 	serve nginx 's|@PARAMS@;|@PARAMS@; fastcgi_param HTTP_DPOP "";|'
 	doctor "$url"
