@@ -29,7 +29,8 @@ set_up(void)
 	status = (struct bg_status){ .now = NOW, .started = NOW - 3 * 86400 - 3600, .uptime = 3 * 86400 + 3600, .version = "0.1.0",
 	    .build = "OpenSSL 3", .pid = 42, .worker = 43, .issuers = issuers, .n_issuers = 2, .dpop = "allowed", .replay = "lmdb",
 	    .tokens = 3, .max_tokens = 10, .token_bytes = 2048, .token_hits = 500, .token_misses = 20, .token_evictions = 7,
-	    .threads = 4, .parked = 1, .max_parked = 1024, .waiting = 2, .max_waiting = 4096, .troubles = 7, .descriptors = 12,
+	    .threads = 4, .parked = 1, .max_parked = 1024, .waiting = 2, .max_waiting = 4096, .troubles = 7, .strangers = 5,
+	    .descriptors = 12,
 	    .max_descriptors = 16384, .resident = 5 * 1024 * 1024, .cpu_ms = 1007, .reloads = 2, .reloaded = NOW - 60,
 	    .failed_reloads = 1, .reload_failed = NOW - 30, .restarts = 5, .restarted = NOW - 90 };
 	status.counts.passed[BG_PASSED_BEARER] = 100;
@@ -103,6 +104,7 @@ START_TEST(text_is_for_people)
 	has(text, "restarts         5, 2025-11-26T17:20:31Z, 1m30s ago\n");
 	has(text, "worker           process 43\n");
 	has(text, "  looked for     500 found, 20 not, 7 pushed out\n");
+	has(text, "troubles         7 connections\nstrangers        5 connections\n");
 	has(text, "reloads          2, 2025-11-26T17:21:01Z, 1m ago\n");
 	bg_buf_clear(&out);
 }
