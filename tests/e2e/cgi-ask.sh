@@ -157,7 +157,11 @@ runs "nor needs the part that decides" "$good"
 
 # The daemon away.
 worker=$(worker_of "$daemon")
+is_stopped() { # with all its threads, which takes a moment
+	! grep -h '^State:' "/proc/$worker/task"/*/status | grep -q -v 'T (stopped)'
+}
 kill -STOP "$worker"
+wait_for 20 is_stopped || die "the daemon does not stop"
 unavailable "a daemon that is stopped is waited for, and not for ever" 'no answer in time'
 kill -CONT "$worker"
 runs "it goes on" "$good"
