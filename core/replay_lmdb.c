@@ -145,7 +145,7 @@ fail(struct bg_error *err, const struct shared *shared, const char *what, int rc
 
 	switch (rc) {
 	case ENOMEM:
-		return bg_fail(err, BG_R_NO_MEMORY, "replay store %s: %s", name_of(shared), what);
+		return bg_fail(err, BG_R_NO_MEMORY, "replay store %s: %s: no memory", name_of(shared), what);
 	case ENOSPC:
 	case EDQUOT:
 		advice = "; make room on that file system";

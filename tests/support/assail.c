@@ -398,7 +398,9 @@ main(int argc, char **argv)
 			end_peer(&all.peers[i]);
 		free(all.peers[i].bytes);
 	}
-	(void)printf("{\"seed\":%ld,\"crowd\":%ld,\"closed\":%ld,\"oldest\":%ld,\"peers\":%ld,\"answers\":%ld,\"allowed\":%ld,\"silent\":%ld,\"honest\":%ld}\n", seed,
-	    all.n_crowd, closed(all.n_crowd), closed(all.n_crowd < OLDEST ? all.n_crowd : OLDEST), all.n_peers, all.n_answers, all.n_allowed, all.n_silent, all.n_honest);
+	(void)printf("{\"seed\":%ld,\"crowd\":%ld,\"closed\":%ld,\"oldest\":%ld,\"peers\":%ld,\"answers\":%ld,\"allowed\":%ld,"
+	    "\"silent\":%ld,\"honest\":%ld}\n", seed, all.n_crowd, closed(all.n_crowd),
+	    closed(all.n_crowd < OLDEST ? all.n_crowd : OLDEST), all.n_peers, all.n_answers, all.n_allowed, all.n_silent,
+	    all.n_honest);
 	return EXIT_SUCCESS;
 }
