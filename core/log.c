@@ -405,7 +405,8 @@ emit(enum bg_log_level level, const char *text, bool members)
 	char line[128];
 
 	if (missed > 0) {
-		bg_format(line, sizeof(line), "%lu lines of the log were lost: it was not read in time, or not at all, or the disk is full", missed);
+		bg_format(line, sizeof(line), "%lu lines of the log were lost: it was not read in time, or not at all, or the disk is "
+		    "full", missed);
 		if (put_line(BG_LOG_WARNING, line, false))
 			missed = 0;
 	}

@@ -15,8 +15,8 @@ struct bg_activation {
 /*
  * Read LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, as sd_listen_fds_with_names(3) does; any of them may be NULL.  What is
  * meant for another process than pid, a parent that did not clean up, is none of our business and counts as none.  Each
- * descriptor, from first on, gets FD_CLOEXEC.  max is how many we can serve.  *out is the caller's to clear in any case.  Returns -1 with
- * BG_R_INTERNAL and the sentence to print where the variables are ours and make no sense.
+ * descriptor, from first on, gets FD_CLOEXEC.  max is how many we can serve.  *out is the caller's to clear in any case.
+ * Returns -1 with BG_R_INTERNAL and the sentence to print where the variables are ours and make no sense.
  */
 int bg_activation_read(struct bg_activation *out, int first, long pid, const char *listen_pid, const char *listen_fds,
     const char *listen_fdnames, size_t max, struct bg_error *err) BG_MUST_CHECK;

@@ -68,11 +68,11 @@ bool bg_listener_is_one(int fd);
 
 /*
  * Take over a listening socket that the parent made (lighttpd, mod_fcgid, spawn-fcgi, systemd); origin says so, in
- * parentheses, to people.  Its file is never removed and
- * it is never shut down, since it is shared.  The descriptor is copied; fd itself stays with the caller.
- * A name without a file, "@" and a name, will do only where
- * those who may connect are listed, since no mode protects it.  O_NONBLOCK is set, and with it for all who share the socket: one that we could block on could hold a thread for
- * ever, when another process took the connection.  Returns as bg_listener_open does.
+ * parentheses, to people.  Its file is never removed and it is never shut down, since it is shared.  The descriptor is
+ * copied; fd itself stays with the caller.  A name without a file, "@" and a name, will do only where those who may
+ * connect are listed, since no mode protects it.  O_NONBLOCK is set, and with it for all who share the socket: one that
+ * we could block on could hold a thread for ever, when another process took the connection.  Returns as bg_listener_open
+ * does.
  */
 int bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *rules, struct bg_listener *out,
     struct bg_error *err) BG_MUST_CHECK;

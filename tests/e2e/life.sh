@@ -60,6 +60,10 @@ has_descriptors() { # has_descriptors PID N
 	[ "$(descriptors "$1")" -ge "$2" ]
 }
 
+few_descriptors() { # few_descriptors PID
+	! has_descriptors "$1" 100
+}
+
 # A second SIGTERM.  The request that is under way waits for a Redis that is stopped, for longer than SIGTERM would wait for it.
 
 asks_redis() { # has Redis bytes that it has not read?  proc(5): local address, state, receive queue
@@ -138,7 +142,7 @@ if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 4096 ]; then
 	is "nor is none" "$(ask many)" "Status: 401 Unauthorized"
 	check "with as many in use" has_descriptors "$many" 1025
 	disperse
-	check "all of them are given back" wait_for 20 eval '! has_descriptors "$many" 100'
+	check "all of them are given back" wait_for 20 few_descriptors "$many"
 	stop_gate many
 else
 	printf 'ok - # skipped, for want of a limit of 4096 descriptors: more than 1024\n'
