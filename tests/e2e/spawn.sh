@@ -25,8 +25,15 @@ serve() { # serve [MORE]: lighttpd, with this line more in the daemon's configur
 	check "lighttpd starts the daemon and lets a good token in" wait_for 15 lets_in
 }
 
-spawned() { # the processes that lighttpd started, one on each line
-	tr -s ' ' '\n' <"/proc/$server/task/$server/children" | sed '/^$/d'
+# shellcheck disable=SC2013 # words are what is wanted
+spawned() { # the daemons that lighttpd started, one on each line; it runs other programs as well
+	local pid
+
+	for pid in $(cat "/proc/$server/task/$server/children"); do
+		if [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1)" = "$bg_fcgi" ]; then
+			printf '%s\n' "$pid"
+		fi
+	done
 }
 
 proof_status() { # proof_status: what a new proof gets, twice; sets $statuses
