@@ -31,14 +31,14 @@ struct call {
 	char        *beside;	/* the directory of this program, with a slash behind */
 	char        *fetch;	/* the program that fetches */
 	struct bg_exports exports;	/* names alone, borrowed from conf: what is ours to set */
-	const struct bg_part *part;	/* what decides, where no daemon is asked */
-	int          log;		/* where the log goes; -1: nowhere */
-	bool         syslog;		/* that is syslogd */
+	int          log_fd;	/* where the log goes; -1: nowhere */
+	bool         syslog;	/* that is syslogd */
 	struct bg_script script;
-	bool         can_run;		/* there is one that may run */
+	bool         can_run;		/* there is one that may run, as far as is known */
 	bool         missing;		/* there is none because there is no such file */
 	struct bg_error no_script;	/* why there is none */
-	bool         narrowed;		/* there is a file beside it that demands something; cgi/narrow.h */
+	int          demands;	/* the file that says what the script demands; -1: none */
+	char        *demands_path;
 };
 
 /* An answer of ours instead of the script's.  Returns the exit status. */
@@ -194,18 +194,18 @@ name_exports(const struct bg_conf *conf, struct bg_exports *out, struct bg_error
 	return 0;
 }
 
-/* The part that decides, beside this program or installed. */
+/* The part that decides, beside this program or installed.  A file beside the script may have regular expressions in it. */
 static int
-load_part(struct call *call, struct bg_error *err)
+load_part(struct call *call, const struct bg_part **part, struct bg_error *err)
 {
-	bool lean = bg_part_is_lean(call->conf) && !call->narrowed;	/* that file may have a regular expression in it */
+	bool lean = bg_part_is_lean(call->conf) && call->demands == -1;
 	char *path = NULL;
 	int rc = -1;
 
 	if (find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) == 0 &&
 	    find(call, lean ? BG_PART_LEAN : BG_PART_WHOLE, lean ? LIBEXECDIR "/" BG_PART_LEAN : LIBEXECDIR "/" BG_PART_WHOLE,
 	    &path, err) == 0)
-		rc = bg_part_load(path, &call->part, err);
+		rc = bg_part_load(path, part, err);
 	free(path);
 	return rc;
 }
@@ -223,7 +223,7 @@ use_syslog(struct call *call)
 		return;
 	if ((fd = bg_log_syslog(&to, BG_PART_IDENT, &err)) != -1 && err.reason == BG_R_OK) {
 		bg_log_open(fd, conf->log_level);
-		call->log = fd;
+		call->log_fd = fd;
 		call->syslog = true;
 	} else
 		bg_log(BG_LOG_WARNING, "%s", err.detail);
@@ -261,8 +261,8 @@ out:
 }
 
 /*
- * Find the script, and whether a file beside it demands something.  That it cannot run is told to those alone who might have
- * run it, so whether there is one, and why not, is kept until it is decided who may.
+ * Find the script, and the file that says what it demands itself.  That it cannot run is told to those alone who might have run
+ * it, so whether there is one, and why not, is kept until it is decided who may.
  */
 static void
 find_script(struct call *call)
@@ -270,19 +270,9 @@ find_script(struct call *call)
 	struct bg_script_options options = { .script = call->conf->script, .root = call->conf->script_root,
 		.owner = call->conf->script_uid };
 
-	char *path = NULL;
-	int fd = -1;
-
-	call->can_run = bg_script_open(&options, call->argv, environ, &call->script, &call->missing, &call->no_script) == 0 &&
-	    bg_script_open_beside(&call->script, BG_NARROW_SUFFIX, &fd, &path, &call->no_script) == 0;
-	call->narrowed = fd != -1;
-	if (fd != -1)
-		close(fd);
-	free(path);
-	if (call->can_run && call->narrowed && call->conf->daemon != NULL) {
-		bg_fail(&call->no_script, BG_R_INTERNAL, "a file beside the script demands something, and cannot be told to a daemon");
-		call->can_run = false;
-	}
+	call->can_run =
+	    bg_script_open(&options, call->argv, environ, &call->script, &call->missing, &call->no_script) == 0 &&
+	    bg_script_open_beside(&call->script, BG_NARROW_SUFFIX, &call->demands, &call->demands_path, &call->no_script) == 0;
 }
 
 /* An allowed request becomes its script, unless that cannot be: then there is an answer, and the exit status. */
@@ -302,6 +292,27 @@ hand_over(struct call *call, struct bg_slice variables)
 	return answer_script(&err, false);
 }
 
+/* Have the daemon decide, with what the file beside the script demands. */
+static int
+ask(struct call *call, struct bg_response *response, struct bg_error *err)
+{
+	char **env = NULL;
+	struct bg_buf text;
+	int rc;
+
+	if (bg_environment_has_decoded_uri(call->env))	/* it may have locations */
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+	bg_buf_init(&text, 0);
+	if (call->demands != -1 &&
+	    bg_narrow_variables(call->demands, call->demands_path, call->env, &text, &env, &call->no_script) != 0)
+		call->can_run = false;
+	rc = bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_timeout, env != NULL ? env : call->env, &call->exports,
+	    response, err);
+	free(env);
+	bg_buf_clear(&text);
+	return rc;
+}
+
 /*
  * Decide, or have the daemon decide; either writes the decision to its log.  Returns -1 where nobody could; else 0, with an allow
  * where the status of response is 200, which then has the variables.
@@ -309,21 +320,21 @@ hand_over(struct call *call, struct bg_slice variables)
 static int
 decide(struct call *call, struct bg_response *response, struct bg_error *err)
 {
-	struct bg_part_call what = { .conf = call->conf, .env = call->env, .fetch = call->fetch, .log = call->log,
-		.syslog = call->syslog,
-		.narrowed = call->can_run && call->narrowed ? &call->script : NULL };
+	struct bg_part_call what = { .conf = call->conf, .env = call->env, .log_fd = call->log_fd,
+		.syslog = call->syslog, .demands = call->demands,
+		.demands_path = call->demands_path, .unusable = &call->no_script };
+	const struct bg_part *part;
+	bool allow;
 
-	if (call->conf->daemon != NULL && bg_environment_has_decoded_uri(call->env))
-		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
 	if (call->conf->daemon != NULL)
-		return bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_timeout, call->env, &call->exports, response, err);
-	if (!call->part->decide(&what, response) && response->status == 200)
-		return bg_fail(err, BG_R_INTERNAL, "a denial without a status");
-	if (what.unusable.reason != BG_R_OK) {
+		return ask(call, response, err);
+	if (load_part(call, &part, err) != 0)
+		return -1;
+	what.fetch = call->fetch;
+	allow = part->decide(&what, response);
+	if (call->no_script.reason != BG_R_OK)
 		call->can_run = false;
-		call->no_script = what.unusable;
-	}
-	return 0;
+	return !allow && response->status == 200 ? bg_fail(err, BG_R_INTERNAL, "a denial without a status") : 0;
 }
 
 static int
@@ -337,8 +348,6 @@ serve(struct call *call)
 		return fail(&err);
 	bg_environment_drop_config(call->env);
 	find_script(call);
-	if (call->conf->daemon == NULL && load_part(call, &err) != 0)
-		return fail(&err);
 	bg_response_init(&response);
 	if (decide(call, &response, &err) != 0)
 		rc = fail(&err);
@@ -374,18 +383,20 @@ is_answer(int fd)
 int
 main(int argc, char **argv)
 {
-	struct call call = { .argv = argv, .log = STDERR_FILENO, .script = { .fd = -1, .dir = -1 } };
+	struct call call = { .argv = argv, .script = { .fd = -1, .dir = -1 }, .demands = -1 };
 	int rc;
 
 	(void)argc;
 	if (!has_standard_descriptors())
 		return EXIT_FAILURE;
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
-	if (is_answer(STDERR_FILENO))
-		call.log = -1;
-	bg_log_open(call.log, BG_LOG_INFO);
+	call.log_fd = is_answer(STDERR_FILENO) ? -1 : STDERR_FILENO;
+	bg_log_open(call.log_fd, BG_LOG_INFO);
 	rc = serve(&call);
 	bg_script_clear(&call.script);
+	if (call.demands != -1)
+		close(call.demands);
+	free(call.demands_path);
 	free(call.exports.exports);
 	bg_conf_free(call.conf);
 	free(call.fetch);

@@ -1,9 +1,6 @@
 #include "cgi/part.h"
 
-#include <unistd.h>
-
 #include "cgi/alone.h"
-#include "cgi/environment.h"
 #include "cgi/metavars.h"
 #include "cgi/narrow.h"
 #include "core/json.h"
@@ -16,6 +13,8 @@ extern const struct bg_part bg_part __attribute__((visibility("default")));
 struct means {
 	struct bg_fetch_helper fetcher;
 	struct bg_gate        *gate;
+	struct bg_rule         narrow;	/* of the file beside the script */
+	bool                   narrowed;
 };
 
 static int
@@ -24,9 +23,9 @@ make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 	struct bg_conf *conf = call->conf;
 	struct bg_log_syslog to;
 
-	if (call->syslog && (bg_log_syslog_parse(conf->log, &to) != NULL || !bg_log_syslog_adopt(call->log, &to, BG_PART_IDENT)))
+	if (call->syslog && (bg_log_syslog_parse(conf->log, &to) != NULL || !bg_log_syslog_adopt(call->log_fd, &to, BG_PART_IDENT)))
 		return bg_fail(err, BG_R_INTERNAL, "the log is no socket");
-	bg_log_open(call->log, conf->log_level);	/* this part has a log of its own */
+	bg_log_open(call->log_fd, conf->log_level);	/* this part has a log of its own */
 	bg_log_set_format(conf->log_format);
 	bg_decision_log_set(conf->log_decisions, 0);	/* one decision makes no flood */
 	bg_fetch_helper_init(&means->fetcher, &(struct bg_fetch_helper_options){ .program = call->fetch, .ca_file = conf->ca_file,
@@ -36,11 +35,26 @@ make(const struct bg_part_call *call, struct means *means, struct bg_error *err)
 	conf->token_cache = 0;	/* no second token comes this way */
 	if (bg_conf_build(conf, &means->fetcher.base, &means->gate, err) != 0)
 		return -1;
-	return bg_alone_prepare(means->gate, conf->replay == NULL, err);
+	if (bg_alone_prepare(means->gate, conf->replay == NULL, err) != 0)
+		return -1;
+	means->narrowed = call->demands != -1 &&
+	    bg_narrow_rule(call->demands, call->demands_path, conf, means->gate, &means->narrow, call->unusable) == 0;
+	return 0;
+}
+
+static int
+read_request(const struct bg_part_call *call, const struct means *means, struct bg_request *out, struct bg_error *err)
+{
+	if (bg_metavars_read(call->env, out, err) != 0)
+		return -1;
+	if (means->gate->policies.n_locations > 0 && bg_environment_has_decoded_uri(call->env))
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+	out->want_rule = means->narrowed ? &means->narrow : NULL;
+	return 0;
 }
 
 static bool
-decide(struct bg_part_call *call, struct bg_response *response)
+decide(const struct bg_part_call *call, struct bg_response *response)
 {
 	struct bg_alone alone = {
 		.cache_dir = call->conf->cache_dir,
@@ -51,22 +65,12 @@ decide(struct bg_part_call *call, struct bg_response *response)
 	struct means means = { .gate = NULL };
 	struct bg_error err = { 0 };
 	struct bg_request request = { 0 };
-	struct bg_rule narrow = { .kind = BG_RULE_NEVER };
-	bool allow, narrowed = false;
+	bool allow;
 
-	if (make(call, &means, &err) == 0 && bg_metavars_read(call->env, &request, &err) == 0 &&
-	    means.gate->policies.n_locations > 0 && bg_environment_has_decoded_uri(call->env))
-		bg_fail(&err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
-	if (err.reason != BG_R_OK)
+	if (make(call, &means, &err) != 0 || read_request(call, &means, &request, &err) != 0)
 		bg_decision_deny(&decision, &err);
-	else {
-		/* what cannot be used is told to those alone who might have run the script */
-		if (call->narrowed != NULL &&
-		    bg_narrow_read(call->narrowed, call->conf, means.gate, &narrowed, &narrow, &call->unusable) != 0)
-			narrowed = false;
-		request.want_rule = narrowed ? &narrow : NULL;
+	else
 		bg_alone_decide(means.gate, &alone, &request, &decision);
-	}
 	if (means.gate != NULL)
 		bg_response_make(means.gate, &decision, response);
 	else
@@ -78,7 +82,7 @@ decide(struct bg_part_call *call, struct bg_response *response)
 	}
 	bg_decision_log(&decision, &request, response->status);
 	bg_decision_clear(&decision);
-	bg_rule_clear(&narrow);		/* before the gate, which it borrows from */
+	bg_rule_clear(&means.narrow);	/* before the gate, which it borrows from */
 	bg_gate_free(means.gate);	/* with whatever the replay store has open, which is nothing for a script */
 	return allow;
 }

@@ -1,7 +1,6 @@
 #ifndef BG_CGI_PART_H
 #define BG_CGI_PART_H
 
-#include "cgi/script.h"
 #include "conf/conf.h"
 #include "core/response.h"
 
@@ -18,10 +17,11 @@ struct bg_part_call {
 	struct bg_conf *conf;	/* good, and without a daemon; stays the caller's */
 	char *const    *env;	/* the request and what is demanded of it, see bg_metavars_read */
 	const char     *fetch;	/* the program that fetches keys */
-	int             log;	/* a descriptor for the log; -1: there is none */
+	int             log_fd;	/* see bg_log_open */
 	bool            syslog;	/* it goes to syslogd, as conf says */
-	const struct bg_script *narrowed;	/* a script with a file beside it that demands more, see cgi/narrow.h; NULL: there is none */
-	struct bg_error unusable;	/* set where that file cannot be used: then the script must not run, allowed or not */
+	int             demands;	/* the file beside the script, see cgi/narrow.h, which only a part that is whole is given; -1: none */
+	const char     *demands_path;
+	struct bg_error *unusable;	/* set where that file cannot be used: then nothing may run, whatever is decided */
 };
 
 struct bg_part {
@@ -31,10 +31,10 @@ struct bg_part {
 	 * Decide and write the decision to the log.  True: the request may pass, and response, which was initialised, has its
 	 * variables.  Else response is the answer to the client.  To be called once.
 	 */
-	bool (*decide)(struct bg_part_call *call, struct bg_response *response);
+	bool (*decide)(const struct bg_part_call *call, struct bg_response *response);
 };
 
-#define BG_PART_IDENT		"bearergate-cgi"	/* for syslogd, of both */
+#define BG_PART_IDENT		"bearergate-cgi"	/* for syslogd, of both sides */
 #define BG_PART_NAME		"bg_part"	/* of the symbol, a const struct bg_part */
 #define BG_PART_LEAN		"bearergate-alone.so"
 #define BG_PART_WHOLE		"bearergate-alone-all.so"

@@ -1241,7 +1241,7 @@ static int
 check_policies(const struct bg_conf *conf, const struct bg_said *names, const struct bg_said_block *top,
     struct bg_buf *report)
 {
-	for (size_t i = 0; i < names->n; i++) {
+	for (size_t i = 0; conf != NULL && i < names->n; i++) {
 		struct nearest near = { names->text[i], NULL, BG_NEAR_MAX + 1 };
 		bool known = false, below = false;
 

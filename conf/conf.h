@@ -198,4 +198,12 @@ int bg_conf_build(const struct bg_conf *conf, const struct bg_fetcher *fetcher, 
 int bg_conf_load_demands(const struct bg_conf *conf, const struct bg_policies *policies, int fd, const char *file,
     struct bg_rule *out, struct bg_buf *report) BG_MUST_CHECK;
 
+/*
+ * The same as it was said, into out, which was cleared and is the caller's to clear in any case.  Without a conf any name of a
+ * policy is as good as another.
+ */
+int  bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out,
+    struct bg_buf *report) BG_MUST_CHECK;
+void bg_conf_rule_clear(struct bg_conf_rule *rule);
+
 #endif

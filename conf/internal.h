@@ -188,11 +188,6 @@ int bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_s
     struct bg_buf *report) BG_MUST_CHECK;
 int bg_conf_parse_open(int fd, const char *file, struct bg_said_block *top, struct bg_buf *report) BG_MUST_CHECK;
 
-/* check.c.  The conditions of such a file, into out, which was cleared and is the caller's to clear in any case. */
-int  bg_conf_read_demands(const struct bg_conf *conf, int fd, const char *file, struct bg_conf_rule *out,
-    struct bg_buf *report) BG_MUST_CHECK;
-void bg_conf_rule_clear(struct bg_conf_rule *rule);
-
 const char *bg_block_name(enum bg_block kind);	/* "issuer"; static */
 
 /* For "did you mean": how many letters are wrong in name, if it is meant to be that; small ones are near. */

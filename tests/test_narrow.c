@@ -1,6 +1,9 @@
 #include "cgi/narrow.h"
 
+#include <fcntl.h>
 #include <stdint.h>
+
+#include "cgi/script.h"
 
 #include "tests/support/run.h"
 #include "tests/support/tmp.h"
@@ -57,6 +60,24 @@ teardown(void)
 	bg_test_dir_remove(&dir);
 }
 
+/* As the program does it: opened, then read. */
+static int
+narrow_read(bool *found, struct bg_rule *out, struct bg_error *err)
+{
+	char *path = NULL;
+	int fd, rc = -1;
+
+	*found = false;
+	*out = (struct bg_rule){ .kind = BG_RULE_NEVER };
+	if (bg_script_open_beside(&script, BG_NARROW_SUFFIX, &fd, &path, err) == 0)
+		rc = fd == -1 ? 0 : bg_narrow_rule(fd, path, conf, gate, out, err);
+	*found = rc == 0 && fd != -1;
+	if (fd != -1)
+		close(fd);
+	free(path);
+	return rc;
+}
+
 static void
 put(const char *text, size_t len, mode_t mode)
 {
@@ -102,7 +123,7 @@ START_TEST(a_file_beside_a_script_demands_more)
 	bool found;
 
 	put(rows[_i].file, strlen(rows[_i].file), 0644);
-	ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_OK, rows[_i].name);
+	ck_reason(narrow_read(&found, &rule, &err), err, BG_R_OK, rows[_i].name);
 	ck_assert(found);
 	ck_reason(bg_policy_find(&gate->policies, &request, &demand, &err), err, BG_R_OK, rows[_i].name);
 	ck_assert_int_eq(demand.auth, BG_AUTH_NONE);
@@ -166,7 +187,7 @@ assert_unusable(const char *name, const char *words)
 	bool found = true;
 	struct bg_claims claims = { .all = json_object() };
 
-	ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_INTERNAL, name);
+	ck_reason(narrow_read(&found, &rule, &err), err, BG_R_INTERNAL, name);
 	ck_assert_msg(strstr(err.detail, words) != NULL && strchr(err.detail, '\n') == NULL, "%s: %s", name, err.detail);
 	ck_assert_msg(strstr(err.detail, dir.path) != NULL, "%s: %s", name, err.detail);
 	ck_assert(!found);
@@ -204,7 +225,7 @@ START_TEST(a_file_is_its_owners_alone_to_write)	/* SR-88 */
 			assert_unusable(modes[i].words, modes[i].words);
 			continue;
 		}
-		ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_OK, "mode");
+		ck_reason(narrow_read(&found, &rule, &err), err, BG_R_OK, "mode");
 		ck_assert(found);
 		bg_rule_clear(&rule);
 	}
@@ -215,7 +236,7 @@ START_TEST(a_file_is_its_owners_alone_to_write)	/* SR-88 */
 	assert_unusable("nobody's", "belongs to another user than this one, root and the script's owner");
 	/* of the script's owner it may be; that such a script may run is another matter */
 	ck_assert_int_eq(chown(bg_test_file(&dir, "app"), 65534, 65534), 0);
-	ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_OK, "the script's owner's");
+	ck_reason(narrow_read(&found, &rule, &err), err, BG_R_OK, "the script's owner's");
 	ck_assert(found);
 	bg_rule_clear(&rule);
 }
@@ -227,7 +248,7 @@ START_TEST(what_is_no_file_of_its_own_is_refused)	/* SR-88 */
 	struct bg_rule rule;
 	bool found = true;
 
-	ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_OK, "none");
+	ck_reason(narrow_read(&found, &rule, &err), err, BG_R_OK, "none");
 	ck_assert(!found);
 	bg_rule_clear(&rule);
 	bg_test_file_write(&dir, "other", "scope = { \"a\" }", 15);
@@ -262,11 +283,52 @@ START_TEST(it_is_looked_for_where_the_script_was_opened)	/* SR-88 */
 	bg_format(after, sizeof(after), "%s.moved", dir.path);
 	ck_assert_int_eq(rename(before, after), 0);
 	ck_assert_int_eq(mkdir(before, 0755), 0);
-	ck_reason(bg_narrow_read(&script, conf, gate, &found, &rule, &err), err, BG_R_OK, "moved");
+	ck_reason(narrow_read(&found, &rule, &err), err, BG_R_OK, "moved");
 	ck_assert(found);
 	bg_rule_clear(&rule);
 	ck_assert_int_eq(rmdir(before), 0);
 	ck_assert_int_eq(rename(after, before), 0);
+}
+END_TEST
+
+/* For the daemon the same is said by variables, which join those of the server. */
+static const struct { const char *name, *file, *env[4], *want[4], *words; } told[] = {
+	{ "a scope", "scope = { \"a\", \"b\" }", { "X=y" }, { "X=y", "BEARERGATE_SCOPE= a b" }, NULL },
+	{ "beside the server's", "scope = { \"a\" }", { "BEARERGATE_SCOPE=s", "X=y" }, { "X=y", "BEARERGATE_SCOPE=s a" }, NULL },
+	{ "a permission and a policy", "permission = { \"p\" }\npolicy = { \"of-the-daemon\" }", { "BEARERGATE_POLICY=q" },
+	    { "BEARERGATE_POLICY=q of-the-daemon", "BEARERGATE_PERMISSION= p" }, NULL },
+	{ "one of some scopes", "any_scope = { \"a\", \"b\" }", { "BEARERGATE_SCOPE=s" }, { "BEARERGATE_SCOPE=s", "BEARERGATE_ANY_SCOPE= a b" },
+	    NULL },
+	{ "of others, the server wants one", "any_scope = { \"a\" }", { "BEARERGATE_ANY_SCOPE=s" }, { NULL }, "can be told" },
+	{ "a claim", "claim \"x\" { present = true }", { NULL }, { NULL }, "can be told" },
+	{ "a claim beside a scope", "scope = { \"a\" } claim \"x\" { present = true }", { NULL }, { NULL }, "can be told" },
+	{ "a choice", "any { scope = { \"a\" } permission = { \"b\" } }", { NULL }, { NULL }, "can be told" },
+	{ "a mistake", "\nauth = none", { NULL }, { NULL }, FILE_SAYS "2: unknown option" },
+	{ "nothing", "", { NULL }, { NULL }, "has no condition" },
+};
+
+START_TEST(a_daemon_is_told_by_variables)
+{
+	struct bg_error err = { 0 };
+	struct bg_buf text;
+	char *path, **vars;
+	int fd;
+
+	put(told[_i].file, strlen(told[_i].file), 0644);
+	ck_reason(bg_script_open_beside(&script, BG_NARROW_SUFFIX, &fd, &path, &err), err, BG_R_OK, told[_i].name);
+	ck_reason(bg_narrow_variables(fd, path, (char *const *)(uintptr_t)told[_i].env, &text, &vars, &err), err,
+	    told[_i].words == NULL ? BG_R_OK : BG_R_INTERNAL, told[_i].name);
+	if (told[_i].words != NULL)
+		ck_assert_msg(strstr(err.detail, told[_i].words) != NULL && vars == NULL, "%s: %s", told[_i].name, err.detail);
+	for (size_t i = 0; vars != NULL && i < 4; i++) {
+		ck_assert_pstr_eq(vars[i], told[_i].want[i]);
+		if (vars[i] == NULL)
+			break;
+	}
+	close(fd);
+	free(path);
+	free(vars);
+	bg_buf_clear(&text);
 }
 END_TEST
 
@@ -282,6 +344,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_file_beside_a_script_demands_more, 0, N(rows));
 	tcase_add_loop_test(tc, a_file_that_says_anything_else_is_refused_with_file_and_line, 0, N(bad));
+	tcase_add_loop_test(tc, a_daemon_is_told_by_variables, 0, N(told));
 	tcase_add_test(tc, a_zero_byte_ends_nothing);
 	tcase_add_test(tc, a_file_is_its_owners_alone_to_write);
 	tcase_add_test(tc, what_is_no_file_of_its_own_is_refused);

@@ -116,6 +116,29 @@ answers "also by way of a redirect (Action)" 403 "$good" "${action[@]}" REDIRECT
 answers "what another place allows does not open this one" 401 REDIRECT_BEARERGATE_AUTH=none REDIRECT_STATUS=404 REDIRECT_URL=/public
 answers "a demand that is not known is nobody's to pass over" 500 "$good" BEARERGATE_SCOPES=read:messages
 answers "nor does a page open anything" 500 "$good" BEARERGATE_PAGE=status
+# What a file beside the script demands, the daemon is told.
+narrow=$work/bin/probe.bearergate
+scoped=HTTP_AUTHORIZATION="Bearer $(token '.scope = "read:messages"')"
+printf 'scope = { "read:messages" }\n' >"$narrow"
+answers "a file beside the script wants a scope" 403 "$good"
+check "which the challenge names" grep -q 'scope="read:messages"' "$work/out"
+answers "and a token, where the server wants none" 401 BEARERGATE_AUTH=none
+runs "with the scope it runs" "$scoped"
+answers "what the server wants is wanted as well" 403 "$scoped" BEARERGATE_SCOPE=write:messages
+printf 'policy = { "nobody-knows" }\n' >"$narrow"
+answers "a policy that the daemon has not is nobody's to meet" 500 "$scoped"
+for demand in 'claim "sub" { equals = { "alice" } }' 'auth = "none"' ''; do
+	printf '%s\n' "$demand" >"$narrow"
+	run "$scoped"
+	verdict "'$demand' is nothing that it could be told" "$(
+		wrong answer "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+		grep -q 'script=refused status=500 detail=.*probe[.]bearergate' "$work/cgi.log" || cat "$work/cgi.log"
+	)"
+	answers "which nobody learns without a token" 401
+done
+rm "$narrow"
+run "$good" REQUEST_URI=/%78 SCRIPT_NAME=/%78
+is "a path that was decoded, and would be again, is refused (SR-70)" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 400 Bad Request"
 runs "an optional place needs no token" BEARERGATE_AUTH=optional CLAIM_SUB=mallory CLAIM_X=mallory REMOTE_USER=mallory AUTH_TYPE=Basic
 is "and all names are there and empty (SR-84)" "$(grep -c -E '^(REMOTE_USER|AUTH_TYPE|CLAIM_SUB|CLAIM_ORG_ID)=$' "$work/out")" 4
 is "and nothing else" "$(grep -c -e mallory -e Basic "$work/out")" 0
