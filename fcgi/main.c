@@ -426,7 +426,7 @@ set_log_anew(void *arg, const struct bg_conf *conf)
 
 /* Called in the new process. */
 static int
-work(void *arg, int channel)
+work(void *arg, bool first, int channel)
 {
 	struct daemon *daemon = arg;
 	struct bg_decider_options options = {
@@ -447,7 +447,9 @@ work(void *arg, int channel)
 	options.listeners = fds;
 	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
 	daemon->broker.channel = channel;
-	/* HERE, in this order: user and group, then what the worker may do.  All is open, and there is one thread. */
+	if (!first)
+		bg_gate_take_over_spent(daemon->current->gate, daemon->current->gate, bg_clock_now());
+	/* The place to give up privileges, then what the worker need not do: all is open, and there is one thread yet. */
 
 	/*
 	 * When the supervisor dies, so do we, before anybody can take its place: an old worker beside a new one would be two that
@@ -469,7 +471,7 @@ fetch(void *arg, const struct bg_fetch_wanted *wanted, int fd)
 	struct bg_fetch_helper helper;
 
 	bg_log_open(STDERR_FILENO, level_of(&daemon->options, conf));	/* what it was is closed here */
-	/* HERE: user and group.  Where that fails, return: no answer is a failed fetch. */
+	/* The place to give up privileges here.  Where that fails, to return is enough: no answer is a failed fetch. */
 
 	bg_fetch_helper_init(&helper, &(struct bg_fetch_helper_options){ .program = daemon->options.fetch,
 	    .ca_file = conf->ca_file, .ca_dir = conf->ca_dir, .proxy = conf->proxy });
@@ -572,6 +574,7 @@ take_next(struct daemon *daemon)
 		bg_log_switch(daemon->next_log);
 	daemon->next_log = -1;		/* moved */
 	set_log(&daemon->options, daemon->next->conf);
+	bg_gate_take_over_spent(daemon->next->gate, daemon->current->gate, bg_clock_now());
 	bg_snapshot_free(daemon->current);
 	daemon->current = daemon->next;
 	daemon->next = NULL;		/* moved */
@@ -591,6 +594,9 @@ settle(void *arg, bool in_force)
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 		return;
 	}
+	/* The worker may have died in the moment between putting it in force and saying so. */
+	if (daemon->next != NULL)
+		bg_gate_take_over_spent(daemon->current->gate, daemon->next->gate, bg_clock_now());
 	bg_snapshot_free(daemon->next);
 	daemon->next = NULL;
 	if (daemon->next_log != -1)

@@ -46,5 +46,5 @@ is "by the same daemon" "$(spawned)" "$pid"
 worker=$(worker_of "$pid")
 stop "$server" || :
 check "it ends with lighttpd" wait_for 10 gone "$pid"
-check "with its worker" wait_for 10 gone "$worker"
+check "with its worker" wait_for 10 ended "$worker"
 finish
