@@ -152,6 +152,16 @@ take_over_spent(struct bg_dpop *dpop, const struct bg_dpop *old, struct bg_now n
 	dpop->not_before = known ? old->not_before : latest;
 }
 
+void
+bg_gate_take_over_spent(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now)
+{
+	int64_t before = gate->dpop.not_before;
+
+	take_over_spent(&gate->dpop, &old->dpop, now);
+	if (gate->dpop.not_before < before)
+		gate->dpop.not_before = before;
+}
+
 int
 bg_gate_take_over(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now, struct bg_error *err)
 {

@@ -45,6 +45,12 @@ int  bg_gate_take_over(struct bg_gate *gate, const struct bg_gate *old, struct b
     struct bg_error *err) BG_MUST_CHECK;
 
 /*
+ * The part of that which is about proofs, for a gate that takes the place of old in another process, perhaps a copy of old
+ * itself: nothing of either need be open, and what old had in memory alone is lost.  What gate refused before it still refuses.
+ */
+void bg_gate_take_over_spent(struct bg_gate *gate, const struct bg_gate *old, struct bg_now now);
+
+/*
  * Open the replay store, take up what keys there are on disk, and start the threads of the key stores, see
  * bg_keystore_start.  A denial of BG_R_KEYS_PENDING is then worth deciding again when changed was called.
  */

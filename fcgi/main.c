@@ -482,7 +482,7 @@ set_log_anew(void *arg, const struct bg_conf *conf, int log)
 
 /* Called in the new process. */
 static int
-work(void *arg, int channel)
+work(void *arg, bool first, int channel)
 {
 	struct daemon *daemon = arg;
 	struct bg_decider_options options = {
@@ -503,6 +503,8 @@ work(void *arg, int channel)
 	options.listeners = fds;
 	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
 	daemon->broker.channel = channel;
+	if (!first)
+		bg_gate_take_over_spent(daemon->current->gate, daemon->current->gate, bg_clock_now());
 	/* HERE: what the worker may do.  All is open, and there is one thread. */
 
 	/*
@@ -639,6 +641,7 @@ take_next(struct daemon *daemon)
 		bg_log_switch(daemon->next_log);
 	daemon->next_log = -1;		/* moved */
 	set_log(&daemon->options, daemon->next->conf);
+	bg_gate_take_over_spent(daemon->next->gate, daemon->current->gate, bg_clock_now());
 	bg_snapshot_free(daemon->current);
 	daemon->current = daemon->next;
 	daemon->next = NULL;		/* moved */
@@ -658,6 +661,9 @@ settle(void *arg, bool in_force)
 		bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 		return;
 	}
+	/* The worker may have died in the moment between putting it in force and saying so. */
+	if (daemon->next != NULL)
+		bg_gate_take_over_spent(daemon->current->gate, daemon->next->gate, bg_clock_now());
 	bg_snapshot_free(daemon->next);
 	daemon->next = NULL;
 	if (daemon->next_log != -1)

@@ -163,7 +163,7 @@ be_worker(struct supervisor *self, int channel)
 	close_fd(&self->channel);
 	close_fd(&self->signals);
 	(void)prctl(PR_SET_NAME, BG_WORKER_NAME);
-	_exit(self->hooks->work(self->options->arg, channel));
+	_exit(self->hooks->work(self->options->arg, !self->has_started, channel));
 }
 
 static void

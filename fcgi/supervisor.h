@@ -14,9 +14,9 @@
 struct bg_supervisor_hooks {
 	/*
 	 * Be the worker, in a process of its own, which ends with what is returned, an exit code.  Everything of the supervisor
-	 * but what the program itself has opened is closed.
+	 * but what the program itself has opened is closed.  first: there was none before, which may have answered requests.
 	 */
-	int  (*work)(void *arg, int channel);
+	int  (*work)(void *arg, bool first, int channel);
 
 	/* Answer this fetch into fd, in a process of its own, which has no descriptors but that and the standard ones. */
 	void (*fetch)(void *arg, const struct bg_fetch_wanted *wanted, int fd);

@@ -452,6 +452,15 @@ START_TEST(a_reload_hands_the_replay_store_on)
 		ck_assert_int_eq(bg_gate_take_over(&new, &old, (struct bg_now){ .wall = NOW }, NULL), 0);
 		ck_assert_msg(new.dpop.not_before == rows[i].not_before, "%s: %d", rows[i].name, (int)new.dpop.not_before);
 		ck_assert_msg(took == (asked ? &same : NULL) && took_from == (asked ? &before : NULL), "%s", rows[i].name);
+
+		/* the same between processes, and nothing that was refused is let in by it */
+		for (int64_t own = 0; own <= NOW + 1000; own += NOW + 1000) {
+			new.dpop = rows[i].new;
+			new.dpop.not_before = own;
+			bg_gate_take_over_spent(&new, &old, (struct bg_now){ .wall = NOW });
+			ck_assert_msg(new.dpop.not_before == (own > rows[i].not_before ? own : rows[i].not_before), "%s: %d",
+			    rows[i].name, (int)new.dpop.not_before);
+		}
 	}
 }
 END_TEST

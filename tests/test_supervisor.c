@@ -132,12 +132,14 @@ obey(int channel, enum deed deed)
 }
 
 static int
-work(void *arg, int channel)
+work(void *arg, bool first, int channel)
 {
 	int number = atomic_fetch_add(&shared->workers, 1), ends[2] = { -1, -1 };
 	enum deed deed = number < N(deeds) ? deeds[number] : OBEY;
 
 	(void)arg;
+	if (first != (number == 0))
+		return EX_SOFTWARE;
 	atomic_store(&shared->worker, getpid());
 	if (deed == EXIT_3)
 		return 3;

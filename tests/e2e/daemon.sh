@@ -137,8 +137,7 @@ listening() {
 	check "and takes the socket away" test ! -e "$work/tmp/bg.sock"
 
 	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock"
-	kill -KILL "$daemon"
-	wait "$daemon" 2>/dev/null || :
+	kill_daemon "$daemon"
 	check "a daemon that was killed leaves its socket" test -S "$work/tmp/bg.sock"
 	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock"
 	is "the next one takes its place" "$(ask "unix:$work/tmp/bg.sock" "$good")" "Status: 200 OK"

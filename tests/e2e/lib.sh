@@ -59,6 +59,22 @@ has_worker() { # has_worker PID [OTHER]: one that is not OTHER
 	[ -n "$worker" ] && [ "$worker" != "${2:-}" ]
 }
 
+ended() { # ended PID: no thread of it runs; whoever inherits orphans may take his time to notice
+	local tasks=("/proc/$1/task/"*)
+
+	[ ! -e "/proc/$1" ] ||
+	    { [ "${#tasks[@]}" -le 1 ] && grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; } 2>/dev/null || [ ! -e "/proc/$1" ]
+}
+
+kill_daemon() { # kill_daemon PID: as the kernel would when memory is short; its worker dies with it, if not in the same moment
+	local worker
+
+	worker=$(worker_of "$1")
+	kill -KILL "$1" 2>/dev/null || :
+	stop "$1" 2>/dev/null || :
+	[ -z "$worker" ] || wait_for 20 ended "$worker" || die "a worker outlives its supervisor"
+}
+
 # Checks.  A check is a sentence and what was wrong; nothing wrong is good.
 
 verdict() { # verdict SENTENCE WRONG

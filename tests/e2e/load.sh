@@ -94,8 +94,7 @@ is "it speaks TCP" "$code $(said .by_status)" '0 {"200":20}'
 
 # No answers.
 
-kill -KILL "$daemon"
-wait "$daemon" 2>/dev/null || :
+kill_daemon "$daemon"
 run_load --requests 3 --token-file "$work/good"
 is "where nobody listens there is no answer" "$code $(said .by_status)" '1 {"000":3}'
 check "which says why" test "$(said '.first_wrong[0].why')" = "connect: Connection refused"
@@ -107,8 +106,7 @@ check "after the time it was given" test "$(said '.seconds * 10 | floor')" -ge 3
 start_load --requests 500 --rate 100 --clients 4 --timeout 20000 --retry-refused --token-file "$work/good" --expect 200,000
 start_authorizer
 check "a daemon that comes is asked" wait_for 20 lines_at_least 20 decision=allow "$work/daemon.log"
-kill -KILL "$daemon"
-wait "$daemon" 2>/dev/null || :
+kill_daemon "$daemon"
 start_authorizer
 end_load
 is "a daemon killed and started again in the middle is no end" "$code $(said .requests)" "0 500"

@@ -64,7 +64,7 @@ pid=$(spawned)
 worker=$(worker_of "$pid")
 stop "$server" || :
 check "it ends with lighttpd" wait_for 10 gone "$pid"
-check "with its worker" wait_for 10 gone "$worker"
+check "with its worker" wait_for 10 ended "$worker"
 
 # Four of them, with nothing that they share: no proof passes, as it would pass four times.
 bg_edit=(-e '/"max-procs"/d')

@@ -128,8 +128,9 @@ worker=$(worker_of "$daemon")
 both_how 'how hang'
 kill -HUP "$daemon"
 kill -STOP "$worker"	# that it hangs makes no difference
-kill_gate
-check "a worker does not outlive its supervisor" wait_for 10 gone "$worker"
+kill -KILL "$daemon"
+stop "$daemon" || :
+check "a worker does not outlive its supervisor" wait_for 10 ended "$worker"
 check "nor does a fetch" wait_for 10 nothing_left
 both_how
 start_gate
@@ -153,7 +154,7 @@ these_gone() { # the fetchers that there were, which would have run for a minute
 	local pid
 
 	for pid in $running; do
-		gone "$pid" || return 1
+		ended "$pid" || return 1
 	done
 }
 
@@ -205,21 +206,30 @@ check "nothing is left" nothing_left
 
 # Proofs that were used before a worker died are used, and so is what may have been.
 
-proofs() { # proofs LINE: with this in the configuration one is used, a worker killed, the same used again; sets $again
-	{
-		printf 'public_url = "https://api.example"\n%s\n' "$1"
-		printf 'issuer "https://issuer.example/" {\n audience = { "%s" }\n jwks_file = "%s"\n}\n' "$audience" "$work/jwks.json"
-	} >"$work/bearergate.conf"
+proof_config() { # proof_config LINE
+	printf 'public_url = "https://api.example"\n%s\n' "$1"
+	printf 'issuer "https://issuer.example/" {\n audience = { "%s" }\n jwks_file = "%s"\n}\n' "$audience" "$work/jwks.json"
+}
+
+# proofs LINE IAT [OTHER]: with this in the configuration, a proof with such an iat is used; then, with OTHER in its place where
+# it is given, a worker killed; then the same is used again; sets $again
+proofs() {
+	proof_config "$1" >"$work/bearergate.conf"
 	start_gate
-	wait_for 20 new_proof_passes || die "no proof is good"
+	wait_for 60 new_proof_passes "$2" || die "no proof is good"
+	if [ -n "${3:-}" ]; then
+		proof_config "$3" >"$work/bearergate.conf"
+		kill -HUP "$daemon"
+		wait_for 20 logged 'is in force' || die "no reload"
+	fi
 	kill_worker KILL
 	again=$(spend "$proof")
 	stop "$daemon" || :
 }
 
-new_proof_passes() { # a store that nothing is known of takes none that was made before it; sets $proof
+new_proof_passes() { # new_proof_passes IAT: a store that is new takes none that was made before it; sets $proof
 	proof=$("$BG_TOOL" mint proof -k "$work/client.pem" --method GET --url https://api.example/api/private \
-	    --token-file "$work/bound")
+	    --token-file "$work/bound" --iat "$1")
 	[ "$(spend "$proof")" = 200 ]
 }
 
@@ -239,13 +249,17 @@ printf 'replay = "lmdb:%s"\n' "$work/store" >"$work/probe.conf"
 claims_config "$work/probe.claims"
 cat "$work/probe.claims" >>"$work/probe.conf"
 if "$bg_fcgi" -t -c "$work/probe.conf" >"$work/probe.out" 2>&1; then
-	proofs "replay = \"lmdb:$work/store\""
+	proofs "replay = \"lmdb:$work/store\"" 0s
 	is "a proof that was used before a worker died is known to the next (SR-64)" "$again" 400
+	proofs "replay = \"lmdb:$work/store\"" 0s "replay = \"lmdb:$work/store/other\""
+	is "one that was used in another store, before a reload, is refused" "$again" 503
 fi
-proofs ''
 wanted=503
-logged 'are remembered by this process alone' || wanted=400	# installed, there may be a default directory
-is "and where no store outlives a worker, what it may have known is refused" "$again" "$wanted"
+for iat in 0s 20s; do	# now, and by a clock that is ahead
+	proofs '' "$iat"
+	logged 'are remembered by this process alone' || wanted=400	# installed, there may be a default directory
+	is "where no store outlives a worker, what it may have known is refused (iat $iat)" "$again" "$wanted"
+done
 
 # Whoever starts the daemon can stop it.
 
