@@ -9,7 +9,7 @@
 #   401 no_token            an error in JSON, by its code; no_token where the challenge has none
 #   200 secret              a short plain text
 #   404 page                anything else that is no plain text: a page of the server itself
-#   closed, silent, broken  no answer: the connection ended, nothing came for 20 s, or what came is not HTTP
+#   closed, silent, broken  no answer: the connection ended, nothing came for 40 s, or what came is not HTTP
 #
 # An answer behind which more bytes come than it should have ends with "+N".  With --full an answer is an object of JSON
 # instead, with status, headers and body.
@@ -29,7 +29,7 @@ use Socket;
 
 $SIG{PIPE} = 'IGNORE';
 $| = 1;
-my $limit = 20;		# seconds without a byte
+my $limit = 40;		# seconds without a byte
 my $port = shift // die "usage: http.pl PORT ...\n";
 my $mode = shift // '';
 
