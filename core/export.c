@@ -28,8 +28,7 @@ put_percent(struct bg_buf *out, struct bg_slice value)
 	bg_buf_put(out, (struct bg_slice){ value.ptr + plain, value.len - plain });
 }
 
-/* False: it is too long for a server's header line, and was left out. */
-static bool
+static void
 put_variable(struct bg_buf *out, const char *name, struct bg_slice value, enum bg_encoding encoding)
 {
 	size_t start = out->len, name_len = strlen(name), len;
@@ -40,16 +39,13 @@ put_variable(struct bg_buf *out, const char *name, struct bg_slice value, enum b
 		put_percent(out, value);
 	else if ((at = bg_buf_extend(out, BG_B64URL_ENCODED(value.len))) != NULL)
 		bg_b64url_encode(at, (const unsigned char *)value.ptr, value.len);
-	if (out->failed)
-		return true;
 	len = out->len - start - name_len - 1;
-	if (len > BG_EXPORT_VALUE_MAX) {
-		bg_log(BG_LOG_WARNING, "export=%s left out: %zu bytes, servers take %d", name, len, BG_EXPORT_VALUE_MAX);
-		out->len = start;
-		return false;
+	if (!out->failed && len > BG_EXPORT_VALUE_MAX) {
+		bg_log(BG_LOG_ERROR, "export=%s is too long: %zu bytes, servers take %d; it must not be exported, or the token be smaller",
+		    name, len, BG_EXPORT_VALUE_MAX);
+		out->failed = true;
 	}
 	bg_buf_put(out, (struct bg_slice){ "", 1 });
-	return true;
 }
 
 /* A value as text: a string as it is, all else as compact JSON.  *made is to be freed; -1: no memory. */
@@ -99,7 +95,7 @@ join(const json_t *array, const char *separator, struct bg_buf *out)
 }
 
 static int
-put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, bool *left_out, struct bg_error *err)
+put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, struct bg_error *err)
 {
 	struct bg_slice text;
 	struct bg_buf joined;
@@ -112,10 +108,10 @@ put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, 
 		bg_fail(err, BG_R_NO_MEMORY, "export");
 	else if (rc > 0) {
 		rc = 0;
-		*left_out |= !put_variable(out, how->name,
+		put_variable(out, how->name,
 		    (struct bg_slice){ joined.data != NULL ? joined.data : "", joined.len }, how->encoding);
 	} else if ((rc = text_of(value, &text, &made, err)) == 0)
-		*left_out |= !put_variable(out, how->name, text, how->encoding);
+		put_variable(out, how->name, text, how->encoding);
 	free(made);
 	bg_buf_clear(&joined);
 	return rc;
@@ -124,12 +120,12 @@ put_claim(struct bg_buf *out, const struct bg_export *how, const json_t *value, 
 static void
 put_anonymous(const struct bg_exports *exports, struct bg_buf *out)
 {
-	(void)put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
-	(void)put_variable(out, "AUTH_TYPE", BG_SLICE(""), BG_ENCODING_PERCENT);
+	put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
+	put_variable(out, "AUTH_TYPE", BG_SLICE(""), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++)
-		(void)put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
+		put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
 	if (exports->json)
-		(void)put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
+		put_variable(out, "CLAIMS_JSON", BG_SLICE(""), BG_ENCODING_PERCENT);
 }
 
 /* Only a plain value can. */
@@ -141,27 +137,26 @@ names_somebody(const json_t *value)
 
 int
 bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
-    bool *left_out, struct bg_error *err)
+    struct bg_error *err)
 {
 	struct bg_export user = { .name = (char[]){ "REMOTE_USER" } }, json = { .name = (char[]){ "CLAIMS_JSON" } };
 	const json_t *value;
 	struct bg_slice all;
 
-	*left_out = false;
 	if (claims == NULL) {
 		put_anonymous(exports, out);
 		return bg_buf_finish(out, &all, err);
 	}
 	value = exports->user_claim != NULL ? bg_claims_find(claims, exports->user_claim) : NULL;
-	if (names_somebody(value) && put_claim(out, &user, value, left_out, err) != 0)
+	if (names_somebody(value) && put_claim(out, &user, value, err) != 0)
 		return -1;
-	(void)put_variable(out, "AUTH_TYPE", scheme == BG_SCHEME_DPOP ? BG_SLICE("DPoP") : BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
+	put_variable(out, "AUTH_TYPE", scheme == BG_SCHEME_DPOP ? BG_SLICE("DPoP") : BG_SLICE("Bearer"), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++) {
 		value = bg_claims_find(claims, exports->exports[i].claim);
-		if (value != NULL && put_claim(out, &exports->exports[i], value, left_out, err) != 0)
+		if (value != NULL && put_claim(out, &exports->exports[i], value, err) != 0)
 			return -1;
 	}
-	if (exports->json && put_claim(out, &json, claims->all, left_out, err) != 0)
+	if (exports->json && put_claim(out, &json, claims->all, err) != 0)
 		return -1;
 	return bg_buf_finish(out, &all, err);
 }
@@ -173,10 +168,10 @@ bg_export_missing(const struct bg_exports *exports, const struct bg_claims *clai
 	struct bg_slice all;
 
 	if (!names_somebody(user))
-		(void)put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
+		put_variable(out, "REMOTE_USER", BG_SLICE(""), BG_ENCODING_PERCENT);
 	for (size_t i = 0; i < exports->n_exports; i++)
 		if (bg_claims_find(claims, exports->exports[i].claim) == NULL)
-			(void)put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
+			put_variable(out, exports->exports[i].name, BG_SLICE(""), BG_ENCODING_PERCENT);
 	return bg_buf_finish(out, &all, err);
 }
 

@@ -39,15 +39,15 @@ const char *bg_export_name_wrong(const char *name);
  * Put the variables of an allowed request into out, one after the other, each as name NUL value NUL.  A string or
  * number goes out raw, an array or object as compact JSON, or joined; every byte outside printable ASCII, "%" itself and
  * a space at either end are percent-encoded, or the whole value is base64url, so that no claim can make a variable or
- * header of its own (SR-80 to SR-82).  What is too long for a server's header line is left out, with a line in the log,
- * and *left_out says that there was something.
+ * header of its own (SR-80 to SR-82).  A value that is too long for a server's header line is a
+ * failure, with a line in the log that names it: a program that looks for a claim must not be misled by a server's limit.
  * AUTH_TYPE is the scheme by which the token came.
  * With claims NULL the request is anonymous: every name goes out with an empty value, so that nothing the program
  * behind finds there can have come from elsewhere (SR-84).
- * out has a ceiling of its own; returns -1 with BG_R_INTERNAL when it was reached.
+ * out has a ceiling of its own; returns -1 with BG_R_INTERNAL when it was reached, too.
  */
 int bg_export(const struct bg_exports *exports, enum bg_scheme scheme, const struct bg_claims *claims, struct bg_buf *out,
-    bool *left_out, struct bg_error *err) BG_MUST_CHECK;
+    struct bg_error *err) BG_MUST_CHECK;
 
 /*
  * Put an empty value into out for each name that bg_export, for the same exports and claims, has put none: for servers that need

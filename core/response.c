@@ -127,7 +127,7 @@ bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision,
 		out->status = 200;
 		bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
 		if (bg_export(&gate->exports, decision->scheme, decision->anonymous ? NULL : &decision->claims, &out->variables,
-		    &out->left_out, NULL) == 0)
+		    NULL) == 0)
 			return;		/* nobody reads challenge and body of this */
 		deny(gate, decision, BG_R_INTERNAL, out);
 	} else

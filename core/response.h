@@ -11,7 +11,6 @@ struct bg_response {
 	char          nonce[BG_NONCE_LEN + 1];	/* DPoP-Nonce, for an allow too; empty when there is none */
 	struct bg_buf body;		/* JSON; empty for an allow */
 	struct bg_buf variables;	/* of an allow: pairs for bg_export_next; empty for a denial */
-	bool          left_out;		/* some variable is not among them, for its length */
 };
 
 void bg_response_init(struct bg_response *response);

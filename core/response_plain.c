@@ -59,7 +59,6 @@ bg_response_reset(struct bg_response *response)
 	bg_buf_reset(&response->challenge);
 	bg_buf_reset(&response->body);
 	bg_buf_reset(&response->variables);
-	response->left_out = false;
 	response->retry_after = 0;
 	response->nonce[0] = '\0';
 }

@@ -217,23 +217,6 @@ START_TEST(a_responders_claims_all_fit_or_there_is_no_allow)
 }
 END_TEST
 
-START_TEST(a_claim_left_out_for_its_length_is_no_allow_for_a_responder)
-{
-	struct bg_error err = { 0 };
-	struct bg_response response;
-	struct bg_buf out;
-
-	bg_buf_init(&out, BG_ANSWER_MAX);
-	bg_response_init(&response);
-	response.status = 200;
-	response.left_out = true;
-	ck_reason(bg_reply_responder(&response, &out, &err), err, BG_R_INTERNAL, "left out");
-	ck_assert_uint_eq(out.len, 0);
-	bg_response_clear(&response);
-	bg_buf_clear(&out);
-}
-END_TEST
-
 /* The largest denial there can be still fits what nginx has without being told: one page of 4 KiB, less a record's header. */
 START_TEST(a_responders_denial_with_everything_in_it_fits)
 {
@@ -299,7 +282,6 @@ main(void)
 	tcase_add_test(tc, an_allow_is_the_same_for_all_responders);
 	tcase_add_test(tc, a_responders_allow_carries_claims_as_headers);
 	tcase_add_test(tc, a_responders_claims_all_fit_or_there_is_no_allow);
-	tcase_add_test(tc, a_claim_left_out_for_its_length_is_no_allow_for_a_responder);
 	tcase_add_test(tc, a_responders_denial_with_everything_in_it_fits);
 	tcase_add_loop_test(tc, what_would_make_a_header_of_its_own_is_never_sent, 0, N(unsafe));
 	tcase_add_test(tc, a_reply_that_does_not_fit_is_no_reply);

@@ -68,7 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	claims.all = root;
 	bg_buf_init(&out, BG_ANSWER_MAX);
-	if (bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &(bool){ false }, &err) == 0) {
+	if (bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &err) == 0) {
 		rest = (struct bg_slice){ out.data, out.len };
 		while (bg_export_next(&rest, &name, &value)) {
 			MUST(is_known(name));

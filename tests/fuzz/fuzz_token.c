@@ -31,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (token->signing_input.ptr != (const char *)data || token->signing_input.len >= size || token->signature.len == 0)
 		abort();
 	bg_buf_init(&out, BG_ANSWER_MAX);
-	if (bg_claims_read(token, &claims, &err) == 0 && bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &(bool){ false }, &err) == 0)
+	if (bg_claims_read(token, &claims, &err) == 0 && bg_export(&exports, BG_SCHEME_BEARER, &claims, &out, &err) == 0)
 		for (size_t i = 0; i < out.len; i++)
 			if (out.data[i] != '\0' && (out.data[i] < 0x20 || out.data[i] > 0x7e))
 				abort();	/* SR-82 */
