@@ -14,7 +14,7 @@ echo
 echo
 "$programs/bench_proof"
 echo
-"$programs/bench_cgi" "$1/bearergate-cgi" "$1/bearergate-fcgi" "$build/bearergate-fcgi"
+"$programs/bench_cgi" "$1/bearergate-cgi" "$1/bearergate-fcgi"
 echo
 if ! command -v valgrind >/dev/null 2>&1; then
 	echo "no instruction counts: valgrind is missing"
