@@ -53,10 +53,16 @@ reallocate(void *mem, size_t size, const char *file, int line)
  */
 static EVP_MD *sha256;
 
+static bool
+take_allocator(void)
+{
+	return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1;
+}
+
 int
 bg_secret_start(void)
 {
-	if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1)
+	if (!take_allocator())
 		return -1;
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	return 0;
@@ -67,7 +73,8 @@ bg_secret_start_lean(void)
 {
 	uint64_t without = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS;
 
-	if (bg_secret_start() != 0)
+	/* Nothing is looked up here: the first use of anything starts OpenSSL with all it has. */
+	if (!take_allocator())
 		return -1;
 	if (secure_getenv("OPENSSL_CONF") == NULL)
 		without |= OPENSSL_INIT_NO_LOAD_CONFIG;
