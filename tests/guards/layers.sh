@@ -33,10 +33,10 @@ found=$(
 	may cgi '(cgi|core)/' | grep -v '^cgi/main\.c includes conf/conf\.h$' || true	# a program calls conf/ at start-up
 	may fcgi '(fcgi|cgi|conf|core)/'
 	may tool '(tool|cgi|conf|core)/'
-	may fetch '(fetch/|core/(error|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
+	may fetch '(fetch/|core/(error|filter|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
 	home 'confuse\.h' 'conf/parse\.c'
 	home 'curl/' 'fetch/https\.c'
-	home 'seccomp\.h' 'fetch/sandbox\.c'
+	home 'seccomp\.h' 'core/filter\.c'
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
 	home 'lmdb\.h' 'core/replay_lmdb\.c'
 	home '(hiredis/)?(hiredis|read)\.h' 'core/redis\.c'
