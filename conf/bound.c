@@ -154,6 +154,23 @@ bg_store_clear(struct bg_store *store)
 	*store = (struct bg_store){ 0 };
 }
 
+enum bg_conf_store
+bg_conf_store(const struct bg_conf *conf, const char **path)
+{
+	*path = NULL;
+	if (conf->dpop == BG_DPOP_DISABLED)
+		return BG_STORE_NONE;
+	for (size_t i = 0; conf->replay != NULL && i < N_FORMS; i++) {
+		if (!bg_slice_starts(bg_slice_str(conf->replay), bg_slice_str(forms[i].prefix)))
+			continue;
+		if (!forms[i].path)
+			return BG_STORE_REDIS;
+		*path = conf->replay + strlen(forms[i].prefix);
+		return forms[i].redis ? BG_STORE_REDIS_SOCKET : BG_STORE_LMDB;
+	}
+	return BG_STORE_PRIVATE;
+}
+
 const char *
 bg_public_url_parse(const char *text, struct bg_buf *url)
 {

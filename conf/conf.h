@@ -179,6 +179,16 @@ void bg_conf_free(struct bg_conf *conf);	/* NULL is fine */
 #define BG_CONF_MASK	"********"
 void bg_conf_print(const struct bg_conf *conf, struct bg_buf *out);
 
+/* Where DPoP proofs that were spent are noted by this configuration. */
+enum bg_conf_store {
+	BG_STORE_NONE,		/* none are taken */
+	BG_STORE_PRIVATE,	/* LMDB, in files without names: see bg_replay_private_dir */
+	BG_STORE_LMDB,		/* in the directory *path, which is made where it is missing */
+	BG_STORE_REDIS,		/* over TCP */
+	BG_STORE_REDIS_SOCKET	/* by the socket *path */
+};
+enum bg_conf_store bg_conf_store(const struct bg_conf *conf, const char **path);	/* *path: borrowed from conf, or NULL */
+
 /*
  * Make the gate, with its key stores but without their threads, and with its replay store, which is not open yet.  fetcher
  * is borrowed by the key stores; it may be NULL where every issuer has a jwks_file.  conf must outlive the gate: these stores

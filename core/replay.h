@@ -99,6 +99,9 @@ struct bg_redis {
 int bg_replay_redis_new(const struct bg_redis *redis, int64_t leeway, struct bg_replay **out,
     struct bg_error *err) BG_MUST_CHECK;
 
+/* Where the files of a private LMDB store are made, before they lose their names; NULL without LMDB.  Of the environment. */
+const char *bg_replay_private_dir(void);
+
 /* Which of them this program was built with. */
 bool bg_replay_has_lmdb(void);
 bool bg_replay_has_redis(void);

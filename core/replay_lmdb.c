@@ -464,16 +464,23 @@ open_path(struct shared *shared, int dir, struct bg_now now, struct bg_error *er
 	return rc;
 }
 
+const char *
+bg_replay_private_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	return tmp != NULL && tmp[0] == '/' ? tmp : "/tmp";
+}
+
 /* Its files have no names by the time this returns.  lost: as for set_up. */
 static int
 open_private(struct shared *shared, int64_t lost, struct bg_error *err)
 {
-	const char *tmp = getenv("TMPDIR");
 	char dir[1024], file[sizeof(dir) + sizeof("/mdb")];
 	bool fresh;
 	int rc;
 
-	bg_format(dir, sizeof(dir), "%s/bearergate-replay-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+	bg_format(dir, sizeof(dir), "%s/bearergate-replay-XXXXXX", bg_replay_private_dir());
 	if (mkdtemp(dir) == NULL)
 		return bg_fail(err, BG_R_STORE_DOWN, "replay store %s: %s: %m", name_of(shared), dir);
 	bg_format(file, sizeof(file), "%s/mdb", dir);
@@ -1003,6 +1010,12 @@ bg_replay_lmdb_new(const char *path, size_t max_proofs, int64_t leeway, struct b
 	(void)path, (void)max_proofs, (void)leeway;
 	*out = NULL;
 	return bg_fail(err, BG_R_INTERNAL, "this program was built without LMDB: the replay store lmdb: is not in it");
+}
+
+const char *
+bg_replay_private_dir(void)
+{
+	return NULL;
 }
 
 bool

@@ -164,6 +164,8 @@ bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snap
 	out->started = figures->started;
 	out->uptime = (now.mono_ms - figures->started_mono) / 1000;
 	out->version = PACKAGE_VERSION;
+	out->sandbox = figures->sandbox;
+	out->sandboxed = figures->sandboxed;
 	out->build = bg_secret_openssl_version();
 	out->dpop = name_of_dpop(snapshot->conf->dpop);
 	out->replay = kind_of_store(snapshot->conf);

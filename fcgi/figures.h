@@ -24,6 +24,8 @@ struct bg_figures {
 	int64_t             started;		/* wall clock */
 	int64_t             started_mono;	/* bg_clock_mono_ms() */
 	long                pid;		/* of the supervisor */
+	const char         *sandbox;		/* what the worker is kept in, in words */
+	bool                sandboxed;		/* is it kept in anything? */
 };
 
 int  bg_figures_init(struct bg_figures *figures, struct bg_error *err) BG_MUST_CHECK;

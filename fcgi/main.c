@@ -27,6 +27,7 @@
 #include "fcgi/listener.h"
 #include "fcgi/notify.h"
 #include "fcgi/privileges.h"
+#include "fcgi/sandbox.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/supervisor.h"
 
@@ -50,6 +51,7 @@ struct options {
 	const char *fetch;
 	bool        test;
 	bool        verbose;
+	bool        no_sandbox;
 };
 
 /* What was said at the start and cannot change while we serve. */
@@ -70,6 +72,9 @@ struct daemon {
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
 	struct bg_snapshot    *current;		/* the last good configuration; nothing of it runs but in the worker */
 	struct fixed           fixed;
+	bool                   sandboxed;	/* workers live by these rules, of the first configuration, until we end */
+	struct bg_sandbox_rules sandbox;
+	char                   sandbox_words[BG_SANDBOX_WORDS];
 	struct bg_figures      figures;
 	struct bg_listener     listeners[LISTENERS_MAX];
 	size_t                 n_listeners;
@@ -116,6 +121,7 @@ help(void)
 	     "  -F PATH, --fetch PATH     program that fetches keys, " LIBEXECDIR "/bearergate-fetch\n"
 	     "  -t, --test                test the configuration and exit\n"
 	     "  -v, --verbose             log what only developers want to know\n"
+	     "      --no-sandbox          keep the worker from nothing: for debuggers\n"
 	     "      --help, --version     print this, or versions, and exit\n"
 	     "\n"
 	     "Without -l it serves what the configuration lists, or a socket that listens on\n"
@@ -150,13 +156,14 @@ read_number(const char *text, int max, int *out)
 static int
 read_options(int argc, char **argv, struct options *out)
 {
-	enum { ENV_FILE = 256, HELP, VERSION };
+	enum { ENV_FILE = 256, HELP, NO_SANDBOX, VERSION };
 	static const struct option longs[] = {
 		{ "config",   required_argument, NULL, 'c' },
 		{ "env-file", required_argument, NULL, ENV_FILE },
 		{ "fetch",    required_argument, NULL, 'F' },
 		{ "help",     no_argument,       NULL, HELP },
 		{ "listen",   required_argument, NULL, 'l' },
+		{ "no-sandbox", no_argument,     NULL, NO_SANDBOX },
 		{ "test",     no_argument,       NULL, 't' },
 		{ "threads",  required_argument, NULL, 'n' },
 		{ "verbose",  no_argument,       NULL, 'v' },
@@ -195,6 +202,9 @@ read_options(int argc, char **argv, struct options *out)
 			break;
 		case 'v':
 			out->verbose = true;
+			break;
+		case NO_SANDBOX:
+			out->no_sandbox = true;
 			break;
 		case HELP:
 			return help();
@@ -284,6 +294,41 @@ forgo_private_store(const struct daemon *daemon, bool remarks, struct bg_snapsho
 		    "were used; replay = \"lmdb:/PATH\", or redis://, was expected, or dpop = \"disabled\"");
 }
 
+/* What workers are kept in, as long as we live. */
+static int
+plan_sandbox(struct daemon *daemon)
+{
+	struct bg_error err = { 0 };
+
+	daemon->figures.sandbox = daemon->sandbox_words;
+	if (daemon->options.no_sandbox) {
+		bg_format(daemon->sandbox_words, sizeof(daemon->sandbox_words), "off (--no-sandbox)");
+		return 0;
+	}
+	bg_sandbox_describe(daemon->sandbox_words);
+	daemon->sandboxed = daemon->figures.sandboxed = !bg_sandbox_is_none();
+	if (bg_sandbox_rules_set(&daemon->sandbox, daemon->current->conf, &err) != 0)
+		return complain(EX_OSERR, "%s", err.detail);
+	return 0;
+}
+
+/* Can the worker do what this configuration is about to ask of it? */
+static int
+check_sandbox(const struct daemon *daemon, const struct bg_conf *conf)
+{
+	struct bg_sandbox_rules wanted;
+	struct bg_error err = { 0 };
+	int rc;
+
+	if (!daemon->sandboxed)
+		return 0;
+	if ((rc = bg_sandbox_rules_set(&wanted, conf, &err)) == 0) {
+		rc = bg_sandbox_has(&daemon->sandbox, &wanted, &err);
+		bg_sandbox_rules_clear(&wanted);
+	}
+	return rc == 0 ? 0 : complain(err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG, "%s", err.detail);
+}
+
 /* The configuration, and the gate made of it; nothing of it runs yet.  Of a good one remarks are printed where they are wanted. */
 static int
 configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
@@ -304,7 +349,7 @@ configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
 	if (options->threads > 0)
 		(*out)->conf->threads = options->threads;
 	forgo_private_store(daemon, remarks, *out);
-	if ((code = check_addresses(options, *out)) != 0) {
+	if ((code = check_addresses(options, *out)) != 0 || (code = check_sandbox(daemon, (*out)->conf)) != 0) {
 		bg_snapshot_free(*out);
 		*out = NULL;
 	}
@@ -480,6 +525,26 @@ set_log_anew(void *arg, const struct bg_conf *conf, int log)
 	set_log(&daemon->options, conf);
 }
 
+/* The last thing that may fail for want of powers: from here on there are few (SR-90). */
+static int
+enter_sandbox(const struct daemon *daemon)
+{
+	struct bg_error err = { 0 };
+
+	if (daemon->options.no_sandbox) {
+		bg_log(BG_LOG_WARNING, "--no-sandbox: whoever takes over the worker may do all that its user may");
+		return 0;
+	}
+	if (bg_sandbox_worker(&daemon->sandbox, &err) != 0)
+		return complain(EX_OSERR, "the worker's sandbox: %s; --no-sandbox does without", err.detail);
+	if (daemon->sandboxed)
+		bg_log(BG_LOG_INFO, "the worker's sandbox: %s", daemon->sandbox_words);
+	else
+		bg_log(BG_LOG_WARNING, "the worker has no sandbox: neither was libseccomp there when this program was built, nor has the "
+		    "kernel landlock");
+	return 0;
+}
+
 /* Called in the new process. */
 static int
 work(void *arg, bool first, int channel)
@@ -505,7 +570,6 @@ work(void *arg, bool first, int channel)
 	daemon->broker.channel = channel;
 	if (!first)
 		bg_gate_take_over_spent(daemon->current->gate, daemon->current->gate, bg_clock_now());
-	/* HERE: what the worker may do.  All is open, and there is one thread. */
 
 	/*
 	 * When the supervisor dies, so do we, before anybody can take its place: an old worker beside a new one would be two that
@@ -513,6 +577,8 @@ work(void *arg, bool first, int channel)
 	 */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)daemon->figures.pid)
 		return EX_OSERR;
+	if ((code = enter_sandbox(daemon)) != 0)
+		return code;
 	if ((code = bg_decider_run(&options, &err)) != 0)
 		complain(code, "%s", err.detail);
 	return code;
@@ -758,7 +824,8 @@ run(struct daemon *daemon)
 		return complain(code, "%s", err.detail);
 	bg_privileges_make_log(daemon->current->conf);
 	if ((code = open_log(daemon, daemon->current->conf)) != 0 ||
-	    (code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0)
+	    (code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0 ||
+	    (code = plan_sandbox(daemon)) != 0)
 		return code;
 	return bg_supervisor_run(&supervisor);
 }
@@ -776,6 +843,7 @@ clean_up(struct daemon *daemon)
 	bg_snapshot_free(daemon->current);
 	bg_buf_clear(&daemon->fixed.listen);
 	bg_buf_clear(&daemon->fixed.whose);
+	bg_sandbox_rules_clear(&daemon->sandbox);
 	bg_figures_clear(&daemon->figures);
 	bg_activation_clear(&daemon->activation);
 }

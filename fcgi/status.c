@@ -135,7 +135,8 @@ bg_status_put_text(const struct bg_status *status, size_t n, struct bg_buf *out)
 	bg_buf_put_format(out, "bearergate-fcgi  %s, %s, process %ld\nstate            %s\nstarted          ", status->version,
 	    status->build, status->pid, bg_status_is_ready(status) ? "ready" : "not ready: an issuer has no keys");
 	bg_status_put_moment(out, status->started, status->now);
-	bg_buf_put_format(out, "\nworker           process %ld\nrestarts         %" PRIu64 ", ", status->worker, status->restarts);
+	bg_buf_put_format(out, "\nworker           process %ld\nsandbox          %s\nrestarts         %" PRIu64 ", ", status->worker,
+	    status->sandbox, status->restarts);
 	bg_status_put_moment(out, status->restarted, status->now);
 	bg_buf_put_format(out, "\nreloads          %" PRIu64 ", ", status->reloads);
 	bg_status_put_moment(out, status->reloaded, status->now);
@@ -249,6 +250,7 @@ bg_status_put_json(const struct bg_status *status, size_t n, struct bg_buf *out)
 	put_string(out, "build", status->build);
 	put_member(out, "pid", status->pid);
 	put_member(out, "worker", status->worker);
+	put_string(out, "sandbox", status->sandbox);
 	put_member(out, "now", status->now);
 	put_member(out, "started", status->started);
 	put_member(out, "uptime", status->uptime);
@@ -435,6 +437,7 @@ bg_status_put_metrics(const struct bg_status *status, size_t n, struct bg_buf *o
 	    (int64_t)status->restarts);
 	put_sample(out, "bearergate_strangers_total", "counter", "Connections from peers that listen_allowed_clients does not name.",
 	    (int64_t)status->strangers);
+	put_sample(out, "bearergate_worker_sandboxed", "gauge", "1 where the worker is kept in a sandbox, else 0.", status->sandboxed);
 	put_sample(out, "bearergate_reloads_total", "counter", "Reloads that took effect.", (int64_t)status->reloads);
 	put_sample(out, "bearergate_failed_reloads_total", "counter", "Reloads that changed nothing, for an error.",
 	    (int64_t)status->failed_reloads);

@@ -18,6 +18,9 @@ struct bg_status {
 	long        pid;		/* of the daemon, which is the supervisor */
 	long        worker;		/* of the process that decides; descriptors, memory and processor below are its own */
 
+	const char *sandbox;		/* what the worker is kept in: "seccomp, landlock ABI 5", "off (--no-sandbox)" */
+	bool        sandboxed;		/* is it kept in anything? */
+
 	struct bg_counts counts;
 
 	/* bg_keystore_status of each issuer, in the order of the configuration */

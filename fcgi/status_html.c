@@ -315,6 +315,7 @@ put_daemon(const struct bg_status *status, struct bg_buf *out)
 		bg_status_put_moment(out, status->reload_failed, status->now);
 		bg_buf_put_str(out, "</tr>");
 	}
+	bg_buf_put_format(out, "<tr%s><th>sandbox<td>%s</tr>", status->sandboxed ? "" : " class=\"failing\"", status->sandbox);
 	bg_buf_put_format(out, "<tr><th>DPoP<td>%s, nonces %s</tr><tr><th>replay store<td>%s</tr></table></section>"
 	    "<section class=\"card\"><h2>Load</h2><table>", status->dpop, status->nonces ? "required" : "off", status->replay);
 	put_share(out, "parked", (int64_t)status->parked, (int64_t)status->max_parked, "requests");

@@ -196,7 +196,7 @@ tell_worker(struct supervisor *self, enum bg_message_kind kind, int fd)
 {
 	int error;
 
-	if (self->worker == 0)
+	if (self->worker == 0 || self->channel == -1)	/* it has closed its end, so its own is near */
 		return;
 	if ((error = bg_channel_send(self->channel, kind, NULL, fd)) == 0 || error == EPIPE || error == ECONNRESET)
 		return;

@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "core/etag.h"
+#include "core/filter.h"
 #include "core/io.h"
 #include "core/limits.h"
 #include "core/url.h"
@@ -221,7 +222,7 @@ show_version(void)
 {
 	char text[128];
 	size_t len = bg_format(text, sizeof(text), "bearergate-fetch " PACKAGE_VERSION "\nsystem call filter: %s\n",
-	    bg_sandbox_kind);
+	    bg_filter_kind);
 
 	return bg_write_all(STDOUT_FILENO, (struct bg_slice){ text, len }) == 0 ? 0 : EX_IOERR;
 }

@@ -3,9 +3,6 @@
 
 #include "core/slice.h"
 
-/* By what bg_sandbox_enter keeps its word: "seccomp", or "none" where this program was built without it. */
-extern const char bg_sandbox_kind[];
-
 /*
  * From now on, and for every thread to come, the kernel takes only the system calls that one download needs: no program
  * is run, no process made or traced, no file written, renamed or removed, no socket listens, no identity changes.

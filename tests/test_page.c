@@ -69,7 +69,7 @@ START_TEST(there_is_a_page_only_where_nothing_looks_like_a_question)
 END_TEST
 
 static struct bg_keystore_status issuers[3000];
-static const struct bg_status good = { .version = "1", .build = "b", .dpop = "allowed", .replay = "lmdb" };
+static const struct bg_status good = { .version = "1", .build = "b", .sandbox = "none", .dpop = "allowed", .replay = "lmdb" };
 
 /* The whole answer; borrowed from out. */
 static const char *

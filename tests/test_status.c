@@ -27,7 +27,8 @@ set_up(void)
 
 	ck_reason(bg_jwks_parse(BG_SLICE("{\"keys\":[" BG_FIXED_EC_JWK "]}"), "a test", &issuers[0].keys, &err), err, BG_R_OK, "keys");
 	status = (struct bg_status){ .now = NOW, .started = NOW - 3 * 86400 - 3600, .uptime = 3 * 86400 + 3600, .version = "0.1.0",
-	    .build = "OpenSSL 3", .pid = 42, .worker = 43, .issuers = issuers, .n_issuers = 2, .dpop = "allowed", .replay = "lmdb",
+	    .build = "OpenSSL 3", .pid = 42, .worker = 43, .sandbox = "seccomp, landlock ABI 5",
+	    .sandboxed = true, .issuers = issuers, .n_issuers = 2, .dpop = "allowed", .replay = "lmdb",
 	    .tokens = 3, .max_tokens = 10, .token_bytes = 2048, .token_hits = 500, .token_misses = 20, .token_evictions = 7,
 	    .threads = 4, .parked = 1, .max_parked = 1024, .waiting = 2, .max_waiting = 4096, .troubles = 7, .strangers = 5,
 	    .descriptors = 12,
@@ -105,6 +106,7 @@ START_TEST(text_is_for_people)
 	has(text, "worker           process 43\n");
 	has(text, "  looked for     500 found, 20 not, 7 pushed out\n");
 	has(text, "troubles         7 connections\nstrangers        5 connections\n");
+	has(text, "sandbox          seccomp, landlock ABI 5\n");
 	has(text, "reloads          2, 2025-11-26T17:21:01Z, 1m ago\n");
 	bg_buf_clear(&out);
 }
@@ -137,6 +139,7 @@ START_TEST(json_can_be_read)
 
 	ck_reason(bg_json_object(bg_slice_str(text), BG_R_INTERNAL, &root, &err), err, BG_R_OK, text);
 	ck_assert(json_is_false(json_object_get(root, "ready")));
+	ck_assert_str_eq(json_string_value(json_object_get(root, "sandbox")), "seccomp, landlock ABI 5");
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(root, "allowed"), "dpop")), 20);
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(root, "refused"), "expired")), 3);
 	ck_assert_int_eq(json_object_size(json_object_get(root, "refused")), 2);
@@ -169,6 +172,21 @@ START_TEST(what_is_not_known_is_not_said)
 	bg_buf_clear(&out);
 	text = written(bg_status_put_metrics, &out);
 	ck_assert_msg(strstr(text, "_fds") == NULL && strstr(text, "resident") == NULL && strstr(text, "cpu") == NULL, "%s", text);
+	bg_buf_clear(&out);
+}
+END_TEST
+
+START_TEST(a_worker_without_a_sandbox_is_shown)
+{
+	struct bg_buf out;
+
+	has(written(bg_status_put_html, &out), "<tr><th>sandbox<td>seccomp, landlock ABI 5</tr>");
+	bg_buf_clear(&out);
+	status.sandbox = "off (--no-sandbox)";
+	status.sandboxed = false;
+	has(written(bg_status_put_html, &out), "<tr class=\"failing\"><th>sandbox<td>off (--no-sandbox)</tr>");
+	bg_buf_clear(&out);
+	has(written(bg_status_put_metrics, &out), "\nbearergate_worker_sandboxed 0\n");
 	bg_buf_clear(&out);
 }
 END_TEST
@@ -350,6 +368,7 @@ START_TEST(metrics_have_figures_of_everything)
 	has(text, "\nbearergate_token_cache_hits_total 500\n");
 	has(text, "\nbearergate_token_cache_misses_total 20\n");
 	has(text, "\nbearergate_token_cache_evictions_total 7\n");
+	has(text, "\nbearergate_worker_sandboxed 1\n");
 	has(text, "\nbearergate_issuer_ready{issuer=\"https://good.example/\"} 1\n");
 	has(text, "\nbearergate_issuer_fetch_failures{issuer=\"https://bad.example/");
 	has(text, "\nprocess_cpu_seconds_total 1.007\n");
@@ -372,6 +391,7 @@ main(void)
 	tcase_add_loop_test(tc, no_byte_of_strangers_is_more_than_a_letter, 0, N(plain));
 	tcase_add_test(tc, json_can_be_read);
 	tcase_add_test(tc, what_is_not_known_is_not_said);
+	tcase_add_test(tc, a_worker_without_a_sandbox_is_shown);
 	tcase_add_test(tc, html_is_whole_and_loads_nothing);
 	tcase_add_test(tc, the_chart_has_a_round_scale_and_shows_what_is_small);
 	tcase_add_test(tc, metrics_are_of_the_exposition_format);

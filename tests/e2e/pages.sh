@@ -10,11 +10,15 @@ servers=(nginx lighttpd)
 [ ! -e "${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_proxy_fcgi.so" ] || servers+=(apache)
 canary=swordfish-$SRANDOM
 claims_config "$work/bearergate.conf"
-cat >"$work/nokeys.conf" <<END
-issuer "$issuer" { audience = { "$audience" } jwks_file = "$work/jwks.json" }
-issuer "https://127.0.0.1:1/" { audience = { "$audience" } jwks_uri = "https://127.0.0.1:1/keys?a='b'" }
+cat >"$work/store.conf" <<END
 replay          = "redis://$canary-user@127.0.0.1:1/"
 replay_password = "$canary"
+END
+# from the start, since a reload may not ask for a connection that the worker's sandbox does not have
+cat "$work/store.conf" >>"$work/bearergate.conf"
+cat - "$work/store.conf" >"$work/nokeys.conf" <<END
+issuer "$issuer" { audience = { "$audience" } jwks_file = "$work/jwks.json" }
+issuer "https://127.0.0.1:1/" { audience = { "$audience" } jwks_uri = "https://127.0.0.1:1/keys?a='b'" }
 END
 good=$("$BG_TOOL" mint token -k "$work/key.pem" --iss "$issuer" --aud "$audience" --sub bob --expires 1h)
 

@@ -33,11 +33,11 @@ found=$(
 	may cgi '(cgi|core)/' | grep -Ev '^cgi/(part|narrow)\.h includes conf/conf\.h$' || true	# of the program, not of libcgi
 	may fcgi '(fcgi|cgi|conf|core)/'
 	may tool '(tool|cgi|conf|core)/'
-	may fetch '(fetch/|core/(error|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
+	may fetch '(fetch/|core/(error|filter|slice|io|buf|limits|log|clock|json|b64url|url|address|etag)\.h)'
 	home 'confuse\.h' 'conf/parse\.c'
 	home 'dlfcn\.h' 'cgi/part_load\.c'
 	home 'curl/' 'fetch/https\.c'
-	home 'seccomp\.h' 'fetch/sandbox\.c'
+	home 'seccomp\.h' 'core/filter\.c'
 	home 'fcgiapp\.h|fcgi_' 'fcgi/.*'
 	home 'lmdb\.h' 'core/replay_lmdb\.c'
 	home '(hiredis/)?(hiredis|read)\.h' 'core/redis\.c'
