@@ -55,7 +55,7 @@ if [ -z "$words" ]; then
 	finish
 fi
 echo "the sandbox: $words"
-filtered=0
+filtered=$(of_process $$ Seccomp)	# of the machine's own, where this runs in a container
 [[ $words != *seccomp* ]] || filtered=2
 is "the pages say which" "$(status_page .sandbox)" "$words"
 is "it is in force" "$(kept "$(worker_of "$daemon")")" "1 $filtered"
