@@ -102,6 +102,16 @@ claims_stay_with_the_program() {
 	denied "nor is it told that there is none" 401 - no_token /api/nothing
 }
 
+# The example for a proxied program, which mod_authnz_fcgi has as well; what a client may send is tried in scenarios-apache.sh.
+a_proxied_program_gets_the_claims() {
+	bearer "$(token)"
+	denied "a proxied program wants a token" 401 - no_token /api/proxied
+	allowed "and has the claims" /api/proxied /api/proxied '.CLAIM_SUB == "alice" and .REMOTE_USER == "alice" and
+	    .AUTH_TYPE == "Bearer" and .CLAIM_ORG_ID == ""' "${auth[@]}" -H 'X-Auth-Claim-Sub: mallory' -H 'X_Auth_Claim_Sub: mallory' \
+	    -H 'X-Auth-Claim-Org-Id: mallory'
+	verdict "which are not among the headers for the client" "$(grep -i '^variable-\|^x-auth\|alice' "$work/head" || :)"
+}
+
 # By nothing else does a client get such a status.
 denials_are_apaches_alone() {
 	local path
@@ -214,7 +224,10 @@ printf '#!/bin/sh\nexit 1\n' >"$work/bin/broken"
 chmod 755 "$work/bin/broken"
 claims_config "$work/bearergate.conf"
 printf 'replay = "lmdb:%s/stores/replay"\n' "$work" >>"$work/bearergate.conf"
-cat >"$work/more.conf" <<END
+names_are_loose
+start_backend
+cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
+cat >>"$work/more.conf" <<END
 ScriptAlias "/api/broken" "$work/bin/broken"
 FcgidMaxProcessesPerClass 4
 FcgidIOTimeout 5
@@ -225,6 +238,7 @@ END
 serve
 all_routes null
 claims_stay_with_the_program
+a_proxied_program_gets_the_claims
 denials_are_apaches_alone
 proofs_pass_once_in_all_processes
 a_killed_daemon_lets_nobody_in_and_another_takes_its_place

@@ -180,6 +180,19 @@ route() { # the route that answered, from the script itself; empty when the scri
 	jq -r '.route // empty' "$work/body" 2>/dev/null || :
 }
 
+# The program of start_backend as one that takes hyphens and underscores in the name of a header for the same, as many do, and
+# shows all that comes under it; at /api/proxied as well.
+names_are_loose() {
+	cat >"$work/loose.pl" <<'END'
+		if ($name =~ /^X[-_]Auth[-_](.*)/i) {
+			my $variable = variable($1);
+			$claims{$variable} = join ',', $claims{$variable} // (), $value;
+		}
+END
+	sed -i -e 's|/api/public |&/api/proxied |' -e "/X-Auth-(/ { r $work/loose.pl" -e 'd }' "$work/bin/show-claims.pl"
+	grep -q 'join .,., $claims' "$work/bin/show-claims.pl" || die "show-claims.pl has changed"
+}
+
 claims_config() { # claims_config FILE: the configuration most tests use
 	cat >"$1" <<EOF
 issuer "$issuer" {

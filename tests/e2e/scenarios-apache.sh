@@ -14,18 +14,38 @@ optional=/api/optional
 programs='
 CGI /api/who
 FastCGI /api/fastcgi
+HTTP /api/proxied
 '
+proxied=/api/proxied
 
 server_asks() { # an established connection to the daemon's port; ports and states are in hexadecimal here
 	grep -q -E "^ *[0-9]+: [0-9A-F]{8}:[0-9A-F]{4} 0100007F:$(printf %04X "${authorizer##*:}") 01 " /proc/net/tcp
 }
 
+# Or it could understand another path than the one that was guarded.
+the_program_gets_the_path_that_was_guarded() {
+	local path want
+
+	bearer "$good"
+	while read -r path want; do
+		request "$path" "${auth[@]}"
+		is "the program gets $path as Apache understood it" "$status $(json .path)" "200 $want"
+	done <<'END'
+/api//public/.././proxied?x=%2e /api/proxied?x=%2e
+/api/%70roxied/%2e%2e/proxied/more /api/proxied/more
+END
+}
+
 scenarios_begin apache2
-[ -e "${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_authnz_fcgi.so" ] || skip "Apache has no mod_authnz_fcgi"
-cat >"$work/more.conf" <<END
+for module in authnz_fcgi lua; do
+	[ -e "${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_$module.so" ] || skip "Apache has no mod_$module"
+done
+names_are_loose
+start_backend
+cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
+cat >>"$work/more.conf" <<END
 LoadModule dir_module        @MODULES@/mod_dir.so
 LoadModule http2_module      @MODULES@/mod_http2.so
-LoadModule proxy_module      @MODULES@/mod_proxy.so
 LoadModule proxy_fcgi_module @MODULES@/mod_proxy_fcgi.so
 Protocols h2c http/1.1
 ScriptAlias "/api/who"      "$work/bin/who"
@@ -43,6 +63,14 @@ ProxyPass   "/api/fastcgi"  "unix:$work/tmp/fcgiwrap.sock|fcgi://localhost$work/
 <Location "/api/no-policy">
   SetEnvIf Request_URI ".*" BEARERGATE_POLICY=nobody
 </Location>
+<Location "/api/proxied/public">
+  Require all granted
+</Location>
+# The program behind does not read chunks, and knows nothing of 100 Continue.
+Proxy100Continue Off
+<Location "/api/proxied">
+  SetEnvIf Request_URI ".*" proxy-sendcl
+</Location>
 <Location "/open">
   Require all granted
 </Location>
@@ -53,5 +81,6 @@ LimitRequestLine      32760
 END
 start_server apache "$authorizer" "$work/more.conf"
 h2_port=$port
+the_program_gets_the_path_that_was_guarded
 all_scenarios '"%none"'
 finish
