@@ -192,15 +192,21 @@ boot_id(char id[BOOT_ID_LEN + 1], struct bg_error *err)
 	return 0;
 }
 
-/* Made where it is missing.  Who could write here could make a spent proof unspent.  Open in *fd, its stat in *st. */
+/* Made where it is missing, with its mode whatever the umask is: one that is meant for files, such as 0117, would lock us out. */
+static bool
+make_dir(const char *path)
+{
+	return mkdir(path, 0700) == 0 ? chmod(path, 0700) == 0 : errno == EEXIST;
+}
+
+/* Who could write here could make a spent proof unspent.  Open in *fd, its stat in *st. */
 static int
 open_dir(const char *path, int *fd, struct stat *st, struct bg_error *err)
 {
 	const char *wrong = NULL;
 
 	*fd = -1;
-	if ((mkdir(path, 0700) != 0 && errno != EEXIST) || (*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ||
-	    fstat(*fd, st) != 0)
+	if (!make_dir(path) || (*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 || fstat(*fd, st) != 0)
 		bg_fail(err, BG_R_STORE_DOWN, "replay store %s: %m", path);
 	else if (st->st_uid != geteuid() && st->st_uid != 0)
 		wrong = "belongs to somebody else";
@@ -476,6 +482,7 @@ open_private(struct shared *shared, int64_t lost, struct bg_error *err)
 	bg_format(dir, sizeof(dir), "%s/bearergate-replay-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
 	if (mkdtemp(dir) == NULL)
 		return bg_fail(err, BG_R_STORE_DOWN, "replay store %s: %s: %m", name_of(shared), dir);
+	(void)chmod(dir, 0700);		/* as in make_dir; where it fails, opening does */
 	bg_format(file, sizeof(file), "%s/mdb", dir);
 	/* MDB_NOLOCK: nobody else can be in it, and of our threads one at a time is. */
 	rc = try_env(shared, file, MDB_NOLOCK, lost, 0, &fresh);

@@ -773,6 +773,32 @@ START_TEST(a_directory_that_cannot_be_made_or_is_none_is_refused)
 }
 END_TEST
 
+/* Not as root, who may enter what has no x. */
+START_TEST(a_store_opens_whatever_the_umask_takes_from_directories)
+{
+	struct bg_replay *replay;
+	struct stat st;
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(setenv("TMPDIR", "/tmp", 1), 0);	/* where everybody may go */
+	begin();
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(dir.path, 65534, 65534), 0);
+		ck_assert_int_eq(setegid(65534), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+	}
+	(void)umask(0117);
+	replay = open_store(_i == 0 ? path : NULL, at(0));
+	ck_spend(replay, &once, 0, 1, BG_R_OK, "and serves");
+	bg_replay_free(replay);
+	if (_i == 0) {
+		ck_assert_int_eq(stat(path, &st), 0);
+		ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	}
+	end();
+}
+END_TEST
+
 START_TEST(a_store_damaged_while_it_is_used_is_down_and_says_what_to_do)
 {
 	struct bg_spending spending = bg_test_spending(&other, T0, 5);
@@ -905,6 +931,7 @@ main(int argc, char *argv[])
 	tcase_add_test(tcase, a_file_that_is_not_of_a_store_is_left_alone);
 	tcase_add_loop_test(tcase, a_directory_that_others_can_write_to_is_refused, 0, N(modes));
 	tcase_add_test(tcase, a_directory_that_cannot_be_made_or_is_none_is_refused);
+	tcase_add_loop_test(tcase, a_store_opens_whatever_the_umask_takes_from_directories, 0, 2);
 	tcase_add_test(tcase, a_store_damaged_while_it_is_used_is_down_and_says_what_to_do);
 	tcase_add_test(tcase, a_disk_that_takes_no_more_denies_until_it_does);
 	tcase_add_test(tcase, no_descriptor_of_it_outlives_exec);
