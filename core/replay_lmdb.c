@@ -35,7 +35,7 @@
 #define BOOT_ID_LEN	36
 #define NAME_SIZE	(sizeof(PREFIX) + BOOT_ID_LEN + 16)
 
-#define FORMAT		1U	/* of what stands in the databases */
+#define FORMAT		2U	/* of what stands in the databases */
 #define CLEAR_FEW	3	/* expired proofs each spending takes along: more than it adds */
 #define CLEAR_MANY	2000	/* when it is full: some ten milliseconds */
 #define LOCK_TRIES	100	/* a second in all; whoever opens an environment needs a few milliseconds */
@@ -89,6 +89,7 @@ struct about {
 	uint32_t format;
 	uint32_t zero;
 	int64_t  lost;		/* when an environment was lost in this boot, seconds since the epoch; 0: none was */
+	int64_t  forgot;	/* the latest expiry of all that was taken out, milliseconds since the epoch; 0: nothing was */
 };
 
 struct entry {
@@ -192,15 +193,21 @@ boot_id(char id[BOOT_ID_LEN + 1], struct bg_error *err)
 	return 0;
 }
 
-/* Made where it is missing.  Who could write here could make a spent proof unspent.  Open in *fd, its stat in *st. */
+/* Made where it is missing, with its mode whatever the umask is: one that is meant for files, such as 0117, would lock us out. */
+static bool
+make_dir(const char *path)
+{
+	return mkdir(path, 0700) == 0 ? chmod(path, 0700) == 0 : errno == EEXIST;
+}
+
+/* Who could write here could make a spent proof unspent.  Open in *fd, its stat in *st. */
 static int
 open_dir(const char *path, int *fd, struct stat *st, struct bg_error *err)
 {
 	const char *wrong = NULL;
 
 	*fd = -1;
-	if ((mkdir(path, 0700) != 0 && errno != EEXIST) || (*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ||
-	    fstat(*fd, st) != 0)
+	if (!make_dir(path) || (*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 || fstat(*fd, st) != 0)
 		bg_fail(err, BG_R_STORE_DOWN, "replay store %s: %m", path);
 	else if (st->st_uid != geteuid() && st->st_uid != 0)
 		wrong = "belongs to somebody else";
@@ -483,6 +490,7 @@ open_private(struct shared *shared, int64_t lost, struct bg_error *err)
 	bg_format(dir, sizeof(dir), "%s/bearergate-replay-XXXXXX", bg_replay_private_dir());
 	if (mkdtemp(dir) == NULL)
 		return bg_fail(err, BG_R_STORE_DOWN, "replay store %s: %s: %m", name_of(shared), dir);
+	(void)chmod(dir, 0700);		/* as in make_dir; where it fails, opening does */
 	bg_format(file, sizeof(file), "%s/mdb", dir);
 	/* MDB_NOLOCK: nobody else can be in it, and of our threads one at a time is. */
 	rc = try_env(shared, file, MDB_NOLOCK, lost, 0, &fresh);
@@ -642,7 +650,36 @@ shared_put(struct shared *shared)
 /* ---- spending --------------------------------------------------------------------------------------------------- */
 
 /* What came of looking at the databases: a refusal of ours is no failure of LMDB's. */
-enum verdict { SPENT = 0, YOUNG, FULL, NOTED };
+enum verdict { SPENT = 0, YOUNG, SET_BACK, FULL, NOTED };
+
+static int
+get_about(MDB_txn *txn, const struct shared *shared, struct about *about)
+{
+	MDB_val key = val("about", 5), value;
+	int rc;
+
+	if ((rc = mdb_get(txn, shared->about, &key, &value)) != 0)
+		return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+	if (value.mv_size != sizeof(*about))
+		return MDB_CORRUPTED;
+	memcpy(about, value.mv_data, sizeof(*about));
+	return 0;
+}
+
+/* A proof that expired then was taken out: should the clock be set back, it is not to pass for one that never was there. */
+static int
+put_forgot(MDB_txn *txn, const struct shared *shared, int64_t forgot)
+{
+	MDB_val key = val("about", 5), value;
+	struct about about;
+	int rc;
+
+	if ((rc = get_about(txn, shared, &about)) != 0 || about.forgot >= forgot)
+		return rc;
+	about.forgot = forgot;
+	value = val(&about, sizeof(about));
+	return mdb_put(txn, shared->about, &key, &value, 0);
+}
 
 /* Take up to n expired proofs out of both databases, and count them in *cleared. */
 static int
@@ -650,6 +687,7 @@ clear_expired(MDB_txn *txn, const struct shared *shared, int64_t now, int n, int
 {
 	MDB_val key, value;
 	MDB_cursor *cursor;
+	int64_t forgot = 0;
 	struct due due;
 	int rc;
 
@@ -669,9 +707,12 @@ clear_expired(MDB_txn *txn, const struct shared *shared, int64_t now, int n, int
 		    ((rc = mdb_del(txn, shared->proofs, &key, NULL)) != 0 && rc != MDB_NOTFOUND))
 			break;
 		(*cleared)++;
+		forgot = due_time(&due);
 	}
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		return rc;
+	return *cleared > 0 ? put_forgot(txn, shared, forgot) : 0;
 }
 
 /* Seconds until the first proof expires, at least 1; for those who find it full. */
@@ -759,20 +800,18 @@ note(MDB_txn *txn, const struct store *store, const struct bg_spending *spending
     int64_t *retry_after)
 {
 	const struct shared *shared = store->shared;
-	MDB_val key = val("about", 5), value;
+	const int64_t expires = now.wall_ms + spending->life_ms;
 	int64_t lost = (now.wall_ms - now.mono_ms) / 1000;	/* the boot: a store holds nothing from before */
 	struct about about;
 	struct entry entry;
+	MDB_val key, value;
 	size_t calls = 0;
 	struct due due;
 	bool full;
 	int rc;
 
-	if ((rc = mdb_get(txn, shared->about, &key, &value)) != 0)
-		return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-	if (value.mv_size != sizeof(about))
-		return MDB_CORRUPTED;
-	memcpy(&about, value.mv_data, sizeof(about));
+	if ((rc = get_about(txn, shared, &about)) != 0)
+		return rc;
 	if (about.lost > lost)
 		lost = about.lost;
 	if (spending->iat - store->leeway <= lost) {
@@ -793,6 +832,15 @@ note(MDB_txn *txn, const struct store *store, const struct bg_spending *spending
 		value = val(&entry, ENTRY_LEN(calls));
 		return spending->by_call ? mdb_put(txn, shared->proofs, &key, &value, 0) : 0;
 	}
+	/*
+	 * A proof always expires at one time, but for a part of a second, and one that has was taken out.  So this one may have
+	 * been: the clock was ahead meanwhile.  What was taken out was good by its clients' clocks, which bounds the wait.
+	 */
+	if (expires <= about.forgot + 1000) {
+		*verdict = SET_BACK;
+		*retry_after = (about.forgot + 1000 - expires) / 1000 + 1;
+		return 0;
+	}
 	if (rc == 0) {		/* expired, and as good as gone */
 		MDB_val old;
 
@@ -809,7 +857,7 @@ note(MDB_txn *txn, const struct store *store, const struct bg_spending *spending
 		*verdict = FULL;
 		return first_expiry(txn, shared, now.wall_ms, retry_after);
 	}
-	entry = (struct entry){ .spent = now.wall_ms, .expires = now.wall_ms + spending->life_ms };
+	entry = (struct entry){ .spent = now.wall_ms, .expires = expires };
 	memcpy(entry.request, spending->request, BG_SHA256_LEN);
 	memcpy(entry.calls[0], spending->call, BG_SHA256_LEN);
 	due = due_of(entry.expires, spending->proof);
@@ -882,7 +930,7 @@ spend_locked(struct store *store, const struct bg_spending *spending, struct bg_
 		*retry_after = RETRY_DOWN;
 		return fail(err, shared, "spending a proof", rc);
 	}
-	if (verdict == YOUNG || verdict == FULL)
+	if (verdict == YOUNG || verdict == SET_BACK || verdict == FULL)
 		*retry_after = *retry_after > 1 ? *retry_after : 1;
 	switch (verdict) {
 	case NOTED:
@@ -892,6 +940,9 @@ spend_locked(struct store *store, const struct bg_spending *spending, struct bg_
 	case YOUNG:
 		return bg_fail(err, BG_R_STORE_YOUNG, "replay store %s: made too lately to know whether a proof with iat %" PRId64
 		    " was spent", name_of(shared), spending->iat);
+	case SET_BACK:
+		return bg_fail(err, BG_R_STORE_YOUNG, "replay store %s: the clock was set back, and whether a proof with iat %" PRId64
+		    " was spent before is forgotten", name_of(shared), spending->iat);
 	case FULL:
 		break;
 	}

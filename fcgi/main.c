@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -858,6 +859,13 @@ keep_memory_private(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+/* A umask says what others may do.  What it takes from the owner, too, would be taken from us: files of ours are opened anew. */
+static void
+keep_files_ours(void)
+{
+	(void)umask(umask(077) & 077);
+}
+
 /*
  * glibc gives each thread a heap of its own, and what is remembered of tokens for long lies scattered among what each of
  * them had at most at one time: a million requests made 20 MiB of 17.  One heap stays as it is, and small blocks come
@@ -928,6 +936,7 @@ main(int argc, char **argv)
 	bg_log_journal(getenv("JOURNAL_STREAM"));
 	keep_memory_private();
 	keep_memory_small();
+	keep_files_ours();
 	if ((code = read_options(argc, argv, &daemon.options)) != -1)
 		return code;
 	bg_broker_init(&daemon.broker);

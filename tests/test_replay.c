@@ -773,6 +773,61 @@ START_TEST(a_directory_that_cannot_be_made_or_is_none_is_refused)
 }
 END_TEST
 
+/*
+ * A proof expires at a time of the clock, whatever the clock was in between, so what was taken out while it was ahead may be
+ * good again when it is set back.  SR-63.
+ */
+START_TEST(a_clock_that_was_ahead_and_is_set_back_lets_no_proof_in_twice)
+{
+	const struct bg_test_spend later = { .proof = 'p', .request = 's', .life = SPEND_LIFE + 1000 };
+	struct bg_replay *replay;
+	int64_t wait = 0;
+
+	begin();
+	replay = open_store(_i == 0 ? path : NULL, at(0));
+	for (uint64_t i = 0; i < 10; i++)
+		ck_spend(replay, &once, 900, i, BG_R_OK, "by the right clock");
+	for (uint64_t i = 100; i < 110; i++)
+		ck_spend(replay, &once, DAY * 1000, i, BG_R_OK, "a day ahead, where the others have expired");
+	for (uint64_t i = 0; i < 10; i++)
+		ck_assert_int_ne(spend_iat(replay, &other, at(0), T0, i, &wait), BG_R_OK);
+	ck_spend(replay, &other, 0, 0, BG_R_STORE_YOUNG, "set back: spent, and forgotten");
+	ck_assert_int_eq(spend_iat(replay, &other, at(0), T0, 0, &wait), BG_R_STORE_YOUNG);
+	ck_assert_int_ge(wait, 1);
+	ck_assert_int_le(wait, 2);	/* not until the day is over */
+	ck_spend(replay, &later, 1000, 50, BG_R_OK, "one that was never there");
+	ck_spend(replay, &other, DAY * 1000 + 6000, 100, BG_R_PROOF_SPENT, "and ahead again, those of then");
+	bg_replay_free(replay);
+	end();
+}
+END_TEST
+
+/* Not as root, who may enter what has no x. */
+START_TEST(a_store_opens_whatever_the_umask_takes_from_directories)
+{
+	struct bg_replay *replay;
+	struct stat st;
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(setenv("TMPDIR", "/tmp", 1), 0);	/* where everybody may go */
+	begin();
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(dir.path, 65534, 65534), 0);
+		ck_assert_int_eq(setegid(65534), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+	}
+	(void)umask(0117);
+	replay = open_store(_i == 0 ? path : NULL, at(0));
+	ck_spend(replay, &once, 0, 1, BG_R_OK, "and serves");
+	bg_replay_free(replay);
+	if (_i == 0) {
+		ck_assert_int_eq(stat(path, &st), 0);
+		ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	}
+	end();
+}
+END_TEST
+
 START_TEST(a_store_damaged_while_it_is_used_is_down_and_says_what_to_do)
 {
 	struct bg_spending spending = bg_test_spending(&other, T0, 5);
@@ -905,6 +960,8 @@ main(int argc, char *argv[])
 	tcase_add_test(tcase, a_file_that_is_not_of_a_store_is_left_alone);
 	tcase_add_loop_test(tcase, a_directory_that_others_can_write_to_is_refused, 0, N(modes));
 	tcase_add_test(tcase, a_directory_that_cannot_be_made_or_is_none_is_refused);
+	tcase_add_loop_test(tcase, a_clock_that_was_ahead_and_is_set_back_lets_no_proof_in_twice, 0, 2);
+	tcase_add_loop_test(tcase, a_store_opens_whatever_the_umask_takes_from_directories, 0, 2);
 	tcase_add_test(tcase, a_store_damaged_while_it_is_used_is_down_and_says_what_to_do);
 	tcase_add_test(tcase, a_disk_that_takes_no_more_denies_until_it_does);
 	tcase_add_test(tcase, no_descriptor_of_it_outlives_exec);

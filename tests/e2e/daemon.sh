@@ -165,6 +165,41 @@ zero_answers() {
 	[ "$(ask "unix:$work/tmp/zero.sock" "$good")" = "Status: 200 OK" ]
 }
 
+# A umask that takes more than it should.
+
+start_masked() { # start_masked UMASK: sets $daemon
+	: >"$work/daemon.log"
+	# shellcheck disable=SC2016
+	start "$work/daemon.log" bash -c 'umask "$1" && shift && exec "$@"' - "$1" "$bg_fcgi" -F "$bg_fetch" \
+	    -c "$work/umask.conf" -l "unix:$work/tmp/umask.sock"
+	daemon=$started
+}
+
+masked_answers() {
+	[ "$(ask "unix:$work/tmp/umask.sock" "$good")" = "Status: 200 OK" ]
+}
+
+umasks() {
+	local mask turn
+
+	for mask in 0117 0777; do
+		mkdir "$work/tmp/masked"
+		[ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/tmp/masked"
+		cp "$work/bearergate.conf" "$work/umask.conf"
+		start_masked "$mask"
+		check "umask $mask: the daemon starts with a private replay store" wait_for 20 masked_answers
+		stop "$daemon" || :
+		printf 'replay = "lmdb:%s"\nlog = "%s"\n' "$work/tmp/masked/replay" "$work/tmp/masked/log" >>"$work/umask.conf"
+		for turn in first second; do
+			start_masked "$mask"
+			check "umask $mask: and with files of its own, the $turn time" wait_for 20 masked_answers
+			stop "$daemon" || :
+		done
+		is "umask $mask: with a store for it alone" "$(stat -c %a "$work/tmp/masked/replay")" 700
+		rm -r "$work/tmp/masked"
+	done
+}
+
 # Peers.  SR-21, SR-22; FastCGI 1.0 section 3.3 for the bytes.
 
 bad_peers() {
@@ -209,5 +244,6 @@ END
 refusals
 listening
 descriptor_0
+umasks
 bad_peers
 finish
