@@ -555,15 +555,6 @@ START_TEST(a_parents_socket_that_others_can_reach_is_refused)
 }
 END_TEST
 
-/* A name without a file, for sun_path. */
-static socklen_t
-put_nameless(struct sockaddr_un *un)
-{
-	*un = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	bg_format(un->sun_path + 1, sizeof(un->sun_path) - 1, "%s", path);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(path));
-}
-
 /* SR-89: a reload may take away the list that has kept everybody out. */
 START_TEST(a_socket_knows_whether_its_mode_keeps_anybody_out)
 {
@@ -583,14 +574,6 @@ START_TEST(a_socket_knows_whether_its_mode_keeps_anybody_out)
 	ck_assert(bg_listener_is_open(&listener, false) && !listener.may_hide);
 	bg_listener_close(&listener);
 
-	fd = listen_at(AF_UNIX, (struct sockaddr *)&un, put_nameless(&un));
-	ck_assert_msg(bg_listener_adopt(fd, "x", &asks, &listener, &err) == 0, "%s", err.detail);
-	ck_assert(!bg_listener_is_open(&listener, true));
-	ck_assert(bg_listener_is_open(&listener, false) && !listener.may_hide);
-	bg_listener_close(&listener);
-	close(fd);
-
-	un = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	bg_format(un.sun_path, sizeof(un.sun_path), "%s", path);
 	fd = listen_at(AF_UNIX, (struct sockaddr *)&un, sizeof(un));
 	for (int others = 0; others <= 2; others += 2) {
