@@ -51,11 +51,11 @@ name_of_dpop(enum bg_dpop_mode mode)
 
 /* Its kind alone: what stands behind may name hosts and users. */
 static const char *
-kind_of_store(const struct bg_conf *conf)
+kind_of_store(const struct bg_conf *conf, const struct bg_dpop *dpop)
 {
 	static const char *const kinds[] = { "lmdb", "rediss", "redis" };
 
-	if (conf->dpop == BG_DPOP_DISABLED)
+	if (dpop->replay == NULL)	/* no need of it, or nobody to share it with, see bg_dpop_forgo */
 		return "none";
 	if (conf->replay == NULL)
 		return "private";
@@ -168,7 +168,7 @@ bg_figures_read(const struct bg_figures *figures, const struct bg_snapshot *snap
 	out->sandboxed = figures->sandboxed;
 	out->build = bg_secret_openssl_version();
 	out->dpop = name_of_dpop(snapshot->conf->dpop);
-	out->replay = kind_of_store(snapshot->conf);
+	out->replay = kind_of_store(snapshot->conf, &gate->dpop);
 	out->nonces = snapshot->conf->dpop_nonce;
 	out->pid = figures->pid;
 	out->restarts = atomic_load(&figures->events->restarts);

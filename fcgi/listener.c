@@ -367,6 +367,7 @@ bg_listener_open(const char *address, const struct bg_listener_rules *rules, str
 		rc = fail_errno(EX_UNAVAILABLE, err, address, "cannot listen");
 		goto out;
 	}
+	out->for_everybody = bound.any.sa_family == AF_UNIX && (rules->mode & S_IWOTH) != 0;
 	put_name(&bound, len, out->name, sizeof(out->name));
 out:
 	if (rc != 0)
@@ -410,11 +411,19 @@ bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *ru
 	/* A parent's socket that refuses is no worse than it was. */
 	if (bound.any.sa_family != AF_UNIX)
 		(void)make_room(out->fd);
-	/* Perhaps its directory lets nobody in, so this is for a warning. */
-	out->open_to_all = bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '/' && !rules->ask_who &&
-	    len < sizeof(bound.un) && lstat(bound.un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
+	if (bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '\0')
+		out->for_everybody = true;
+	else if (bound.any.sa_family == AF_UNIX)
+		out->for_everybody = out->may_hide = len < sizeof(bound.un) && lstat(bound.un.sun_path, &st) == 0 &&
+		    S_ISSOCK(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
 	bg_format(out->name, sizeof(out->name), "%s", whole);
 	return 0;
+}
+
+bool
+bg_listener_is_open(const struct bg_listener *listener, bool ask_who)
+{
+	return listener->for_everybody && !ask_who;
 }
 
 bool

@@ -17,7 +17,8 @@ struct bg_listener {
 	char *path;				/* of the socket file that we made; owned; NULL when we made none */
 	dev_t dev;				/* which file that was, so that no other is removed in its place */
 	ino_t ino;
-	bool  open_to_all;			/* a file that others have made, so that everybody may write to it, and nobody is asked */
+	bool  for_everybody;			/* its mode keeps nobody out: at most listen_allowed_clients does */
+	bool  may_hide;				/* others have made the file, perhaps where few can reach it */
 };
 
 /* What the configuration says of all sockets. */
@@ -76,6 +77,12 @@ bool bg_listener_is_one(int fd);
  */
 int bg_listener_adopt(int fd, const char *origin, const struct bg_listener_rules *rules, struct bg_listener *out,
     struct bg_error *err) BG_MUST_CHECK;
+
+/*
+ * Could every user of this machine ask, now that whoever connects to a socket file is asked who he is, or not (ask_who)?  So
+ * it may become by a reload, which changes the list and not the socket (SR-89).
+ */
+bool bg_listener_is_open(const struct bg_listener *listener, bool ask_who);
 
 /* Is this the address that a socket has? */
 bool bg_listener_is_at(int fd, const char *address, const struct bg_listener_rules *rules);

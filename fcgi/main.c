@@ -69,7 +69,7 @@ struct daemon {
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
 	struct bg_activation   activation;
-	bool                   shared;		/* the socket is on descriptor 0, where others may have it too */
+	bool                   shared;		/* others may have the socket on descriptor 0 too; once we listen: it is served */
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
 	struct bg_snapshot    *current;		/* the last good configuration; nothing of it runs but in the worker */
 	struct fixed           fixed;
@@ -252,10 +252,25 @@ fail_address(const struct options *options, int code, const struct bg_error *err
 	return complain(code == EX_USAGE && options->n_listen == 0 ? EX_CONFIG : code, "%s", err->detail);
 }
 
+/* Those that we have keep their modes when the list of those who may connect is another one. */
+static int
+check_listeners(const struct daemon *daemon, const struct bg_peers *peers)
+{
+	for (size_t i = 0; i < daemon->n_listeners; i++) {
+		const struct bg_listener *listener = &daemon->listeners[i];
+
+		if (bg_listener_is_open(listener, bg_peers_ask_who(peers)) && !listener->may_hide)
+			return complain(EX_CONFIG, "%s: until the next start nothing but listen_allowed_clients keeps every user of this "
+			    "machine from asking for decisions; those who may were expected in it, and no \"unix\"", listener->name);
+	}
+	return 0;
+}
+
 /* As far as they can be tested without taking them. */
 static int
-check_addresses(const struct options *options, const struct bg_snapshot *snapshot)
+check_addresses(const struct daemon *daemon, const struct bg_snapshot *snapshot)
 {
+	const struct options *options = &daemon->options;
 	const struct bg_conf *conf = snapshot->conf;
 	struct bg_listener_rules rules;
 	struct bg_error err = { 0 };
@@ -271,13 +286,13 @@ check_addresses(const struct options *options, const struct bg_snapshot *snapsho
 	for (size_t i = 0; i < n; i++)
 		if ((code = bg_listener_check(list[i], &rules, &err)) != 0)
 			return fail_address(options, code, &err);
-	return 0;
+	return check_listeners(daemon, &snapshot->peers);
 }
 
 /*
  * lighttpd (max-procs), mod_fcgid and spawn-fcgi (-F) start several of us for one socket on descriptor 0, and nothing tells us
  * whether they did.  A store that is private to a process would then let a DPoP proof pass once in each (SR-63).  So there is
- * none: proofs are refused, and all other requests decided as usual.
+ * none: proofs are refused, and all other requests decided as usual.  What a reload says of addresses changes nothing in that.
  */
 static void
 forgo_private_store(const struct daemon *daemon, bool remarks, struct bg_snapshot *snapshot)
@@ -286,7 +301,7 @@ forgo_private_store(const struct daemon *daemon, bool remarks, struct bg_snapsho
 	size_t n;
 
 	(void)addresses(&daemon->options, conf, &n);
-	if (n > 0 || !daemon->shared || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
+	if (!daemon->shared || (n > 0 && daemon->n_listeners == 0) || conf->replay != NULL || conf->dpop == BG_DPOP_DISABLED)
 		return;
 	bg_dpop_forgo(&snapshot->gate->dpop, "processes that a server starts for one socket must remember DPoP proofs in one "
 	    "place; replay = \"lmdb:/PATH\" was expected");
@@ -350,7 +365,7 @@ configure(struct daemon *daemon, bool remarks, struct bg_snapshot **out)
 	if (options->threads > 0)
 		(*out)->conf->threads = options->threads;
 	forgo_private_store(daemon, remarks, *out);
-	if ((code = check_addresses(options, *out)) != 0 || (code = check_sandbox(daemon, (*out)->conf)) != 0) {
+	if ((code = check_addresses(daemon, *out)) != 0 || (code = check_sandbox(daemon, (*out)->conf)) != 0) {
 		bg_snapshot_free(*out);
 		*out = NULL;
 	}
@@ -477,6 +492,7 @@ open_listeners(const struct options *options, const struct bg_snapshot *snapshot
 		close(null);
 		return 0;
 	}
+	daemon->shared = false;
 	for (; daemon->n_listeners < n; daemon->n_listeners++)
 		if ((code = open_listener(list[daemon->n_listeners], &rules, &daemon->listeners[daemon->n_listeners],
 		    &err)) != 0)
@@ -585,12 +601,15 @@ work(void *arg, bool first, int channel)
 	return code;
 }
 
-/* Called in the new process. */
+/*
+ * Called in the new process.  During a reload the worker may have put the next configuration in force already: nothing is
+ * fetched by authorities or a proxy that it has taken away, and new issuers not without those that it has added.
+ */
 static void
 fetch(void *arg, const struct bg_fetch_wanted *wanted, int fd)
 {
 	const struct daemon *daemon = arg;
-	const struct bg_conf *conf = daemon->current->conf;
+	const struct bg_conf *conf = daemon->next != NULL ? daemon->next->conf : daemon->current->conf;
 	struct bg_fetch_helper helper;
 
 	bg_log_open(STDERR_FILENO, level_of(&daemon->options, conf));	/* what it was is closed here */
@@ -658,6 +677,15 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 }
 
 static void
+warn_of_open(const struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->n_listeners; i++)
+		if (bg_listener_is_open(&daemon->listeners[i], bg_peers_ask_who(&daemon->current->peers)))
+			bg_log(BG_LOG_WARNING, "%s: every user of this machine may write to the file, and so ask for decisions; whoever "
+			    "makes it should give it mode 0660", daemon->listeners[i].name);
+}
+
+static void
 meet_worker(void *arg, bool first, uint64_t restarts)
 {
 	struct daemon *daemon = arg;
@@ -670,12 +698,9 @@ meet_worker(void *arg, bool first, uint64_t restarts)
 		return;
 	}
 	serving = true;
-	for (size_t i = 0; i < daemon->n_listeners; i++) {
+	for (size_t i = 0; i < daemon->n_listeners; i++)
 		bg_log(BG_LOG_INFO, "listening on %s", daemon->listeners[i].name);
-		if (daemon->listeners[i].open_to_all)
-			bg_log(BG_LOG_WARNING, "%s: every user of this machine may write to the file, and so ask for decisions; whoever "
-			    "makes it should give it mode 0660", daemon->listeners[i].name);
-	}
+	warn_of_open(daemon);
 	bg_notify_send(&daemon->notify, "READY=1\nSTATUS=Deciding");
 }
 
@@ -712,6 +737,7 @@ take_next(struct daemon *daemon)
 	bg_snapshot_free(daemon->current);
 	daemon->current = daemon->next;
 	daemon->next = NULL;		/* moved */
+	warn_of_open(daemon);
 }
 
 static void

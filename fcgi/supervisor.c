@@ -40,6 +40,7 @@ struct supervisor {
 	uint64_t     restarts;
 	bool         reloading;		/* the worker was told, and has not said what came of it */
 	bool         reload_again;
+	bool         reopen_then;	/* SIGUSR1 came meanwhile: where the log goes is not settled yet */
 	bool         stopping;
 	int64_t      kill_at;		/* NEVER: not told to finish */
 	bool         done;
@@ -208,6 +209,19 @@ tell_worker(struct supervisor *self, enum bg_message_kind kind, int fd)
 
 static void reload(struct supervisor *self);
 
+/* Between two reloads, or a worker that has put the next log in place would be given the one from before. */
+static void
+reopen(struct supervisor *self)
+{
+	int fd;
+
+	self->reopen_then = self->reloading;
+	if (self->reloading || (fd = self->hooks->reopen(self->options->arg)) == -1)
+		return;
+	tell_worker(self, BG_MESSAGE_LOG, fd);
+	close(fd);
+}
+
 static void
 settle(struct supervisor *self, bool in_force)
 {
@@ -216,7 +230,8 @@ settle(struct supervisor *self, bool in_force)
 	if (self->reload_again && !self->stopping) {
 		self->reload_again = false;
 		reload(self);
-	}
+	} else if (self->reopen_then && !self->stopping)
+		reopen(self);
 }
 
 /* One at a time: what is in force is never in doubt, whatever dies meanwhile. */
@@ -398,7 +413,6 @@ static void
 heed_signals(struct supervisor *self)
 {
 	struct signalfd_siginfo info;
-	int fd;
 
 	while (!self->done && read(self->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		switch (info.ssi_signo) {
@@ -410,10 +424,8 @@ heed_signals(struct supervisor *self)
 				reload(self);
 			break;
 		case SIGUSR1:
-			if (!self->stopping && (fd = self->hooks->reopen(self->options->arg)) != -1) {
-				tell_worker(self, BG_MESSAGE_LOG, fd);
-				close(fd);
-			}
+			if (!self->stopping)
+				reopen(self);
 			break;
 		default:
 			stop(self, (int)info.ssi_signo);

@@ -555,6 +555,38 @@ START_TEST(a_parents_socket_that_others_can_reach_is_refused)
 }
 END_TEST
 
+/* SR-89: a reload may take away the list that has kept everybody out. */
+START_TEST(a_socket_knows_whether_its_mode_keeps_anybody_out)
+{
+	struct bg_listener_rules asks = rules;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	int fd;
+
+	expect_open(address, &listener);
+	ck_assert(!bg_listener_is_open(&listener, false));
+	bg_listener_close(&listener);
+	asks.ask_who = true;
+	asks.mode = 0666;
+	ck_assert_msg(bg_listener_open(address, &asks, &listener, &err) == 0, "%s", err.detail);
+	ck_assert(!bg_listener_is_open(&listener, true));
+	ck_assert(bg_listener_is_open(&listener, false) && !listener.may_hide);
+	bg_listener_close(&listener);
+
+	bg_format(un.sun_path, sizeof(un.sun_path), "%s", path);
+	fd = listen_at(AF_UNIX, (struct sockaddr *)&un, sizeof(un));
+	for (int others = 0; others <= 2; others += 2) {
+		ck_assert_int_eq(chmod(path, 0660 + (mode_t)others), 0);
+		ck_assert_msg(bg_listener_adopt(fd, "x", &rules, &listener, &err) == 0, "%s", err.detail);
+		ck_assert(bg_listener_is_open(&listener, false) == (others != 0) && listener.may_hide == (others != 0));
+		ck_assert(!bg_listener_is_open(&listener, true));
+		bg_listener_close(&listener);
+	}
+	close(fd);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -583,6 +615,7 @@ main(void)
 	tcase_add_test(tc, a_parents_socket_is_taken_over_and_left_to_it);
 	tcase_add_test(tc, a_descriptor_that_does_not_listen_is_not_taken_over);
 	tcase_add_test(tc, a_parents_socket_that_others_can_reach_is_refused);
+	tcase_add_test(tc, a_socket_knows_whether_its_mode_keeps_anybody_out);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

@@ -62,7 +62,7 @@ enum deed {
 };
 
 static struct shared {
-	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log;
+	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log, reopened_early;
 	atomic_int restarts;
 	atomic_int worker, fetcher;	/* numbers of processes */
 } *shared;
@@ -70,6 +70,7 @@ static struct shared {
 static enum deed deeds[8];		/* of one worker after the other; the last one that is not OBEY is followed by those */
 static int then[2];			/* signals that the first process gets when a worker serves; the second when settled */
 static bool good;			/* is the configuration? */
+static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
 static int stop_after;			/* SIGTERM comes when so many workers have served */
 
 static void
@@ -214,6 +215,8 @@ prepare(void *arg, int *log)
 	(void)arg;
 	*log = -1;
 	atomic_fetch_add(&shared->prepared, 1);
+	if (reopen_meanwhile)
+		kill(getpid(), SIGUSR1);
 	return good;
 }
 
@@ -229,6 +232,8 @@ static int
 reopen(void *arg)
 {
 	(void)arg;
+	if (atomic_load(&shared->in_force) + atomic_load(&shared->not_in_force) < atomic_load(&shared->prepared))
+		atomic_fetch_add(&shared->reopened_early, 1);
 	kill(getpid(), then[1]);
 	return open("/dev/null", O_WRONLY | O_CLOEXEC);
 }
@@ -360,6 +365,20 @@ START_TEST(a_log_that_was_opened_anew_goes_to_the_worker)
 }
 END_TEST
 
+/* It may be another log by then. */
+START_TEST(a_log_is_opened_anew_when_a_reload_is_settled)
+{
+	plan(reloads[_i].deed, OBEY, SIGHUP, SIGTERM);
+	good = reloads[_i].good;
+	reopen_meanwhile = true;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_msg(shared->prepared == 1 && shared->reopened_early == 0, "%s: %d %d", reloads[_i].name, shared->prepared,
+	    shared->reopened_early);
+	if (shared->in_force == 1)
+		ck_assert_int_eq(shared->told_log, 1);
+}
+END_TEST
+
 START_TEST(what_is_fetched_for_the_worker_comes_through)
 {
 	plan(FETCH, OBEY, SIGTERM, 0);
@@ -404,6 +423,7 @@ main(void)
 	tcase_add_loop_test(tc, a_worker_that_dies_is_replaced, 0, N(deaths));
 	tcase_add_test(tc, one_that_ends_later_with_a_code_is_replaced_too);
 	tcase_add_loop_test(tc, a_reload_is_settled_once, 0, N(reloads));
+	tcase_add_loop_test(tc, a_log_is_opened_anew_when_a_reload_is_settled, 0, N(reloads));
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);

@@ -249,6 +249,8 @@ stop "$server" || :
 check "Apache leaves no process behind" wait_for 20 all_gone $left
 # After this one it may: mod_fcgid 2.3.9 forgets a process now and then that it gave up, and that goes on then.
 serve
+bearer "$good"
+check "it is started again" wait_for 60 lets_in
 a_hanging_daemon_lets_nobody_in
 left=$(daemons)
 stop "$server" || :

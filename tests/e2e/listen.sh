@@ -85,7 +85,7 @@ check "but not each time" [ "$(strangers)" -lt 40 ]
 if [ "$(id -u)" -eq 0 ]; then
 	is "a user who is not in it may not, though the mode lets him" "$(ask "unix:$socket")" ""
 fi
-config 'listen_allowed_clients = { "unix", "127.0.0.0/8" }'
+config "listen_allowed_clients = { \"user:$(id -u)\", \"127.0.0.0/8\" }"
 kill -HUP "$daemon"
 check "a reload changes the list" wait_for 10 reloaded 1
 is "whoever is in it now may ask" "$(ask "127.0.0.1:$daemon_port")" "Status: 200 OK"
@@ -106,6 +106,18 @@ config
 kill -HUP "$daemon"
 check "to take the list away does not open it" wait_for 10 lines_at_least 1 '0.0.0.0:0: not a loopback address' "$work/daemon.log"
 is "nor let anybody in" "$(ask "127.0.0.1:$port")" ""
+stop "$daemon" || :
+# A socket keeps its mode through a reload, so the list that made it safe must stay.
+config "listen_allowed_clients = { \"user:$uid\" }" 'listen_mode = 666'
+start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$socket"
+config
+kill -HUP "$daemon"
+check "nor does it open a socket file that everybody may write to (SR-89)" wait_for 10 lines_at_least 1 \
+    'nothing but listen_allowed_clients keeps every user' "$work/daemon.log"
+is "whoever may ask still may" "$(ask "unix:$socket" "${plain[@]}")" "Status: 200 OK"
+if [ "$(id -u)" -eq 0 ]; then
+	is "and nobody else" "$(ask "unix:$socket")" ""
+fi
 stop "$daemon" || :
 config 'listen_allowed_clients = { "user:0" }'
 does_not_start "users alone do not open TCP" 64 'not a loopback address' -c "$work/bearergate.conf" -l 0.0.0.0:0

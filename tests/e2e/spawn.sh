@@ -76,6 +76,15 @@ if grep -q 'remembered by this process alone' "$work/daemon.log"; then
 	is "and where each would remember proofs by itself none passes (SR-63)" "$statuses" "500 500"
 	check "and the log says why" reason_logged internal
 	check "at the start as well" grep -q 'DPoP proofs are refused: .*replay = "lmdb:/PATH"' "$work/daemon.log"
+
+	# They still serve what they were given, whatever an address that is listed now would mean at the next start.
+	printf 'listen = { "unix:%s/tmp/own.sock" }\n' "$work" >>"$work/bearergate.conf"
+	for pid in $(spawned); do
+		kill -HUP "$pid"
+	done
+	check "all of them read the configuration anew" wait_for 20 lines_at_least 4 'was read anew and is in force' "$work/daemon.log"
+	proof_status
+	is "and none takes to remembering proofs by itself (SR-63)" "$statuses" "500 500"
 fi
 stop "$server" || :
 serve "replay = \"lmdb:$work/stores/replay\""

@@ -122,6 +122,29 @@ kill -HUP "$daemon"
 check "until it is good again" wait_for 20 lines_at_least 2 'is in force' "$work/daemon.log"
 is "then it counts" "$(ask '' | grep -c -F 'realm="api"')" 1
 
+# A reload that brings an issuer brings the authorities by which its keys are fetched, from the first fetch on.
+
+openssl req -x509 -new -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=other -days 1 -out "$work/other.pem" 2>/dev/null
+chmod 644 "$work/other.pem"
+cat >"$work/bearergate.conf" <<END
+ca_file   = "$work/other.pem"
+cache_dir = "none"
+issuer "https://other.example/" {
+  audience  = { "$audience" }
+  jwks_file = "$work/jwks.json"
+}
+END
+kill -HUP "$daemon"
+check "an issuer with a file of keys needs no authorities" wait_for 20 lines_at_least 3 'is in force' "$work/daemon.log"
+log_mark
+config
+for i in {1..60}; do	# so many that the first one's keys are fetched before all is in force
+	printf 'issuer "https://other%s.example/" {\n  audience = { "%s" }\n  jwks_file = "%s"\n}\n' "$i" "$audience" "$work/jwks.json"
+done >>"$work/bearergate.conf"
+kill -HUP "$daemon"
+check "a reload brings another" wait_for 20 answers 200 "$good"
+is "whose keys come at the first try" "$(tail -n "+$((marked + 1))" "$work/daemon.log" | grep -c 'no_keys\|failed' || :)" 0
+
 # SIGKILL for the supervisor: its worker dies with it, and the socket is free.
 
 worker=$(worker_of "$daemon")
