@@ -202,7 +202,7 @@ load_part(struct call *call, const struct bg_part **part, struct bg_error *err)
 	char *path = NULL;
 	int rc = -1;
 
-	if (find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) == 0 &&
+	if (find(call, FETCH, LIBEXECDIR "/" FETCH, &call->fetch, err) == 0 && bg_part_check_program(call->fetch, err) == 0 &&
 	    find(call, lean ? BG_PART_LEAN : BG_PART_WHOLE, lean ? LIBEXECDIR "/" BG_PART_LEAN : LIBEXECDIR "/" BG_PART_WHOLE,
 	    &path, err) == 0)
 		rc = bg_part_load(path, part, err);

@@ -50,4 +50,7 @@ bool bg_part_is_lean(const struct bg_conf *conf);
  */
 int bg_part_load(const char *path, const struct bg_part **out, struct bg_error *err) BG_MUST_CHECK;
 
+/* The same of a program that the part may start; one that is not there will not be started.  Returns -1 with BG_R_INTERNAL. */
+int bg_part_check_program(const char *path, struct bg_error *err) BG_MUST_CHECK;
+
 #endif

@@ -604,9 +604,9 @@ leave(cfg_t *cfg, cfg_opt_t *opt)
 #define SMALL_MAX	(16 * 1024)	/* a text that is soon searched for every name */
 
 static bool
-has_name(struct bg_slice text, const char *name)
+stands_in(struct bg_slice text, const char *words)
 {
-	return text.len > SMALL_MAX || memmem(text.ptr, text.len, name, strlen(name)) != NULL;
+	return memmem(text.ptr, text.len, words, strlen(words)) != NULL;
 }
 
 /*
@@ -616,20 +616,23 @@ has_name(struct bg_slice text, const char *name)
 static cfg_opt_t grammar[BG_BLOCK_COUNT][BG_OPT_COUNT + BG_BLOCK_COUNT + 1];
 
 /*
- * Only the names that stand somewhere in a small text: libConfuse copies the whole grammar for each block that a file may have, which is
- * half of what a small file costs, and bearergate-cgi reads one for every request.
+ * Only the names that stand somewhere in a small text: libConfuse copies the whole grammar for each block that a file may
+ * have, which is half of what a small file costs, and bearergate-cgi reads one for every request.  A name that is left out is
+ * unknown to libConfuse, which is an error; so all it could do is refuse a good file, one with the name of a block in a variable.
  */
 static void
 make_grammar(struct bg_slice text)
 {
+	bool all = text.len > SMALL_MAX || stands_in(text, "${");
+
 	for (size_t i = 0; i < BG_BLOCK_COUNT; i++) {
 		cfg_opt_t *opt = grammar[i];
 
 		for (size_t j = 0; j < BG_OPT_COUNT; j++)
-			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0 && has_name(text, bg_options[j].name))
+			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0 && (all || stands_in(text, bg_options[j].name)))
 				*opt++ = (cfg_opt_t)CFG_STR_LIST_CB(bg_options[j].name, NULL, CFGF_NODEFAULT, take);
 		for (size_t j = 1; j < BG_BLOCK_COUNT; j++)
-			if ((blocks[i].blocks & BIT(j)) != 0 && has_name(text, blocks[j].name)) {
+			if ((blocks[i].blocks & BIT(j)) != 0 && (all || stands_in(text, blocks[j].name))) {
 				*opt = (cfg_opt_t)CFG_SEC(blocks[j].name, grammar[j],
 				    CFGF_MULTI | (blocks[j].title != NULL ? CFGF_TITLE : CFGF_NONE));
 				(opt++)->validcb = leave;

@@ -976,6 +976,65 @@ START_TEST(a_good_file_is_read_after_a_bad_one)
 }
 END_TEST
 
+/* The name that libConfuse is to be told of stands nowhere in the text. */
+START_TEST(the_name_of_a_block_may_be_in_a_variable)
+{
+	char kind[] = "KIND=issuer", *list[ENVIRON_MAX];
+	struct bg_conf_sources from = { .file = "f", .environ = list };
+	struct bg_conf *conf;
+	char *report;
+
+	write_file("f", "\"${KIND}\" \"https://id.example\" { audience = a }\n");
+	set_environ(kind, list);
+	ck_assert_int_eq(load(&conf, &from, &report), 0);
+	unset_environ(list);
+	ck_assert_str_eq(report, "");
+	ck_assert_uint_eq(conf->n_issuers, 1);
+	ck_assert_str_eq(conf->issuers[0].name, "https://id.example");
+	free(report);
+	bg_conf_free(conf);
+}
+END_TEST
+
+/* An option that is passed over is a demand that nobody makes.  Of a small text libConfuse is told only the names that stand in it. */
+static void
+assert_unknown(const char *before, const char *name, const char *behind)
+{
+	static char lines[20 * 1024];
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	char text[sizeof(lines) + 512];
+	struct bg_conf *conf;
+	char *report;
+
+	memset(lines, '\n', sizeof(lines) - 1);
+	for (int large = 0; large < 2; large++) {
+		bg_format(text, sizeof(text), "%s%s%s%s%s", large ? lines : "", GOOD, before, name, behind);
+		write_file("f", text);
+		ck_assert_int_eq(load(&conf, &from, &report), EX_CONFIG);
+		ck_assert_msg(strstr(report, ": unknown option ") != NULL, "%s%s%s: %s", before, name, behind, report);
+		free(report);
+	}
+}
+
+START_TEST(a_name_that_is_nearly_one_is_unknown_everywhere)	/* SR-92 */
+{
+	static const struct { const char *before, *behind; } places[] = { { "", " = a\n" }, { "", " = { a }\n" }, { "", " a { }\n" },
+		{ "\"", "\" \"a\" { }\n" }, { "'", "' { }\n" }, { "issuer \"https://i.example\" { ", " = a }\n" },
+		{ "policy p { any { ", " = a } }\n" }, { "location \"/a\" { '", "' { } }\n" },
+		{ "location \"/a\" { claim c { ", " = { a } } }\n" } };
+	static const struct { const char *before, *behind; } changes[] = { { "", "x" }, { "x", "" }, { "", "-" }, { "_", "" }, { "", ".a" } };
+	char name[128];
+
+	for (size_t i = 0; i < BG_OPT_COUNT + BG_BLOCK_COUNT - 1; i++)
+		for (size_t j = 0; j < sizeof(changes) / sizeof(changes[0]); j++) {
+			bg_format(name, sizeof(name), "%s%s%s", changes[j].before, i < BG_OPT_COUNT ? bg_options[i].name :
+			    bg_block_name((enum bg_block)(i - BG_OPT_COUNT + 1)), changes[j].behind);
+			for (size_t k = 0; k < sizeof(places) / sizeof(places[0]); k++)
+				assert_unknown(places[k].before, name, places[k].behind);
+		}
+}
+END_TEST
+
 /* Any text gives a configuration, or one line that begins with the file; never a crash, never silence. */
 static void
 assert_orderly(const char *text, size_t len)
@@ -1905,6 +1964,8 @@ main(void)
 	tcase_add_test(tc, what_is_no_text_file_is_refused);
 	tcase_add_test(tc, a_file_of_exactly_the_largest_size_is_read);
 	tcase_add_test(tc, a_good_file_is_read_after_a_bad_one);
+	tcase_add_test(tc, the_name_of_a_block_may_be_in_a_variable);
+	tcase_add_test(tc, a_name_that_is_nearly_one_is_unknown_everywhere);
 	tcase_add_test(tc, a_file_cut_anywhere_or_with_any_byte_changed_is_answered_in_order);
 	tcase_add_test(tc, the_installed_sample_is_a_configuration);
 	tcase_add_test(tc, a_gate_is_built_from_the_configuration);

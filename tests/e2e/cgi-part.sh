@@ -89,11 +89,34 @@ if [ "$(id -u)" -eq 0 ]; then
 	refuses "nor one that is somebody else's" 500 'nobody else may write to' "$good"
 	chown 0 "$lean"
 fi
+chmod 755 "$lean"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/bearergate-fetch"
+chmod 775 "$work/bin/bearergate-fetch"
+refuses "nor is a program to fetch with that others may write to" 500 'bearergate-fetch: must be a file' "$good"
+rm "$work/bin/bearergate-fetch"
 perl -0777 -pe 's/(\d+\.\d+\.\d+ )\d(\d+)\0/$1x$2\0/' "$work/lean.so" >"$lean"
 if ! cmp -s "$work/lean.so" "$lean"; then
 	refuses "nor one of another build" 500 'of another build' "$good"
 else
 	verdict "nor one of another build" "the build is not in the part"
+fi
+# Whoever may write to the directory can change what the name means at any moment, but not what was looked at.
+if [ "$(id -u)" -eq 0 ]; then
+	mv "$lean" "$work/other.so"
+	chown 12345 "$work/other.so"
+	perl -e 'my ($name, @to) = @ARGV; while (1) { for (@to) { symlink $_, "$name.new"; rename "$name.new", $name } }' \
+	    "$lean" "$work/lean.so" "$work/other.so" &
+	flipping=$!
+	wait_for 20 test -L "$lean"
+	: >"$work/flips"
+	for _ in {1..100}; do
+		run "$good"
+		cat "$work/out" "$work/cgi.log" >>"$work/flips"
+	done
+	kill "$flipping"
+	wait "$flipping" 2>/dev/null || :
+	rm -f "$lean" "$lean.new"
+	is "a part that takes another one's place while it is looked at is not loaded" "$(grep -c 'of another build' "$work/flips")" 0
 fi
 printf nonsense >"$lean"
 refuses "nor what is none" 500 'reason=internal' "$good"
