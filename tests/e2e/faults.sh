@@ -186,7 +186,7 @@ disk_full() {
 		is "none of those proofs passes" "$(each_is "$work/spent" | grep -c 200 || :)" 0
 	fi
 	stop "$daemon" || :
-	for pages in 0; do
+	for pages in 0 1 2 4; do
 		rm -rf "$small"/replay/* "$small"/cache/* "$small/filler"
 		: >"$small/daemon.log"
 		fill
@@ -195,6 +195,7 @@ disk_full() {
 		run_gate full
 		check "a start with room for $pages pages and no store either serves or says why" wait_for 20 has_started_or_said
 		! gone "$daemon" || check "by itself" ends_well
+		is "no worker dies" "$(cat "$work/full.out.log" "$small/daemon.log" | grep -c 'was ended by signal' || :)" 0
 		stop "$daemon" || :
 		sed 's/^/#   it says: /' "$work/full.out.log"
 	done
