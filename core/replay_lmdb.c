@@ -40,6 +40,7 @@
 #define CLEAR_MANY	2000	/* when it is full: some ten milliseconds */
 #define LOCK_TRIES	100	/* a second in all; whoever opens an environment needs a few milliseconds */
 #define LOCK_REST_MS	10
+#define LOCK_SIZE	8192	/* of LMDB's lock, with as many readers as it makes room for unless it is told otherwise */
 #define RETRY_DOWN	5	/* seconds: somebody has to do something */
 
 /* Bytes of map for one proof: both databases, half-filled pages, and pages that wait to be used again.  Address space only. */
@@ -356,6 +357,25 @@ pad(struct shared *shared, int fd)
 	return 0;
 }
 
+/*
+ * LMDB maps its lock and writes there, which would end us, by SIGBUS, where the disk has no room for it.  Its room is taken before.
+ * Nobody of this process has a lock on it yet, which closing it here would give away.  Returns an errno.
+ */
+static int
+reserve_lock(const char *file)
+{
+	char name[NAME_SIZE + 64];
+	int fd, rc = 0;
+
+	bg_format(name, sizeof(name), "%s-lock", file);
+	if ((fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1)
+		return errno;
+	if (fallocate(fd, 0, 0, LOCK_SIZE) != 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		rc = errno;
+	close(fd);
+	return rc;
+}
+
 static int
 try_env(struct shared *shared, const char *file, unsigned flags, int64_t lost, int64_t at_least, bool *fresh)
 {
@@ -363,6 +383,8 @@ try_env(struct shared *shared, const char *file, unsigned flags, int64_t lost, i
 	struct stat st;
 	int rc;
 
+	if ((flags & MDB_NOLOCK) == 0 && (rc = reserve_lock(file)) != 0)
+		return rc;
 	if ((rc = mdb_env_create(&shared->env)) != 0) {
 		shared->env = NULL;
 		return rc;

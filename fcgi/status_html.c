@@ -177,8 +177,10 @@ put_row(struct bg_buf *out, const char *class, const char *name, uint64_t value,
 {
 	unsigned percent = highest > 0 ? (unsigned)((double)value / (double)highest * 100) : 0;
 
-	bg_buf_put_format(out, "<tr><th>%s<td><div class=\"bar %s\"><i style=\"width:%u%%\"></i></div><td class=\"n\">", name, class,
-	    percent);
+	bg_buf_put_format(out, "<tr><th>%s<td><div class=\"bar %s\">", name, class);
+	if (value > 0)		/* the least bar can be seen: nothing has none */
+		bg_buf_put_format(out, "<i style=\"width:%u%%\"></i>", percent);
+	bg_buf_put_str(out, "</div><td class=\"n\">");
 	put_number(out, value);
 	bg_buf_put_str(out, "</tr>");
 }

@@ -137,8 +137,13 @@ drop_without_setuid(const struct bg_conf *conf)
 START_TEST(a_root_that_may_not_become_another_is_told)
 {
 	struct bg_conf conf = conf_of(UID, GID);
+#ifdef __SANITIZE_THREAD__
+	const bool alone = false;	/* it has a thread of its own, which keeps the right; the C library ends us over the difference */
+#else
+	const bool alone = true;
+#endif
 
-	if (geteuid() == 0)
+	if (alone && geteuid() == 0)
 		ck_assert_int_eq(in_child(drop_without_setuid, &conf), 0);
 }
 END_TEST

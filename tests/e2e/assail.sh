@@ -23,9 +23,9 @@ claims_config "$work/bearergate.conf"
 printf 'threads = 4\ndpop = "disabled"\nlog_level = "info"\n' >>"$work/bearergate.conf"
 token >"$work/good"
 
-# AddressSanitizer takes more addresses than any bound allows.
+# AddressSanitizer and ThreadSanitizer take more addresses than any bound allows.
 bound=268435456
-if grep -q -a __asan_init "$BG_FCGI"; then
+if grep -q -a -E '__[at]san_init' "$BG_FCGI"; then
 	bound=unlimited
 fi
 mv "$bg_fcgi" "$bg_fcgi.real"
