@@ -738,8 +738,9 @@ begin_to_end(void *arg, int sig)
 static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
 
 /*
- * Be whom the configuration says.  It is then read again, as that user: what he cannot read is better told now than at a
- * reload, and where proofs are remembered depends on what he can write to.
+ * Be whom the configuration says, and open the log, which is nothing for root to open, see bg_privileges_make_log.  The
+ * configuration is then read again, as that user: what he cannot read is better told now than at a reload, and where proofs
+ * are remembered depends on what he can write to.
  */
 static int
 give_up_privileges(struct daemon *daemon)
@@ -751,10 +752,16 @@ give_up_privileges(struct daemon *daemon)
 
 	if ((code = bg_privileges_drop(daemon->current->conf, &err)) != 0)
 		return complain(code, "%s", err.detail);
+	if (surplus && (code = bg_privileges_look(daemon->current->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if ((code = open_log(daemon, daemon->current->conf)) != 0)
+		return code;
+	if (geteuid() == 0)
+		bg_log(BG_LOG_WARNING, "this is root, and no user says whom to become: whoever found a fault in it would be root too; see "
+		    "user in bearergate.conf(5)");
 	if (!surplus)
 		return 0;
-	if ((code = bg_privileges_look(daemon->current->conf, &err)) != 0)
-		return complain(code, "%s", err.detail);
+	bg_log(BG_LOG_INFO, "this is user %u, group %u from here on", (unsigned)geteuid(), (unsigned)getegid());
 	if ((code = configure(daemon, true, &first)) != 0)
 		return complain(code, "this is what user %u has to say to it, whom it is to be read by after SIGHUP", (unsigned)geteuid());
 	bg_snapshot_free(daemon->current);
@@ -783,8 +790,7 @@ run(struct daemon *daemon)
 	if ((code = bg_privileges_check(daemon->current->conf, &err)) != 0)
 		return complain(code, "%s", err.detail);
 	bg_privileges_make_log(daemon->current->conf);
-	if ((code = open_log(daemon, daemon->current->conf)) != 0 ||
-	    (code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0)
+	if ((code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0)
 		return code;
 	return bg_supervisor_run(&supervisor);
 }
