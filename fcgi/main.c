@@ -39,6 +39,7 @@
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
 #define REPORT_MAX	(64 * 1024)
+#define TEXT_MAX	(64 * 1024 * 1024)	/* of a configuration that was read, with all defaults and variables written out */
 
 extern char **environ;
 
@@ -473,14 +474,50 @@ take_descriptors(void)
 	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
 }
 
+/* What a configuration says, to be compared.  Of what stands in other files their names count. */
+static int
+fingerprint(const struct bg_conf *conf, unsigned char out[BG_SHA256_LEN])
+{
+	struct bg_error err = { 0 };
+	struct bg_slice bytes;
+	struct bg_buf text;
+	int rc = -1;
+
+	bg_buf_init(&text, TEXT_MAX);
+	bg_conf_print(conf, &text);
+	if (bg_buf_finish(&text, &bytes, &err) != 0 || bg_sha256(bytes, out, &err) != 0)
+		complain(EX_OSERR, "comparing configurations: %s", err.detail);
+	else
+		rc = 0;
+	bg_buf_clear(&text);
+	return rc;
+}
+
 /* The worker. */
 
-/* Reading the configuration once more, in the worker: the supervisor has found it good, and leaves remarks to us. */
+/*
+ * Reading the configuration once more, in the worker: the supervisor has found it good, and leaves remarks to us.  It must be
+ * the same one: of it the next worker is made, and which proofs may have been spent is told by it.
+ */
 static int
 configure_anew(void *arg, struct bg_snapshot **out)
 {
+	const struct daemon *daemon = arg;
+	unsigned char ours[BG_SHA256_LEN];
+	int code;
+
 	serving = true;
-	return configure(arg, true, out);
+	if ((code = configure(arg, true, out)) != 0)
+		return code;
+	if (fingerprint((*out)->conf, ours) != 0)
+		code = EX_OSERR;
+	else if (memcmp(ours, daemon->figures.events->next, sizeof(ours)) != 0)
+		code = complain(EX_TEMPFAIL, "the configuration was changed while it was read; SIGHUP has it read once more");
+	if (code != 0) {
+		bg_snapshot_free(*out);
+		*out = NULL;
+	}
+	return code;
 }
 
 static void
@@ -648,7 +685,8 @@ prepare(void *arg, int *log)
 	    bg_clock_mono_us());
 	if (configure(daemon, false, &daemon->next) != 0)
 		return false;
-	if (prepare_log(daemon, daemon->current->conf, daemon->next->conf, &daemon->next_log) != 0) {
+	if (fingerprint(daemon->next->conf, daemon->figures.events->next) != 0 ||
+	    prepare_log(daemon, daemon->current->conf, daemon->next->conf, &daemon->next_log) != 0) {
 		bg_snapshot_free(daemon->next);
 		daemon->next = NULL;
 		return false;
