@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "core/secret.h"
 #include "fcgi/snapshot.h"
 #include "fcgi/status.h"
 #include "fcgi/worker.h"
@@ -15,6 +16,7 @@
 struct bg_events {
 	atomic_ullong reloads, failed_reloads, restarts;
 	atomic_llong  reloaded, reload_failed, restarted;	/* wall clock; 0: never */
+	unsigned char next[BG_SHA256_LEN];	/* of what the worker is told to read; it does not change until it has said what came of it */
 };
 
 /* Set before any other process or thread is there. */

@@ -41,6 +41,7 @@
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
 #define REPORT_MAX	(64 * 1024)
+#define TEXT_MAX	(64 * 1024 * 1024)	/* of a configuration that was read, with all defaults and variables written out */
 
 extern char **environ;
 
@@ -519,14 +520,50 @@ take_descriptors(void)
 	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
 }
 
+/* What a configuration says, to be compared.  Of what stands in other files their names count. */
+static int
+fingerprint(const struct bg_conf *conf, unsigned char out[BG_SHA256_LEN])
+{
+	struct bg_error err = { 0 };
+	struct bg_slice bytes;
+	struct bg_buf text;
+	int rc = -1;
+
+	bg_buf_init(&text, TEXT_MAX);
+	bg_conf_print(conf, &text);
+	if (bg_buf_finish(&text, &bytes, &err) != 0 || bg_sha256(bytes, out, &err) != 0)
+		complain(EX_OSERR, "comparing configurations: %s", err.detail);
+	else
+		rc = 0;
+	bg_buf_clear(&text);
+	return rc;
+}
+
 /* The worker. */
 
-/* Reading the configuration once more, in the worker: the supervisor has found it good, and leaves remarks to us. */
+/*
+ * Reading the configuration once more, in the worker: the supervisor has found it good, and leaves remarks to us.  It must be
+ * the same one: of it the next worker is made, and which proofs may have been spent is told by it.
+ */
 static int
 configure_anew(void *arg, struct bg_snapshot **out)
 {
+	const struct daemon *daemon = arg;
+	unsigned char ours[BG_SHA256_LEN];
+	int code;
+
 	serving = true;
-	return configure(arg, true, out);
+	if ((code = configure(arg, true, out)) != 0)
+		return code;
+	if (fingerprint((*out)->conf, ours) != 0)
+		code = EX_OSERR;
+	else if (memcmp(ours, daemon->figures.events->next, sizeof(ours)) != 0)
+		code = complain(EX_TEMPFAIL, "the configuration was changed while it was read; SIGHUP has it read once more");
+	if (code != 0) {
+		bg_snapshot_free(*out);
+		*out = NULL;
+	}
+	return code;
 }
 
 static void
@@ -715,7 +752,8 @@ prepare(void *arg, int *log)
 	    bg_clock_mono_us());
 	if (configure(daemon, false, &daemon->next) != 0)
 		return false;
-	if (prepare_log(daemon, daemon->current->conf, daemon->next->conf, &daemon->next_log) != 0) {
+	if (fingerprint(daemon->next->conf, daemon->figures.events->next) != 0 ||
+	    prepare_log(daemon, daemon->current->conf, daemon->next->conf, &daemon->next_log) != 0) {
 		bg_snapshot_free(daemon->next);
 		daemon->next = NULL;
 		return false;
@@ -805,8 +843,9 @@ begin_to_end(void *arg, int sig)
 static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
 
 /*
- * Be whom the configuration says.  It is then read again, as that user: what he cannot read is better told now than at a
- * reload, and where proofs are remembered depends on what he can write to.
+ * Be whom the configuration says, and open the log, which is nothing for root to open, see bg_privileges_make_log.  The
+ * configuration is then read again, as that user: what he cannot read is better told now than at a reload, and where proofs
+ * are remembered depends on what he can write to.
  */
 static int
 give_up_privileges(struct daemon *daemon)
@@ -818,10 +857,16 @@ give_up_privileges(struct daemon *daemon)
 
 	if ((code = bg_privileges_drop(daemon->current->conf, &err)) != 0)
 		return complain(code, "%s", err.detail);
+	if (surplus && (code = bg_privileges_look(daemon->current->conf, &err)) != 0)
+		return complain(code, "%s", err.detail);
+	if ((code = open_log(daemon, daemon->current->conf)) != 0)
+		return code;
+	if (geteuid() == 0)
+		bg_log(BG_LOG_WARNING, "this is root, and no user says whom to become: whoever found a fault in it would be root too; see "
+		    "user in bearergate.conf(5)");
 	if (!surplus)
 		return 0;
-	if ((code = bg_privileges_look(daemon->current->conf, &err)) != 0)
-		return complain(code, "%s", err.detail);
+	bg_log(BG_LOG_INFO, "this is user %u, group %u from here on", (unsigned)geteuid(), (unsigned)getegid());
 	if ((code = configure(daemon, true, &first)) != 0)
 		return complain(code, "this is what user %u has to say to it, whom it is to be read by after SIGHUP", (unsigned)geteuid());
 	bg_snapshot_free(daemon->current);
@@ -850,8 +895,7 @@ run(struct daemon *daemon)
 	if ((code = bg_privileges_check(daemon->current->conf, &err)) != 0)
 		return complain(code, "%s", err.detail);
 	bg_privileges_make_log(daemon->current->conf);
-	if ((code = open_log(daemon, daemon->current->conf)) != 0 ||
-	    (code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0 ||
+	if ((code = open_listeners(options, daemon->current, daemon)) != 0 || (code = give_up_privileges(daemon)) != 0 ||
 	    (code = plan_sandbox(daemon)) != 0)
 		return code;
 	return bg_supervisor_run(&supervisor);

@@ -131,12 +131,8 @@ bg_privileges_drop(const struct bg_conf *conf, struct bg_error *err)
 
 	if ((code = bg_privileges_check(conf, err)) != 0)
 		return code;
-	if (!bg_privileges_are_surplus(conf)) {
-		if (geteuid() == 0)
-			bg_log(BG_LOG_WARNING, "this is root, and no user says whom to become: whoever found a fault in it would be "
-			    "root too; see user in bearergate.conf(5)");
+	if (!bg_privileges_are_surplus(conf))
 		return 0;
-	}
 	if ((code = find(conf, &whom, err)) != 0)
 		return code;
 	if (whom.user.known ? initgroups(whom.user.name, whom.gid) != 0 : setgroups(1, &whom.gid) != 0)
@@ -152,7 +148,6 @@ bg_privileges_drop(const struct bg_conf *conf, struct bg_error *err)
 		return EX_OSERR;
 	}
 	prctl(PR_SET_DUMPABLE, 0);	/* SR-85: the kernel gives it another value with the user */
-	bg_log(BG_LOG_INFO, "this is user %u, group %u from here on", (unsigned)whom.user.uid, (unsigned)whom.gid);
 	return 0;
 }
 

@@ -15,15 +15,14 @@ bool bg_privileges_are_surplus(const struct bg_conf *conf);
 int bg_privileges_check(const struct bg_conf *conf, struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Before the log is opened, as root: make its file for the user, where there is none, so that he can open it anew.  What goes
- * wrong is left to whoever opens it.
+ * As root: make the file of the log for the user, where there is none, so that he can open it.  root does not open one that is
+ * there: where the directory is his, it may be a link to what root alone may write to.  What goes wrong is left to whoever opens it.
  */
 void bg_privileges_make_log(const struct bg_conf *conf);
 
 /*
  * Be that user, with his groups and without any capability, in all threads and for ever: it is tried whether there is a way
- * back.  After an error this process is nobody who should serve.  Where we are root and no user is named, nothing but a
- * warning in the log comes of it; where we are not root, nothing.
+ * back.  After an error this process is nobody who should serve.  Where there is nothing to give up, nothing comes of it.
  */
 int bg_privileges_drop(const struct bg_conf *conf, struct bg_error *err) BG_MUST_CHECK;
 

@@ -33,12 +33,8 @@ bg_snapshot_new(struct bg_snapshot **out, const struct bg_conf_sources *from, co
 	snapshot->users = 1;
 	if ((code = bg_conf_load(&snapshot->conf, from, report)) != 0)
 		goto fail;
-	if (bg_conf_build(snapshot->conf, fetcher, &snapshot->gate, &err) != 0) {
-		bg_buf_put_format(report, "%s\n", err.detail);
-		code = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;
-		goto fail;
-	}
-	if (bg_peers_init(&snapshot->peers, snapshot->conf->listen_allowed_clients, snapshot->conf->n_listen_allowed_clients,
+	if (bg_conf_build(snapshot->conf, fetcher, &snapshot->gate, &err) != 0 ||
+	    bg_peers_init(&snapshot->peers, snapshot->conf->listen_allowed_clients, snapshot->conf->n_listen_allowed_clients,
 	    &err) != 0) {
 		bg_buf_put_format(report, "%s\n", err.detail);
 		code = err.reason == BG_R_NO_MEMORY ? EX_OSERR : EX_CONFIG;

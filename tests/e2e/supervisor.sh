@@ -122,6 +122,19 @@ kill -HUP "$daemon"
 check "until it is good again" wait_for 20 lines_at_least 2 'is in force' "$work/daemon.log"
 is "then it counts" "$(ask '' | grep -c -F 'realm="api"')" 1
 
+# A file that is changed between the two who read it: what a worker decides by is what the supervisor knows, or the next
+# worker would decide by something else, and look for the proofs of this one elsewhere (SR-63).
+
+worker=$(worker_of "$daemon")
+kill -STOP "$worker"
+config "log = \"$work/tmp/moved\""
+kill -HUP "$daemon"
+wait_for 20 test -e "$work/tmp/moved" || die "the supervisor does not read the configuration"
+config 'realm = "fourth"'
+kill -CONT "$worker"
+check "a file that was changed meanwhile is not put in force" wait_for 20 logged 'the configuration was changed while it was read'
+is "and what was counts" "$(ask '' | grep -c -F 'realm="api"')" 1
+
 # A reload that brings an issuer brings the authorities by which its keys are fetched, from the first fetch on.
 
 openssl req -x509 -new -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=other -days 1 -out "$work/other.pem" 2>/dev/null
