@@ -1,5 +1,6 @@
 #include "cgi/answer.h"
 
+#include "cgi/reply.h"
 #include "core/limits.h"
 
 /* FastCGI 1.0 section 8. */
@@ -97,15 +98,6 @@ read_records(struct bg_slice bytes, struct bg_buf *text, bool *whole)
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-static bool
-is_printable(struct bg_slice text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (text.ptr[i] < 0x20 || text.ptr[i] > 0x7e)
-			return false;
-	return true;
-}
-
 /* Take a line with its CRLF off text; false where there is none, or one with odd bytes in it. */
 static bool
 take_line(struct bg_slice *text, struct bg_slice *line)
@@ -116,7 +108,7 @@ take_line(struct bg_slice *text, struct bg_slice *line)
 		return false;
 	*line = (struct bg_slice){ text->ptr, (size_t)(end - text->ptr) - 1 };
 	*text = bg_slice_skip(*text, line->len + 2);
-	return is_printable(*line);
+	return bg_reply_is_safe(*line);
 }
 
 /* "Name: value" */
@@ -298,7 +290,7 @@ read_denial(struct bg_slice text, struct bg_response *out)
 	}
 	if ((seen & (STATUS | CACHE | TYPE)) != (STATUS | CACHE | TYPE))
 		return "a denial without the headers of bearergate-fcgi's";
-	if (!is_printable(text))
+	if (!bg_reply_is_safe(text))
 		return "a denial with a body that is not bearergate-fcgi's";
 	bg_buf_put(&out->body, text);
 	return out->challenge.failed || out->body.failed ? "the answer is too large, or there is no memory" : NULL;

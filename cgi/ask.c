@@ -54,14 +54,9 @@ put_params(char *const *env, struct bg_buf *params, struct bg_error *err)
 	size_t count = 0;
 
 	for (; *env != NULL; env++) {
-		const char *eq = strchr(*env, '=');
 		struct bg_slice name, value;
 
-		if (eq == NULL)
-			continue;
-		name = (struct bg_slice){ *env, (size_t)(eq - *env) };
-		value = bg_slice_str(eq + 1);
-		if (!bg_metavars_matters(name))
+		if (!bg_metavars_split(*env, &name, &value) || !bg_metavars_matters(name))
 			continue;
 		if (++count > BG_PARAMS_COUNT_MAX || name.len + value.len > BG_PARAMS_MAX)
 			return bg_fail(err, BG_R_BAD_REQUEST, "the request's variables are too many or too long for bearergate-fcgi");

@@ -46,10 +46,38 @@ name_of(const char *var)
 	return (struct bg_slice){ var, eq != NULL ? (size_t)(eq - var) : 0 };
 }
 
+/* Is this, which stood behind REDIRECT_, a demand of the place where the request came from, and of no other? */
+static bool
+is_lost(char *const *env, const char *var)
+{
+	static const struct bg_slice demands[] = { BG_SLICE_INIT(OURS "SCOPE"), BG_SLICE_INIT(OURS "ANY_SCOPE"),
+		BG_SLICE_INIT(OURS "PERMISSION"), BG_SLICE_INIT(OURS "POLICY") };
+
+	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
+		if (bg_slice_equal(name_of(var), demands[i]) && var[demands[i].len + 1] != '\0') {
+			for (; *env != NULL; env++)
+				if (strcmp(*env, var) == 0)
+					return false;
+			return true;
+		}
+	return false;
+}
+
+/* Was it an internal redirect?  That to an ErrorDocument has the status of the error. */
+static bool
+is_sent_on(char *const *env)
+{
+	const char *status = bg_environment_get(env, REDIRECT "STATUS");
+
+	return status != NULL && strcmp(status, "200") == 0;
+}
+
 int
 bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_error *err)
 {
 	char **vars = calloc(count(env) + 1, sizeof(*vars));
+	bool sent_on = !by_action && is_sent_on(env);
+	char *const *all = env;
 	size_t n = 0;
 
 	*out = NULL;
@@ -65,6 +93,11 @@ bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_err
 		if (!bg_slice_starts(name, BG_SLICE(OURS))) {
 			vars[n++] = *env;
 			continue;
+		}
+		if (redirects == 1 && sent_on && is_lost(all, name.ptr)) {
+			free(vars);
+			return bg_fail(err, BG_R_BAD_VARIABLE, "the server redirected the request from a place with a %.*s that this one has not, "
+			    "and not by Action, whose PATH_INFO is REDIRECT_URL", BG_SLICE_ARG(name));
 		}
 		if (redirects > (by_action ? 1 : 0))
 			continue;

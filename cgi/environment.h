@@ -12,7 +12,8 @@
  * All variables of env, but for BEARERGATE_ names with REDIRECT_ in front: so Apache hands on what was set for the place that a
  * request was redirected from.  With Action that is the protected place, and by_action says that it is: then one REDIRECT_ is
  * taken off, and the variable counts.  Any other is dropped: what a public place says, whose ErrorDocument is a script of ours,
- * must not open that.  What is then there twice with one value is there once; with two values, nobody knows what is demanded:
+ * must not open that.  But a demand must not be lost: where the request was redirected with status 200, scopes, permissions and
+ * policies that were demanded there and are not here are BG_R_BAD_VARIABLE.  What is then there twice with one value is there once; with two values, nobody knows what is demanded:
  * BG_R_BAD_VARIABLE.  BG_R_NO_MEMORY otherwise.  *out is the caller's to free, its strings are borrowed from env; NULL after
  * a failure.
  */

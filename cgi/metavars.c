@@ -175,6 +175,18 @@ is_authorization(struct bg_slice name, bool *redirected)
 }
 
 bool
+bg_metavars_split(const char *var, struct bg_slice *name, struct bg_slice *value)
+{
+	const char *eq = strchr(var, '=');
+
+	if (eq == NULL)
+		return false;
+	*name = (struct bg_slice){ var, (size_t)(eq - var) };
+	*value = bg_slice_str(eq + 1);
+	return true;
+}
+
+bool
 bg_metavars_matters(struct bg_slice name)
 {
 	bool redirected;
@@ -240,13 +252,10 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 
 	*out = (struct bg_request){ 0 };
 	for (; *env != NULL; env++) {
-		const char *eq = strchr(*env, '=');
 		struct bg_slice name, value;
 
-		if (eq == NULL)
+		if (!bg_metavars_split(*env, &name, &value))
 			continue;
-		name = (struct bg_slice){ *env, (size_t)(eq - *env) };
-		value = bg_slice_str(eq + 1);
 		if (bg_slice_starts(name, BG_SLICE("BEARERGATE_"))) {
 			if (read_ours(&ours, &says_answer, name, value, err) != 0) {
 				*out = (struct bg_request){ 0 };

@@ -21,6 +21,9 @@
  */
 int bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err) BG_MUST_CHECK;
 
+/* Take "NAME=value" apart; false where there is no "=": that is no variable.  Both are borrowed from var. */
+bool bg_metavars_split(const char *var, struct bg_slice *name, struct bg_slice *value);
+
 /* Does bg_metavars_read look at variables of this name?  Those that begin with BEARERGATE_ all matter, known or not. */
 bool bg_metavars_matters(struct bg_slice name);
 

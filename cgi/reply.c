@@ -20,9 +20,8 @@ phrase(int status)
 	}
 }
 
-/* No header of ours may end before we end it, whatever came in (SR-82). */
-static bool
-is_header_safe(struct bg_slice text)
+bool
+bg_reply_is_safe(struct bg_slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
 		if (text.ptr[i] < 0x20 || text.ptr[i] > 0x7e)
@@ -33,7 +32,7 @@ is_header_safe(struct bg_slice text)
 static void
 put_value(struct bg_buf *out, struct bg_slice value)
 {
-	if (!is_header_safe(value))
+	if (!bg_reply_is_safe(value))
 		out->failed = true;
 	bg_buf_put_str(out, ": ");
 	bg_buf_put(out, value);
@@ -43,7 +42,7 @@ put_value(struct bg_buf *out, struct bg_slice value)
 static void
 put_header(struct bg_buf *out, const char *prefix, struct bg_slice name, struct bg_slice value)
 {
-	if (!is_header_safe(name))
+	if (!bg_reply_is_safe(name))
 		out->failed = true;
 	bg_buf_put_str(out, prefix);
 	bg_buf_put(out, name);
@@ -131,7 +130,7 @@ put_claims(struct bg_buf *out, struct bg_slice variables)
 	while (bg_export_next(&variables, &name, &value)) {
 		bool first = true;
 
-		if (!is_header_safe(name))
+		if (!bg_reply_is_safe(name))
 			out->failed = true;
 		if (bg_slice_equal(name, BG_SLICE("AUTH_TYPE")))
 			name = BG_SLICE("TYPE");

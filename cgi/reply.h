@@ -40,6 +40,9 @@ int bg_reply_responder(const struct bg_response *response, struct bg_buf *out, s
  */
 int bg_reply_client(const struct bg_response *response, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
 
+/* May this stand in a header?  No header of ours may end before we end it, whatever came in (SR-82): printable ASCII alone. */
+bool bg_reply_is_safe(struct bg_slice text);
+
 /* How the server wants the answer of a CGI program. */
 struct bg_cgi_form {
 	bool head;	/* the method is HEAD: no body.  RFC 3875 section 4.3.3 */

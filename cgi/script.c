@@ -38,13 +38,29 @@ is_file(const char *path, const struct stat *file)
 	return stat(path, &st) == 0 && is_same(&st, file);
 }
 
+/* Byte for byte, but for slashes behind slashes, which Apache leaves in one of the two. */
+static bool
+is_same_path(const char *a, const char *b)
+{
+	while (*a == *b && *a != '\0') {
+		if (*a == '/') {
+			a += strspn(a, "/");
+			b += strspn(b, "/");
+		} else {
+			a++;
+			b++;
+		}
+	}
+	return *a == *b;
+}
+
 /* With its own URL a client could choose: the path that is behind it must be the one that was asked for. */
 static bool
 is_redirected(char *const *env)
 {
 	const char *info = bg_environment_get(env, "PATH_INFO"), *url = bg_environment_get(env, "REDIRECT_URL");
 
-	return bg_environment_get(env, "REDIRECT_STATUS") != NULL && url != NULL && info != NULL && strcmp(url, info) == 0;
+	return bg_environment_get(env, "REDIRECT_STATUS") != NULL && url != NULL && info != NULL && is_same_path(url, info);
 }
 
 bool

@@ -52,4 +52,21 @@ for path in /api//private /api/./private /api/%70rivate /api/public/../private '
 	request "$path" "${auth[@]}"
 	is "$path with a token leads to the script" "$status $(route)" "200 /api/private"
 done
+
+# Where the configuration says what to run, REDIRECT_URL only tells whether what the place demands counts; and here Apache leaves
+# slashes in it that it takes out of PATH_INFO, or writes it with the host.
+stop "$server" || :
+use_wrapper "script = \"$work/bin/show-claims\""
+bearer "$good"
+for line in 'MergeSlashes Off' 'QualifyRedirectURL On'; do
+	echo "$line" >"$work/more.conf"
+	start_wrapped apache action.conf "$work/more.conf"
+	request /api/private "${auth[@]}"
+	is "with \"$line\" the script runs" "$status" 200
+	for path in /api/private-scoped /api/private-scoped//x /api/private-scoped/x///y; do
+		request "$path" "${auth[@]}"
+		verdict "and $path is not served without its scope" "$([[ $status == 403 || $status == 500 ]] || echo "$status")"
+	done
+	stop "$server" || :
+done
 finish

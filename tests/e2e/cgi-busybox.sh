@@ -42,11 +42,7 @@ route() {
 	jq -r '.route // empty' "$work/body" 2>/dev/null | sed 's/\.cgi$//' || :
 }
 
-denied "a request without a token is refused" 401 - no_token /api/private
-denied "HEAD is refused like GET" 401 - no_token /api/private --head
-denied "POST is refused, its body read" 401 - no_token /api/private --data-binary "@$work/upload"
-request /api/public
-is "a public route needs no token, and all names are empty (SR-84)" "$status $(route) $(json '.claims | add')" "200 /api/public "
+no_credentials_are_refused_here
 malformed_credentials_are_refused
 forged_tokens_are_refused
 wrong_claims_are_refused

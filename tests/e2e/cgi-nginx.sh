@@ -26,13 +26,6 @@ start_wrapped nginx nginx.conf
 
 head -c 300000 /dev/urandom >"$work/upload"
 good=$("$BG_TOOL" mint token -k "$work/key.pem" --iss "$issuer" --aud "$audience" --sub bob --expires 1h)
-no_credentials_are_refused_here() {
-	denied "a request without a token is refused" 401 - no_token /api/private
-	denied "HEAD is refused like GET" 401 - no_token /api/private --head
-	denied "POST is refused, its body read" 401 - no_token /api/private --data-binary "@$work/upload"
-	request /api/public
-	is "a public route needs no token, and all names are empty (SR-84)" "$status $(route) $(json '.claims | add')" "200 /api/public "
-}
 no_credentials_are_refused_here
 malformed_credentials_are_refused
 forged_tokens_are_refused
