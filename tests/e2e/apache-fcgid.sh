@@ -1,14 +1,19 @@
 #!/bin/bash
-# Apache httpd with mod_fcgid, which starts the daemon itself, with the example configuration.
-# shellcheck disable=SC2016,SC2317,SC2119,SC2154 # functions that wait_for and check call; what lib.sh and routes.inc set
+# Apache httpd with mod_fcgid, which starts the daemon itself, with the example configuration; and those scenarios of
+# scenarios.inc that are about a daemon in trouble, as far as they make sense where Apache starts the next one.
+# shellcheck disable=SC2016,SC2034,SC2317,SC2119,SC2154 # functions that wait_for and check call; what is set and used elsewhere
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/e2e/routes.inc
-. "$(dirname "$0")/routes.inc"
-# shellcheck source=tests/e2e/dpop.inc
-. "$(dirname "$0")/dpop.inc"
+# shellcheck source=tests/e2e/scenarios.inc
+. "$(dirname "$0")/scenarios.inc"
 
-begin apache2
+server_kind=fcgid
+files=/api/files
+programs='
+CGI /api/who
+'
+
+begin apache2 prlimit
 modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
 for module in fcgid lua asis; do
 	[ -e "$modules/mod_$module.so" ] || skip "Apache has no mod_$module"
@@ -148,37 +153,99 @@ proofs_pass_once_in_all_processes() {
 	done
 }
 
-a_killed_daemon_lets_nobody_in_and_another_takes_its_place() {
-	local all marks
+# nobody_bad_gets_in SENTENCE [COMMAND...]: everybody asks at once, and the command is run meanwhile: who has no good token gets
+# no file, and nothing runs but for those who have one
+nobody_bad_gets_in() {
+	local sentence=$1 before i=0 line asking=() wrong=''
+
+	shift
+	before=$(ran)
+	while IFS= read -r line; do
+		perl "$e2e/http.pl" "$port" <<<"$line" >"$work/answer.$i" &
+		asking+=("$!")
+		i=$((i + 1))
+	done < <(everybody)
+	"$@"
+	wait "${asking[@]}" || :
+	for i in "${!asking[@]}"; do	# of four the last two have no good token
+		grep -q -E "^(${want_of[i % 4]}|500|503)( |\$)" "$work/answer.$i" || wrong+="$i: $(cat "$work/answer.$i")"$'\n'
+	done
+	verdict "$sentence, nobody gets in without a good token" "$wrong"
+	is "and nothing runs but for those who have one" "$(($(ran) - before))" "$(cat "$work"/answer.* | grep -c '^200 /api/who' || :)"
+	rm -f "$work"/answer.*
+}
+want_of=(200 200 401 401)
+
+signal_daemons() { # signal_daemons SIGNAL
+	local pid
+
+	for pid in $(daemons); do
+		kill "-$1" "$pid" 2>/dev/null || :
+	done
+}
+
+asked_and_killed() { # once they all have had time to ask; those that have not are asking the next
+	wait_for 10 daemons_are_asked || :
+	signal_daemons KILL
+}
+
+daemons_are_asked() { # connected sockets beside the listening ones
+	[ "$(grep -c -F -e " $work/tmp/fcgid/" /proc/net/unix)" -gt "$(daemons | wc -l)" ]
+}
+
+trouble_lets_nobody_in() {
+	local pid all
+	local -A tokens=([expired]=$(token '.exp = $now - 3600'))
+	local auth_good="Authorization: Bearer $good"
 
 	bearer "$good"
 	request /api/private "${auth[@]}"
+	signal_daemons STOP
+	nobody_bad_gets_in "with daemons that are killed under their requests" asked_and_killed
+	check "with a good token one is let in by the next" wait_for 60 lets_in
 	all=$(daemons)
-	# shellcheck disable=SC2086 # several
-	marks=$(known $all)
-	# shellcheck disable=SC2086
-	kill -KILL $all 2>/dev/null || :
-	# shellcheck disable=SC2086
-	check "daemons can be killed" wait_for 10 all_gone $marks
-	request /api/private
-	check "without a token nobody is let in then" test "$status" -ge 401
-	is "that is not the program's answer" "$(route)" ""
-	check "with one it is let in by the next" wait_for 60 lets_in
-}
-
-a_hanging_daemon_lets_nobody_in() {
-	local all marks
-
-	bearer "$good"
-	all=$(daemons)
-	# shellcheck disable=SC2086 # several
-	kill -STOP $all
-	request /api/private "${auth[@]}" --max-time 60
-	check "a daemon that hangs lets nobody in, or another one decides" test "$status" -ge 500 -o "$(route)" = /api/private
-	request /api/private --max-time 60
-	is "and without a token nobody gets anything" "$(route)" ""
+	signal_daemons STOP
+	nobody_bad_gets_in "with daemons that hang" true
 	# shellcheck disable=SC2086 # mod_fcgid may have given one of them up
 	kill -CONT $all 2>/dev/null || :
+	check "with a good token one is let in after that" wait_for 60 lets_in
+	for pid in $(daemons); do
+		"${bg_unprivileged[@]}" prlimit --pid "$pid" --nofile=3: 2>/dev/null || :
+	done
+	nobody_bad_gets_in "with daemons that have no descriptors" true
+	# shellcheck disable=SC2046 # several
+	kill -KILL $(daemons) 2>/dev/null || :
+	check "and again with a good token" wait_for 60 lets_in
+}
+
+# What mod_fcgid makes of answers that are none; a daemon that gives one is started anew, and here without delay.
+unclear_answers_let_nobody_in() {
+	local sentence code expected got before
+
+	cp "$e2e/peer.pl" "$work/bin/peer.pl"
+	: >"$work/answer"
+	bg_edit=(-e "s|FcgidAccessChecker .*|FcgidAccessChecker \"$(command -v perl) $work/bin/peer.pl - $work/answer\"|")
+	{ cat "$work/more.conf"; printf 'FcgidSpawnScore 0\nFcgidTerminationScore 0\n'; } >"$work/peer.conf"
+	start_server apache "" "$work/peer.conf"
+	bg_edit=()
+	raw GET "$files/secret.txt" 'Connection: close' >"$work/talk"
+	printf '\n%s\n' "$(raw GET /api/who 'Connection: close')" >>"$work/talk"
+	while IFS='|' read -r sentence code expected; do
+		[ -n "$sentence" ] || continue
+		printf '%s' "$code" >"$work/answer"
+		before=$(ran)
+		perl "$e2e/http.pl" "$port" <"$work/talk" >"$work/answers"
+		got=$(cut -d ' ' -f 1 "$work/answers" | sort -u | tr '\n' ' ')
+		got=${got% }
+		if [ "$(($(ran) - before)) $(cat "$work/answers")" = $'1 200 secret\n200 /api/who' ]; then
+			got=through
+		elif [ $(($(ran) - before)) -gt 0 ] || grep -q 'secret\|/api' "$work/answers"; then
+			got="some through: $got"
+		fi
+		here "$expected"
+		is "$sentence: nobody gets in by it${want/#through/, but here they do}" "$got" "$want"
+	done <<<"$unclear"
+	stop "$server" || :
 }
 
 private_stores_take_no_proofs() {
@@ -219,9 +286,19 @@ missing_keys_are_503() {
 
 mkdir -p "$work/www/api/dir" "$work/stores"
 [ "${#bg_unprivileged[@]}" -eq 0 ] || chown www-data:www-data "$work/stores"
+mkdir "$work/www$files"
 printf secret >"$work/www/api/file.txt"
+printf secret >"$work/www$files/secret.txt"
+: >"$work/tmp/ran"
+chmod 666 "$work/tmp/ran"
+cat >"$work/bin/who" <<END
+#!/bin/sh
+cat >/dev/null
+echo ran >>"$work/tmp/ran"
+printf 'Content-Type: application/json\n\n{"route": "%s", "claims": {}}\n' "\$SCRIPT_NAME"
+END
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/broken"
-chmod 755 "$work/bin/broken"
+chmod 755 "$work/bin/broken" "$work/bin/who"
 claims_config "$work/bearergate.conf"
 printf 'replay = "lmdb:%s/stores/replay"\n' "$work" >>"$work/bearergate.conf"
 names_are_loose
@@ -229,6 +306,7 @@ start_backend
 cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
 cat >>"$work/more.conf" <<END
 ScriptAlias "/api/broken" "$work/bin/broken"
+ScriptAlias "/api/who"    "$work/bin/who"
 FcgidMaxProcessesPerClass 4
 FcgidIOTimeout 5
 <Location "/api/misspelt">
@@ -241,21 +319,21 @@ claims_stay_with_the_program
 a_proxied_program_gets_the_claims
 denials_are_apaches_alone
 proofs_pass_once_in_all_processes
-a_killed_daemon_lets_nobody_in_and_another_takes_its_place
 # shellcheck disable=SC2046 # several
 left=$(known $(descendants "$server"))
 stop "$server" || :
 # shellcheck disable=SC2086 # several
 check "Apache leaves no process behind" wait_for 20 all_gone $left
-# After this one it may: mod_fcgid 2.3.9 forgets a process now and then that it gave up, and that goes on then.
+# After this one it may: mod_fcgid 2.3.9 forgets a process now and then that hung, and that goes on then.
 serve
 bearer "$good"
 check "it is started again" wait_for 60 lets_in
-a_hanging_daemon_lets_nobody_in
+trouble_lets_nobody_in
 left=$(daemons)
 stop "$server" || :
 # shellcheck disable=SC2086 # several
-kill $left 2>/dev/null || :
+[ -z "$left" ] || kill -KILL $left 2>/dev/null || :
 private_stores_take_no_proofs
 missing_keys_are_503
+unclear_answers_let_nobody_in
 finish

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# peer.pl ADDRESS FILE: a FastCGI program at HOST:PORT or unix:PATH that answers anything at all.  What it answers next is
+# peer.pl ADDRESS FILE: a FastCGI program at HOST:PORT or unix:PATH, or - for the socket on standard input, that answers anything at all.  What it answers next is
 # said in FILE, in Perl: out(TEXT) is a record of standard output, fin(APP, PROTOCOL) the end of the request, record(TYPE,
 # TEXT, ID) any record, noise(SEED, N) bytes at random; their values are sent, one after the other, in one write.  "at_once()"
 # ends the connection before anything is read, and "hang()" keeps it.  Prints "asked" for each request.  Only what
@@ -22,7 +22,9 @@ sub hang { $hang = 1; return ''; }
 sub at_once { $at_once = 1; return ''; }
 
 my $listener;
-if ($address =~ /^unix:(.*)/) {
+if ($address eq '-') {	# as mod_fcgid has it
+	open $listener, '+<&=', 0 or die "standard input: $!\n";
+} elsif ($address =~ /^unix:(.*)/) {
 	unlink $1;
 	socket($listener, AF_UNIX, SOCK_STREAM, 0) or die "socket: $!\n";
 	bind($listener, pack_sockaddr_un("$1")) or die "bind: $!\n";
@@ -33,7 +35,7 @@ if ($address =~ /^unix:(.*)/) {
 	setsockopt($listener, SOL_SOCKET, SO_REUSEADDR, 1);
 	bind($listener, pack_sockaddr_in($port, inet_aton($host))) or die "bind: $!\n";
 }
-listen($listener, 64) or die "listen: $!\n";
+listen($listener, 64) or die "listen: $!\n" if $address ne '-';
 print "listening\n";
 
 sub asked {	# reads a request to the end of its parameters, and of its input where it is a responder's
