@@ -203,15 +203,14 @@ trouble_lets_nobody_in() {
 	check "and again with a good token" wait_for 60 lets_in
 }
 
-# What mod_fcgid makes of answers that are none; a daemon that gives one is started anew, and here without delay.
+# What mod_fcgid makes of answers that are none; a daemon that gives one is started anew.
 unclear_answers_let_nobody_in() {
 	local sentence code expected got before
 
 	cp "$e2e/peer.pl" "$work/bin/peer.pl"
 	: >"$work/answer"
 	bg_edit=(-e "s|FcgidAccessChecker .*|FcgidAccessChecker \"$(command -v perl) $work/bin/peer.pl - $work/answer\"|")
-	{ cat "$work/more.conf"; printf 'FcgidSpawnScore 0\nFcgidTerminationScore 0\n'; } >"$work/peer.conf"
-	start_server apache "" "$work/peer.conf"
+	start_server apache "" "$work/more.conf"
 	bg_edit=()
 	raw GET "$files/secret.txt" 'Connection: close' >"$work/talk"
 	printf '\n%s\n' "$(raw GET /api/who 'Connection: close')" >>"$work/talk"
@@ -289,11 +288,14 @@ printf 'replay = "lmdb:%s/stores/replay"\n' "$work" >>"$work/bearergate.conf"
 names_are_loose
 start_backend
 cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
+# Daemons that die are started anew without delay.
 cat >>"$work/more.conf" <<END
 ScriptAlias "/api/broken" "$work/bin/broken"
 ScriptAlias "/api/who"    "$work/bin/who"
 FcgidMaxProcessesPerClass 4
 FcgidIOTimeout 5
+FcgidSpawnScore 0
+FcgidTerminationScore 0
 <Location "/api/misspelt">
   SetEnvIf Request_URI ".*" BEARERGATE_SCOPES=read:messages
 </Location>
