@@ -11,9 +11,10 @@ server_kind=fcgid
 files=/api/files
 programs='
 CGI /api/who
+FastCGI /api/fastcgi
 '
 
-begin apache2 prlimit
+begin apache2 prlimit fcgiwrap
 modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
 for module in fcgid lua asis; do
 	[ -e "$modules/mod_$module.so" ] || skip "Apache has no mod_$module"
@@ -102,6 +103,13 @@ a_proxied_program_gets_the_claims() {
 	verdict "which are not among the headers for the client" "$(grep -i '^variable-\|^x-auth\|alice' "$work/head" || :)"
 }
 
+a_fastcgi_program_gets_the_claims() {
+	bearer "$(token)"
+	denied "a FastCGI program wants a token" 401 - no_token /api/fastcgi
+	allowed "and has the claims (SR-80)" /api/fastcgi /api/fastcgi '.CLAIM_SUB == "alice"' "${auth[@]}" -H 'CLAIM_SUB: mallory' \
+	    -H 'Claim-Sub: mallory'
+}
+
 # By nothing else does a client get such a status.
 denials_are_apaches_alone() {
 	local path
@@ -156,7 +164,7 @@ nobody_bad_gets_in() {
 		grep -q -E "^(${want_of[i % 4]}|500|503)( |\$)" "$work/answer.$i" || wrong+="$i: $(cat "$work/answer.$i")"$'\n'
 	done
 	verdict "$sentence, nobody gets in without a good token" "$wrong"
-	is "and nothing runs but for those who have one" "$(($(ran) - before))" "$(cat "$work"/answer.* | grep -c '^200 /api/who' || :)"
+	is "and nothing runs but for those who have one" "$(($(ran) - before))" "$(cat "$work"/answer.* | grep -c '^200 /api/\(who\|fastcgi\) bob$' || :)"
 	rm -f "$work"/answer.*
 }
 want_of=(200 200 401 401)
@@ -221,7 +229,7 @@ unclear_answers_let_nobody_in() {
 		perl "$e2e/http.pl" "$port" <"$work/talk" >"$work/answers"
 		got=$(cut -d ' ' -f 1 "$work/answers" | sort -u | tr '\n' ' ')
 		got=${got% }
-		if [ "$(($(ran) - before)) $(cat "$work/answers")" = $'1 200 secret\n200 /api/who' ]; then
+		if [ "$(($(ran) - before)) $(sed 's/ bob$//' "$work/answers")" = $'1 200 secret\n200 /api/who' ]; then
 			got=through
 		elif [ $(($(ran) - before)) -gt 0 ] || grep -q 'secret\|/api' "$work/answers"; then
 			got="some through: $got"
@@ -279,12 +287,14 @@ cat >"$work/bin/who" <<END
 #!/bin/sh
 cat >/dev/null
 echo ran >>"$work/tmp/ran"
-printf 'Content-Type: application/json\n\n{"route": "%s", "claims": {}}\n' "\$SCRIPT_NAME"
+printf 'Content-Type: application/json\n\n{"route": "%s", "claims": {"CLAIM_SUB": "%s"}}\n' "\$SCRIPT_NAME" "\$CLAIM_SUB"
 END
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/broken"
 chmod 755 "$work/bin/broken" "$work/bin/who"
 claims_config "$work/bearergate.conf"
 printf 'replay = "lmdb:%s/stores/replay"\n' "$work" >>"$work/bearergate.conf"
+start "$work/fcgiwrap.log" fcgiwrap -f -s "unix:$work/tmp/fcgiwrap.sock"
+wait_for 20 test -S "$work/tmp/fcgiwrap.sock" || die "fcgiwrap does not start"
 names_are_loose
 start_backend
 cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
@@ -292,10 +302,17 @@ cp "$bg_source/conf/examples/apache/proxy.conf" "$work/more.conf"
 cat >>"$work/more.conf" <<END
 ScriptAlias "/api/broken" "$work/bin/broken"
 ScriptAlias "/api/who"    "$work/bin/who"
+LoadModule proxy_fcgi_module @MODULES@/mod_proxy_fcgi.so
+ProxyPass   "/api/fastcgi" "unix:$work/tmp/fcgiwrap.sock|fcgi://localhost$work/bin/who"
+<Location "/api/fastcgi">
+  ProxyFCGISetEnvIf "true" SCRIPT_FILENAME "$work/bin/who"
+</Location>
 FcgidMaxProcessesPerClass 4
 FcgidIOTimeout 5
 FcgidSpawnScore 0
 FcgidTerminationScore 0
+FcgidErrorScanInterval 1
+FcgidZombieScanInterval 1
 <Location "/api/misspelt">
   SetEnvIf Request_URI ".*" BEARERGATE_SCOPES=read:messages
 </Location>
@@ -304,6 +321,7 @@ serve
 all_routes null
 claims_stay_with_the_program
 a_proxied_program_gets_the_claims
+a_fastcgi_program_gets_the_claims
 denials_are_apaches_alone
 proofs_pass_once_in_all_processes
 trouble_lets_nobody_in
