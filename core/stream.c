@@ -189,6 +189,14 @@ bg_stream_start_tls(struct bg_stream *stream, const struct bg_tls *tls, const ch
 	if (numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->tls), host) != 1 :
 	    SSL_set1_host(stream->tls, host) != 1 || SSL_set_tlsext_host_name(stream->tls, host) != 1)
 		return bg_fail_openssl(err, stream->reason, what);
+	if (stream->alpn != NULL) {
+		size_t len = strlen(stream->alpn);
+		unsigned char list[1 + UINT8_MAX] = { (unsigned char)len };
+
+		memcpy(list + 1, stream->alpn, len);
+		if (SSL_set_alpn_protos(stream->tls, list, (unsigned int)len + 1) != 0)	/* 0 is success here */
+			return bg_fail_openssl(err, BG_R_NO_MEMORY, what);
+	}
 	for (;;) {
 		ERR_clear_error();
 		if ((rc = SSL_connect(stream->tls)) == 1)

@@ -19,6 +19,7 @@ struct bg_stream {
 	enum bg_reason reason;		/* of all failures but want of memory */
 	int            fd;		/* -1: none */
 	struct ssl_st *tls;		/* NULL: none */
+	const char    *alpn;		/* the protocol to ask for with TLS, as "h2"; NULL, as after init: none.  RFC 7301 */
 };
 
 /*

@@ -178,6 +178,10 @@ bg_outcome_describe(enum bg_outcome outcome, const struct bg_http_answer *answer
 	struct bg_slice error = error_of(our_challenge(answer));
 	size_t n = 0;
 
+	if (outcome == BG_OUTCOME_HTTP2 || outcome == BG_OUTCOME_HTTP1) {
+		bg_format(dst, size, "%s", outcome == BG_OUTCOME_HTTP2 ? "HTTP/2" : "HTTP/1 alone");
+		return;
+	}
 	if (answer->status == 0) {
 		bg_format(dst, size, "no answer");
 		return;
@@ -213,6 +217,7 @@ bg_canary_wanted(enum bg_canary canary)
 		[BG_CANARY_METHOD]      = "401 with a challenge",
 		[BG_CANARY_PATH]        = "a refusal",
 		[BG_CANARY_BELOW]       = "401 with a challenge",
+		[BG_CANARY_HTTP2]       = "a protocol in which bodies arrive",
 	};
 
 	return wanted[canary];
@@ -420,6 +425,11 @@ static const struct {
 	ROW(BELOW, ANY,         IS(SENT_ON),   REMARK, "only this very path is guarded, not what may be below it"),
 	ROW(BELOW, ANY,         IS(LET_IN),    FAULT,  "what is below this path is not guarded"),
 	ROW(BELOW, ANY,         IS(BROKEN),    FAULT,  DOWN),
+
+	ROW(HTTP2, LIGHTTPD,    IS(HTTP2),     FAULT,  "over HTTP/2 lighttpd (1.4.69) loses the bodies of requests that an authorizer "
+	    "lets in: add server.feature-flags = ( \"server.h2proto\" => \"disable\" )"),
+	ROW(HTTP2, ANY,         IS(HTTP2),     OK,     NULL),
+	ROW(HTTP2, ANY,         IS(HTTP1),     OK,     NULL),
 #undef ROW
 #undef APACHE
 #undef LIGHTTPD

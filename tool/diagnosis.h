@@ -32,6 +32,7 @@ enum bg_canary {
 	BG_CANARY_METHOD,	/* no token, another method */
 	BG_CANARY_PATH,		/* no token, another spelling of the path */
 	BG_CANARY_BELOW,	/* no token, a path below that does not exist */
+	BG_CANARY_HTTP2,	/* whether HTTP/2 is spoken */
 	BG_CANARIES
 };
 
@@ -61,6 +62,10 @@ enum bg_outcome {
 	/* of a refusal's status, and of an allowed answer's headers, alone */
 	BG_OUTCOME_MASKED,	/* it is another one than bearergate has answered */
 	BG_OUTCOME_LEAKED,	/* they have the claims, as they were meant for the server */
+
+	/* of HTTP/2 alone */
+	BG_OUTCOME_HTTP2,
+	BG_OUTCOME_HTTP1,	/* it is not spoken */
 
 	/* of forged headers that came with a good token alone */
 	BG_OUTCOME_BELIEVED,	/* let in, and the answer shows what was forged */

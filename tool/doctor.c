@@ -636,6 +636,16 @@ try_tokens(struct visit *visit)
 	return try_bad(visit, 14 * 1024, BG_CANARY_LONG, "token of 14 KiB", &ignored);
 }
 
+static void
+try_http2(struct visit *visit)
+{
+	struct bg_http_answer none;
+
+	bg_http_answer_init(&none);
+	judge(visit, BG_CANARY_HTTP2, "HTTP/2", bg_http_speaks_2(&visit->http) ? BG_OUTCOME_HTTP2 : BG_OUTCOME_HTTP1, &none, "");
+	bg_http_answer_clear(&none);
+}
+
 static int
 try_all(struct visit *visit)
 {
@@ -650,6 +660,7 @@ try_all(struct visit *visit)
 	(void)try(visit, BG_CANARY_METHOD, "OPTIONS", &(struct ask){ .method = "OPTIONS" });
 	(void)try(visit, BG_CANARY_METHOD, "POST", &(struct ask){ .method = "POST", .body = BODY_BYTES });
 	try_paths(visit);
+	try_http2(visit);
 	return EX_OK;
 }
 

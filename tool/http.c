@@ -350,6 +350,14 @@ read_answer(struct bg_stream *stream, bool bodiless, int64_t deadline, struct bg
 	return bg_fail(err, BG_R_FETCH_FAILED, "%s: what it answers is no HTTP/1", stream->name);
 }
 
+static int
+open_stream(const struct bg_http *http, struct bg_stream *stream, int64_t deadline, struct bg_error *err)
+{
+	if (reach(http, stream, deadline, err) != 0)
+		return -1;
+	return http->tls == NULL ? 0 : bg_stream_start_tls(stream, http->tls, http->url.host, http->url.numeric, deadline, err);
+}
+
 int
 bg_http_ask(const struct bg_http *http, struct bg_slice request, bool bodiless, struct bg_http_answer *answer,
     struct bg_error *err)
@@ -360,8 +368,7 @@ bg_http_ask(const struct bg_http *http, struct bg_slice request, bool bodiless, 
 	int rc = -1;
 
 	bg_stream_init(&stream, http->name, BG_R_FETCH_FAILED);
-	if (reach(http, &stream, deadline, err) == 0 &&
-	    (http->tls == NULL || bg_stream_start_tls(&stream, http->tls, http->url.host, http->url.numeric, deadline, err) == 0)) {
+	if (open_stream(http, &stream, deadline, err) == 0) {
 		/* A server that has enough of a request may answer and close before it has read all: that is no failure. */
 		if (bg_stream_send(&stream, request, deadline, &unsent) != 0)
 			bg_error_clear(&unsent);
@@ -369,4 +376,32 @@ bg_http_ask(const struct bg_http *http, struct bg_slice request, bool bodiless, 
 	}
 	bg_stream_close(&stream);
 	return rc;
+}
+
+/* The head of a frame: three bytes of length, one of type, one of flags, four of its stream.  RFC 9113 sections 4.1 and 6.5. */
+static bool
+is_settings(const char *head)
+{
+	return head[3] == 4 && head[4] == 0 && memcmp(head + 5, "\0\0\0\0", 4) == 0;
+}
+
+bool
+bg_http_speaks_2(const struct bg_http *http)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" "\0\0\0\4\0\0\0\0";	/* and SETTINGS, none; with its last 0 */
+	int64_t deadline = bg_clock_mono_ms() + http->timeout_ms;
+	struct bg_error err = { 0 };
+	struct bg_stream stream;
+	size_t got = 0, len;
+	char head[9];
+
+	bg_stream_init(&stream, http->name, BG_R_FETCH_FAILED);
+	stream.alpn = "h2";
+	if (open_stream(http, &stream, deadline, &err) == 0 &&
+	    bg_stream_send(&stream, (struct bg_slice){ preface, sizeof(preface) }, deadline, &err) == 0)
+		while (got < sizeof(head) &&
+		    bg_stream_receive(&stream, head + got, sizeof(head) - got, deadline, &len, &err) == 0)
+			got += len;
+	bg_stream_close(&stream);
+	return got == sizeof(head) && is_settings(head);
 }

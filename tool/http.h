@@ -80,4 +80,12 @@ void bg_http_stop(struct bg_http *http);
 int bg_http_ask(const struct bg_http *http, struct bg_slice request, bool bodiless, struct bg_http_answer *answer,
     struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * Does the server speak HTTP/2 there: over TLS with who asks for it, or else with who simply begins?  False too where it cannot
+ * be asked, or does not answer in time.
+ *
+ * RFC 9113 sections 3.2 to 3.4.
+ */
+bool bg_http_speaks_2(const struct bg_http *http);
+
 #endif

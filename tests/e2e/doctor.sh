@@ -61,6 +61,7 @@ start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg
 if command -v lighttpd >/dev/null; then
 	serve lighttpd
 	well "lighttpd's example is well" "${good[@]}" "$url"
+	check "which speaks no HTTP/2" grep -q -x 'ok       HTTP/2: HTTP/1 alone' "$work/doctor.out"
 	check "and known as lighttpd's" grep -q '(lighttpd): 0 at fault' "$work/doctor.out"
 	doctor "$url"
 	is "without a good token that is not tried" "$code $(grep -c '^skipped  good token' "$work/doctor.out")" "0 1"
@@ -87,6 +88,7 @@ this place demands more than the token has: give one with that scope"
 	    "reason=no_token reason=two_tokens reason=wrong_issuer "
 	stop "$server" || :
 
+	broken lighttpd 'HTTP/2' 'add server.feature-flags = ( "server.h2proto" => "disable" )' '/^server.feature-flags/d' '' "${good[@]}"
 	broken lighttpd 'no token' 'add "check-local" => "disable"' '/check-local/d' /api/ "${good[@]}"
 	mkdir -p "$work/www/api/dir"
 	echo page >"$work/www/api/dir/index.html"
@@ -279,6 +281,25 @@ if [ -x "$serve" ]; then
 	doctor "https://localhost:$(cat "$work/port")/x"
 	is "with a server whose certificate is good and no other" \
 	    "$code $(grep -c 'no answer (localhost:.*certificate' "$work/doctor.out")" "1 1"
+fi
+
+# HTTP/2 over TLS is asked for by ALPN.
+if command -v lighttpd >/dev/null && [ -e /usr/lib/lighttpd/mod_openssl.so ]; then
+	mkdir "$work/tls"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+	    -addext subjectAltName=IP:127.0.0.1 -keyout "$work/tls/server.key" -out "$work/tls/server.pem" 2>/dev/null
+	cp "$work/tls/server.pem" "$work/tls/ca.pem"
+	chmod 644 "$work/tls/server.key"
+	for edit in '/nothing/d' '/^server.feature-flags/d'; do
+		bg_edit=(-e "$edit")
+		start_server lighttpd "$work/tmp/bg.sock" "$bg_source/conf/examples/lighttpd/mtls.conf"
+		doctor --ca-file "$work/tls/ca.pem" "https://127.0.0.1:$tls_port/api/private"
+		case $edit in
+		/nothing*) is "lighttpd's TLS without HTTP/2 is well" "$code $(faults)" "0 " ;;
+		*)         is "with it, it is not" "$code $(faults | cut -d: -f1)" "1 FAULT    HTTP/2" ;;
+		esac
+		stop "$server" || :
+	done
 fi
 
 while IFS='|' read -r sentence arguments; do
