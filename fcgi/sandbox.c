@@ -232,7 +232,7 @@ static const struct bg_filter_call serving[] = {
 
 /* Where there is anything to write to.  Which files those are landlock says. */
 static const struct bg_filter_call writing[] = {
-	ALL("fdatasync"), ALL("flock"), ALL("fsync"), ALL("ftruncate"), ALL("mkdir"), ALL("mkdirat"), ALL("pwrite64"),
+	ALL("fallocate"), ALL("fdatasync"), ALL("flock"), ALL("fsync"), ALL("ftruncate"), ALL("mkdir"), ALL("mkdirat"), ALL("pwrite64"),
 	ALL("pwritev"), ALL("rename"), ALL("renameat"), ALL("renameat2"), ALL("rmdir"), ALL("unlink"), ALL("unlinkat"),
 	{ "open",   1, { BITS(1, OPEN_NEVER, 0) } },
 	{ "openat", 1, { BITS(2, OPEN_NEVER, 0) } },
