@@ -46,9 +46,9 @@ name_of(const char *var)
 	return (struct bg_slice){ var, eq != NULL ? (size_t)(eq - var) : 0 };
 }
 
-/* Is this, which stood behind REDIRECT_, a demand of the place where the request came from, and of no other? */
+/* Is this, which stood behind more than one REDIRECT_ or behind one that does not count, a demand that nothing here repeats? */
 static bool
-is_lost(char *const *env, const char *var)
+is_lost(char *const *env, const char *var, bool by_action)
 {
 	static const struct bg_slice demands[] = { BG_SLICE_INIT(OURS "SCOPE"), BG_SLICE_INIT(OURS "ANY_SCOPE"),
 		BG_SLICE_INIT(OURS "PERMISSION"), BG_SLICE_INIT(OURS "POLICY") };
@@ -56,27 +56,36 @@ is_lost(char *const *env, const char *var)
 	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
 		if (bg_slice_equal(name_of(var), demands[i]) && var[demands[i].len + 1] != '\0') {
 			for (; *env != NULL; env++)
-				if (strcmp(*env, var) == 0)
+				if (strcmp(*env, var) == 0 ||
+				    (by_action && strncmp(*env, REDIRECT, strlen(REDIRECT)) == 0 && strcmp(*env + strlen(REDIRECT), var) == 0))
 					return false;
 			return true;
 		}
 	return false;
 }
 
-/* Was it an internal redirect?  That to an ErrorDocument has the status of the error. */
+/* Was the request sent on so many times, the last ones, and not to an ErrorDocument, a redirect to which has the error's status? */
 static bool
-is_sent_on(char *const *env)
+is_sent_on(char *const *env, int redirects)
 {
-	const char *status = bg_environment_get(env, REDIRECT "STATUS");
+	static const struct bg_slice good = BG_SLICE_INIT("STATUS=200");
+	int found = 0;
 
-	return status != NULL && strcmp(status, "200") == 0;
+	for (; *env != NULL; env++) {
+		struct bg_slice var = bg_slice_str(*env);
+		int n = 0;
+
+		for (; bg_slice_starts(var, BG_SLICE(REDIRECT)); n++)
+			var = bg_slice_skip(var, strlen(REDIRECT));
+		found += n >= 1 && n <= redirects && bg_slice_equal(var, good);
+	}
+	return found >= redirects;
 }
 
 int
 bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_error *err)
 {
 	char **vars = calloc(count(env) + 1, sizeof(*vars));
-	bool sent_on = !by_action && is_sent_on(env);
 	char *const *all = env;
 	size_t n = 0;
 
@@ -94,7 +103,7 @@ bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_err
 			vars[n++] = *env;
 			continue;
 		}
-		if (redirects == 1 && sent_on && is_lost(all, name.ptr)) {
+		if (redirects > (by_action ? 1 : 0) && is_lost(all, name.ptr, by_action) && is_sent_on(all, redirects)) {
 			free(vars);
 			return bg_fail(err, BG_R_BAD_VARIABLE, "the server redirected the request from a place with a %.*s that this one has not, "
 			    "and not by Action, whose PATH_INFO is REDIRECT_URL", BG_SLICE_ARG(name));

@@ -151,7 +151,8 @@ struct bg_conf_sources {
 	const char  *file;		/* -c; when NULL, BEARERGATE_CONFIG of the environment or the env file */
 	const char  *env_file;		/* --env-file */
 	char *const *environ;		/* the process's own: libConfuse asks getenv(3) for the ${NAME} in a file */
-	bool         guarded;		/* refuse a file that belongs neither to this user nor to root, or that others can write to */
+	bool         guarded;		/* in a CGI program: refuse a file that belongs neither to this user nor to root, or that others
+					   can write to, and a ${NAME} that is a variable of the request */
 };
 
 /*

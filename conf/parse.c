@@ -23,6 +23,7 @@ struct scan {
 	size_t          pos;
 	int             line;
 	bool            plain;	/* nothing is taken from the environment */
+	bool            guarded;	/* the environment is partly a client's: see struct bg_conf_sources */
 	char *const    *envp;
 	struct bg_buf  *report;
 };
@@ -63,6 +64,20 @@ blank_comment(struct scan *in)
 	return 0;
 }
 
+/* What a web server makes of a request, RFC 3875 section 4.1: a client has a say in it. */
+static bool
+is_of_request(struct bg_slice name)
+{
+	static const struct bg_slice begins[] = { BG_SLICE_INIT("HTTP_"), BG_SLICE_INIT("REDIRECT_"), BG_SLICE_INIT("QUERY_"),
+		BG_SLICE_INIT("PATH_"), BG_SLICE_INIT("REQUEST_"), BG_SLICE_INIT("SCRIPT_"), BG_SLICE_INIT("SERVER_"),
+		BG_SLICE_INIT("REMOTE_"), BG_SLICE_INIT("CONTENT_"), BG_SLICE_INIT("AUTH_TYPE"), BG_SLICE_INIT("SSL_") };
+
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (bg_slice_starts(name, begins[i]))
+			return true;
+	return false;
+}
+
 /* ${NAME} or ${NAME:-text} in double quotes, at pos.  An unset variable would quietly be nothing. */
 static int
 vet_variable(struct scan *in)
@@ -76,6 +91,11 @@ vet_variable(struct scan *in)
 	name.len = i - in->pos - 2;
 	if (name.len == 0)
 		return refuse(in, in->line, "no name behind \"${\"; ${NAME} was expected, or \"\\${\" for the two characters");
+	if (in->guarded && is_of_request(name)) {
+		bg_report_line(in->report, in->file, in->line, "${%.*s} is the request's, and so the client's to choose; "
+		    "another name was expected", BG_SLICE_ARG(name));
+		return EX_CONFIG;
+	}
 	if (in->text[i] == '}') {
 		if (!bg_env_has(in->envp, name)) {
 			bg_report_line(in->report, in->file, in->line, "${%.*s} is not set in the environment; "
@@ -688,7 +708,7 @@ parse_text(struct scan *in, const struct bg_buf *text, struct bg_said_block *top
 int
 bg_conf_parse(const char *file, bool guarded, char *const *envp, struct bg_said_block *top, struct bg_buf *report)
 {
-	struct scan in = { .file = file, .line = 1, .envp = envp, .report = report };
+	struct scan in = { .file = file, .line = 1, .guarded = guarded, .envp = envp, .report = report };
 	struct bg_buf text;
 	int rc;
 

@@ -186,7 +186,7 @@ START_TEST(what_does_not_fit_is_no_environment)
 END_TEST
 
 /* Apache's Action: what was set for the guarded place arrives with REDIRECT_ (interop section 4.1). */
-static const struct { const char *name, *env[4], *want[4]; enum bg_reason reason; bool otherwise; } readings[] = {
+static const struct { const char *name, *env[5], *want[5]; enum bg_reason reason; bool otherwise; } readings[] = {
 	{ "no variable", { NULL }, { NULL }, BG_R_OK, false },
 	{ "not redirected", { "BEARERGATE_SCOPE=a", "X=y" }, { "BEARERGATE_SCOPE=a", "X=y" }, BG_R_OK, false },
 	{ "redirected", { "REDIRECT_BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK, false },
@@ -202,6 +202,15 @@ static const struct { const char *name, *env[4], *want[4]; enum bg_reason reason
 	    { "REDIRECT_STATUS=200", "BEARERGATE_SCOPE=a" }, BG_R_OK, true },
 	{ "of nothing", { "REDIRECT_STATUS=200", "REDIRECT_BEARERGATE_PERMISSION=", "REDIRECT_BEARERGATE_AUTH=none" },
 	    { "REDIRECT_STATUS=200" }, BG_R_OK, true },
+	{ "twice, with a demand at first", { "REDIRECT_REDIRECT_STATUS=200", "REDIRECT_STATUS=200",
+	    "REDIRECT_REDIRECT_BEARERGATE_SCOPE=a" }, { NULL }, BG_R_BAD_VARIABLE, true },
+	{ "the same, by Action in the end", { "REDIRECT_REDIRECT_STATUS=200", "REDIRECT_STATUS=200",
+	    "REDIRECT_REDIRECT_BEARERGATE_SCOPE=a" }, { NULL }, BG_R_BAD_VARIABLE, false },
+	{ "and again on the way", { "REDIRECT_REDIRECT_STATUS=200", "REDIRECT_STATUS=200", "REDIRECT_REDIRECT_BEARERGATE_SCOPE=a",
+	    "REDIRECT_BEARERGATE_SCOPE=a" }, { "REDIRECT_REDIRECT_STATUS=200", "REDIRECT_STATUS=200", "BEARERGATE_SCOPE=a" }, BG_R_OK,
+	    false },
+	{ "to an ErrorDocument, and on", { "REDIRECT_REDIRECT_STATUS=403", "REDIRECT_STATUS=200",
+	    "REDIRECT_REDIRECT_BEARERGATE_SCOPE=a" }, { "REDIRECT_REDIRECT_STATUS=403", "REDIRECT_STATUS=200" }, BG_R_OK, true },
 	{ "to an ErrorDocument", { "REDIRECT_STATUS=404", "REDIRECT_BEARERGATE_ANY_SCOPE=a" }, { "REDIRECT_STATUS=404" }, BG_R_OK, true },
 	{ "before and after", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=a" }, { "BEARERGATE_SCOPE=a" }, BG_R_OK, false },
 	{ "another before", { "REDIRECT_BEARERGATE_SCOPE=a", "BEARERGATE_SCOPE=b" }, { NULL }, BG_R_BAD_VARIABLE, false },
@@ -222,7 +231,7 @@ START_TEST(what_the_protected_place_demands_survives_its_redirect_and_nothing_el
 
 	ck_reason(bg_environment_read((char *const *)(uintptr_t)readings[_i].env, !readings[_i].otherwise, &vars, &err), err, readings[_i].reason, readings[_i].name);
 	ck_assert((vars != NULL) == (readings[_i].reason == BG_R_OK));
-	for (size_t i = 0; vars != NULL && i < 4; i++) {
+	for (size_t i = 0; vars != NULL && i < 5; i++) {
 		ck_assert((vars[i] == NULL) == (readings[_i].want[i] == NULL));
 		if (vars[i] == NULL)
 			break;

@@ -139,6 +139,10 @@ printf 'nonsense = 1\n' >>"$work/bin/bearergate.conf"
 answers "a mistake in it lets nobody in" 500 internal "$good"
 check "and the log has file and line" grep -q 'bearergate.conf:[0-9]*: unknown option \\*"nonsense' "$work/cgi.log"
 sed -i '$d' "$work/bin/bearergate.conf"
+printf 'realm = "${HTTP_X_REALM}"\n' >>"$work/bin/bearergate.conf"
+answers "nor may it take anything from the client's headers" 500 internal "$good" HTTP_X_REALM=mine
+check "and the log says so" grep -q '[$]{HTTP_X_REALM} is the request.s, and so the client.s to choose' "$work/cgi.log"
+sed -i '$d' "$work/bin/bearergate.conf"
 
 # Scripts.
 mv "$work/bin/probe" "$work/probe"
