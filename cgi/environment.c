@@ -46,7 +46,7 @@ name_of(const char *var)
 	return (struct bg_slice){ var, eq != NULL ? (size_t)(eq - var) : 0 };
 }
 
-/* Is this, which stood behind more than one REDIRECT_ or behind one that does not count, a demand that nothing here repeats? */
+/* Is this, which stood behind a REDIRECT_ that does not count, a demand that nothing here repeats? */
 static bool
 is_lost(char *const *env, const char *var, bool by_action)
 {

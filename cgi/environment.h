@@ -13,8 +13,8 @@
  * request was redirected from.  With Action that is the protected place, and by_action says that it is: then one REDIRECT_ is
  * taken off, and the variable counts.  Any other is dropped: what a public place says, whose ErrorDocument is a script of ours,
  * must not open that.  But a demand must not be lost: where the request was redirected with status 200, scopes, permissions and
- * policies that were demanded there and are not here are BG_R_BAD_VARIABLE.  What is then there twice with one value is there once; with two values, nobody knows what is demanded:
- * BG_R_BAD_VARIABLE.  BG_R_NO_MEMORY otherwise.  *out is the caller's to free, its strings are borrowed from env; NULL after
+ * policies that were demanded there, or before that, and are not here are BG_R_BAD_VARIABLE.  What is then there twice with
+ * one value is there once; with two values, nobody knows what is demanded: BG_R_BAD_VARIABLE.  BG_R_NO_MEMORY otherwise.  *out is the caller's to free, its strings are borrowed from env; NULL after
  * a failure.
  */
 int bg_environment_read(char *const *env, bool by_action, char ***out, struct bg_error *err) BG_MUST_CHECK;

@@ -210,7 +210,10 @@ load_part(struct call *call, const struct bg_part **part, struct bg_error *err)
 	return rc;
 }
 
-/* A file is the daemon's, and standard error the server's; syslogd takes lines from everybody.  Where it is away, the server has them. */
+/*
+ * A file is the daemon's, and standard error the server's; syslogd takes lines from everybody.  Where it is away, the server has
+ * them.
+ */
 static void
 use_syslog(struct call *call)
 {

@@ -31,7 +31,10 @@ struct bg_supervisor_hooks {
 	bool (*prepare)(void *arg, int *log);
 	void (*settle)(void *arg, bool in_force);	/* what was prepared is in force, or is not to be; or was not good */
 
-	/* SIGUSR1: open the log anew, not during a reload.  Returns its descriptor, to be sent to the worker and closed; -1: it stays where it was. */
+	/*
+	 * SIGUSR1: open the log anew, not during a reload.  Returns its descriptor, to be sent to the worker and closed; -1: it
+	 * stays where it was.
+	 */
 	int  (*reopen)(void *arg);
 
 	void (*stopping)(void *arg, int sig);		/* the worker is about to be told to finish */
