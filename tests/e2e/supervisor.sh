@@ -237,7 +237,7 @@ stop "$daemon" || code=$?
 is "SIGINT for all of it ends it cleanly" "$code" 0
 check "once" logged 'ending after signal 2'
 check "and not at once" test -z "$(grep -F 'at once' "$work/daemon.log" || :)"
-check "nor is the worker cut off" test -z "$(grep -F 'the worker' "$work/daemon.log" | grep -v -F "the worker's sandbox: " || :)"
+check "nor is the worker cut off" test -z "$(grep -F 'the worker' "$work/daemon.log" | grep -v -F -e "the worker's sandbox: " -e 'the worker has no sandbox' || :)"
 check "nothing is left" nothing_left
 
 # Proofs that were used before a worker died are used, and so is what may have been.
