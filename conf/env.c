@@ -145,14 +145,6 @@ bg_file_read(const char *path, bool guarded, struct bg_buf *text, struct bg_buf 
 	return rc;
 }
 
-void
-bg_secret_free(void *secret, size_t len)
-{
-	if (secret != NULL)
-		bg_secret_wipe(secret, len);
-	free(secret);
-}
-
 /* Text of ASCII, perhaps of several lines: base64, hexadecimal digits, a phrase. */
 static bool
 is_text(const char *bytes, size_t len)

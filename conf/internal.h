@@ -81,12 +81,21 @@ struct bg_said_block {
 /* The variables that are looked at. */
 enum bg_env { BG_ENV_DOMAIN, BG_ENV_AUDIENCE, BG_ENV_CA_FILE, BG_ENV_CONFIG, BG_ENV_COUNT };
 
-/* One line of the report: "AT: TEXT", "FILE:LINE: TEXT". */
+/* said.c.  One line of the report: "AT: TEXT", "FILE:LINE: TEXT". */
 void bg_report(struct bg_buf *report, const char *at, const char *fmt, ...) BG_PRINTF(3, 4);
 void bg_report_line(struct bg_buf *report, const char *file, int line, const char *fmt, ...) BG_PRINTF(4, 5);
 int  bg_report_memory(struct bg_buf *report);	/* says that there is none and returns EX_OSERR */
 
-/* check.c.  The row of an option, or NULL. */
+/* The beginning of one, without its end: AT: PREFIX NAME "TEXT" WORDS.  The text is quoted and escaped. */
+void bg_report_value(struct bg_buf *report, const char *at, const char *prefix, const char *name, const char *text, const char *words);
+
+char *bg_at(const char *file, int line);	/* "FILE:LINE", the caller's own; NULL without memory */
+int  bg_said_add(struct bg_said *said, const char *text, const char *at) BG_MUST_CHECK;	/* at: of the first alone */
+void bg_said_clear(struct bg_said *said);
+void bg_said_block_clear(struct bg_said_block *block);
+void bg_secret_free(void *secret, size_t len);	/* wiped; NULL is fine */
+
+/* option.c.  The row of an option, or NULL. */
 const struct bg_option *bg_option_find(enum bg_section section, const char *name);
 
 /*
@@ -96,27 +105,29 @@ const struct bg_option *bg_option_find(enum bg_section section, const char *name
 int bg_option_check(const struct bg_option *option, const char *name, const char *text, const char *at,
     struct bg_buf *report) BG_MUST_CHECK;
 
-/* What stands behind "issuer", "policy" and so on; kind is one with a title. */
-int bg_title_check(enum bg_block kind, const char *title, const char *at, struct bg_buf *report) BG_MUST_CHECK;
-
-/* The option that makes such a condition; BG_OPT_COUNT where none does. */
-enum bg_opt bg_rule_option(enum bg_rule_kind kind);
-
-/* May this stand beside daemon?  All else is for whoever decides. */
-bool bg_option_beside_daemon(enum bg_opt opt);
-
 const char *bg_word_name(enum bg_type type, int value);	/* of BG_BOOL, BG_DPOP and the other types of few words; static */
 
 /* Is there nothing said but what holds anyway? */
 bool bg_said_is_default(const struct bg_option *option, const struct bg_said *said);
 
-char *bg_at(const char *file, int line);	/* "FILE:LINE", the caller's own; NULL without memory */
-int  bg_said_add(struct bg_said *said, const char *text, const char *at) BG_MUST_CHECK;	/* at: of the first alone */
-void bg_said_clear(struct bg_said *said);
-void bg_said_block_clear(struct bg_said_block *block);
-
 /* Seconds in the largest unit that has no remainder: "90s", "5m". */
 void bg_put_duration(struct bg_buf *buf, int64_t seconds);
+
+/*
+ * Put what was said, or the default, into the option's member of base; it was checked before.  A list that has no memory is
+ * the caller's to free as far as it goes.
+ */
+int bg_option_store(const struct bg_option *option, const struct bg_said *said, void *base, struct bg_buf *report) BG_MUST_CHECK;
+
+/* What was said, or the default, as a list; *n grows with it, so that whoever frees the list can do so at any time. */
+int  bg_list_copy(const struct bg_said *said, const char *def, char ***list, size_t *n) BG_MUST_CHECK;
+void bg_list_free(char **list, size_t n);
+
+/* check.c.  The option that makes such a condition; BG_OPT_COUNT where none does. */
+enum bg_opt bg_rule_option(enum bg_rule_kind kind);
+
+/* May this stand beside daemon?  All else is for whoever decides. */
+bool bg_option_beside_daemon(enum bg_opt opt);
 
 /*
  * judge.c.  What only the libraries know that decide by it.  A program that reads a configuration without them is linked with
@@ -127,7 +138,7 @@ int  bg_judge_regex(struct bg_slice pattern, struct bg_error *err) BG_MUST_CHECK
 bool bg_judge_lmdb(void);
 bool bg_judge_redis(void);
 
-/* bound.c.  The option replay, taken apart.  Cleared memory can be cleared. */
+/* store.c.  The option replay, taken apart.  Cleared memory can be cleared. */
 struct bg_store {
 	bool        redis;	/* else LMDB */
 	bool        tls;
@@ -147,7 +158,7 @@ void bg_store_clear(struct bg_store *store);
 const char *bg_public_url_parse(const char *text, struct bg_buf *url);
 
 /*
- * What is said of bound tokens as one: conf has the options as they were said or their defaults, each good by itself.
+ * bound.c.  What is said of bound tokens as one: conf has the options as they were said or their defaults, each good by itself.
  * source names where all of it comes from, for remarks about what was not said.
  */
 int bg_bound_settle(struct bg_conf *conf, const struct bg_said *top, const char *source, struct bg_buf *report) BG_MUST_CHECK;
@@ -177,7 +188,6 @@ const char *bg_directory_wrong(const char *path);
  * what is wrong; *out, which is terminated too, belongs to the caller: bg_secret_free.
  */
 int  bg_secret_read(const char *path, enum bg_type type, char **out, size_t *len, struct bg_buf *words) BG_MUST_CHECK;
-void bg_secret_free(void *secret, size_t len);	/* wiped; NULL is fine */
 
 /*
  * parse.c.  top was cleared before and is the caller's to clear in any case; guarded as for bg_file_read.  bg_conf_parse_open

@@ -502,6 +502,23 @@ open_inside(cfg_t *cfg)
 	return NULL;
 }
 
+/* What stands behind "issuer", "policy" and so on; kind is one with a title. */
+static int
+check_title(enum bg_block kind, const char *title, const char *at, struct bg_buf *report)
+{
+	static const enum bg_type types[BG_BLOCK_COUNT] = {
+		[BG_BLOCK_ISSUER]   = BG_ISSUER_NAME,
+		[BG_BLOCK_POLICY]   = BG_POLICY_NAME,
+		[BG_BLOCK_CLAIM]    = BG_CLAIM_NAME,
+		[BG_BLOCK_LOCATION] = BG_LOCATION_PATH,
+		[BG_BLOCK_SITE]     = BG_SITE_HOST,
+		[BG_BLOCK_EXPORT]   = BG_CLAIM_NAME,
+	};
+	struct bg_option option = { .name = bg_block_name(kind), .type = types[kind] };
+
+	return bg_option_check(&option, option.name, title, at, report);
+}
+
 /*
  * Enter the blocks that libConfuse has opened since it last called: it does not tell.  A block's name is judged at the
  * line of its opening brace, where libConfuse leaves what is around it.
@@ -524,7 +541,7 @@ enter(void)
 		parser.n_open++;
 		if (block->at == NULL || (cfg->title != NULL && (block->title = strdup(cfg->title)) == NULL))
 			return fail_memory();
-		if (block->title != NULL && bg_title_check(block->kind, block->title, block->at, parser.report) != 0) {
+		if (block->title != NULL && check_title(block->kind, block->title, block->at, parser.report) != 0) {
 			parser.rc = EX_CONFIG;
 			return -1;
 		}
