@@ -163,6 +163,19 @@ check "and the log says what failed" grep -q 'script=refused status=500 detail=.
 printf '#!%s /bin/sh\nprintf "Content-Type: text/plain\\n\\n%%s" "$0"' "$bg_cgi" >"$work/bin/probe"
 runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
+# Executable to somebody, but not to who runs the wrapper.
+if [ "$(id -u)" -eq 0 ]; then chmod 744 "$work/bin/probe"; else chmod 645 "$work/bin/probe"; fi
+run "$good"
+is "what this user may not execute no interpreter runs" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+check "and the log says so" grep -q 'script=refused status=500 detail=.*may not be executed by this user' "$work/cgi.log"
+# Nobody can see that its line names the wrapper, which would have it start itself again and again, with the same token.
+chmod 311 "$work/bin/probe"
+printf 'pass_credentials = true\n' >>"$work/bin/bearergate.conf"
+run "$good"
+is "a script that cannot be read is 500" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+check "and the log says why, once" grep -q 'script=refused status=500 detail=.*cannot be read' "$work/cgi.log"
+is "after one decision" "$(grep -c decision= "$work/cgi.log")" 1
+sed -i '$d' "$work/bin/bearergate.conf"
 mv "$work/probe" "$work/bin/probe"
 
 # Where one server runs the programs of several users, the configuration says whose these are.
