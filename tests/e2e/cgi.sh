@@ -110,6 +110,18 @@ answers "and not in the next process" 400 proof_spent "${by_dpop[@]}" HTTP_DPOP=
 runs "another one is" "${by_dpop[@]}" HTTP_DPOP="$(proof)"
 (cd "$work/bin" && "${unprivileged[@]}" env -i "${vars[@]}" ./probe) <"$work/in" >"$work/bare"
 is "the store is not open in the script" "$(grep '^fd ' "$work/out")" "$(grep '^fd ' "$work/bare")"
+# Beside a daemon that remembers in the same place.
+grep -v '^script' "$work/bin/bearergate.conf" >"$work/beside.conf"
+start_daemon "$work/beside.log" -c "$work/beside.conf" -l "unix:$work/tmp/beside.sock"
+daemon_says() { # daemon_says PROOF: to another client than the wrapper's
+	perl "$e2e/fcgi.pl" "unix:$work/tmp/beside.sock" "${vars[@]}" "${by_dpop[@]}" HTTP_DPOP="$1" REMOTE_ADDR=::1 REMOTE_PORT=1 |
+	    sed -n 's/^Status: \([0-9]*\).*/\1/p'
+}
+is "what the wrapper let in is spent at a daemon with the same store (SR-64)" "$(daemon_says "$proof")" 400
+proof=$(proof)
+is "which lets in the next one" "$(daemon_says "$proof")" 200
+answers "and that is spent at the wrapper" 400 proof_spent "${by_dpop[@]}" HTTP_DPOP="$proof"
+stop "$daemon" || :
 mv "$work/before.conf" "$work/bin/bearergate.conf"
 
 # Configuration.
