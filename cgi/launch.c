@@ -57,6 +57,12 @@ bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *er
 		(void)execve(script->interpreter, (char *const *)(uintptr_t)argv, vars);
 	else {
 		(void)fexecve(script->fd, (char *const *)(uintptr_t)argv, vars);
+		/* A script after all, whose interpreter cannot read it; or which names this program, and would go round for ever. */
+		if (errno == ENOENT && script->unreadable) {
+			bg_fail(err, BG_R_INTERNAL, "%s: cannot be read, which all but a compiled program has to be", script->path);
+			free(argv);
+			return;
+		}
 		if (errno == ENOENT && !script->is_text) {
 			keep_open(script->fd);
 			(void)fexecve(script->fd, (char *const *)(uintptr_t)argv, vars);

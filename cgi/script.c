@@ -219,6 +219,16 @@ walk(const char *root, uid_t owner, const char **rest, struct bg_script *out, st
 	}
 }
 
+/* Where an interpreter is what the kernel is asked to run, nobody else looks. */
+static bool
+may_execute(int fd)
+{
+	char path[FD_PATH_SIZE];
+
+	bg_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
 static int
 check_file(const struct bg_script *script, uid_t owner, const struct stat *st, const struct stat *self, struct bg_error *err)
 {
@@ -232,6 +242,8 @@ check_file(const struct bg_script *script, uid_t owner, const struct stat *st, c
 		wrong = "is this program itself";
 	else if ((wrong = trust_wrong(st, owner)) == NULL && (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
 		wrong = "is not executable";
+	else if (wrong == NULL && !may_execute(script->fd))
+		wrong = "may not be executed by this user, or is on a file system whose files are not";
 	return wrong == NULL ? 0 : bg_fail(err, BG_R_INTERNAL, "%s %s", script->path, wrong);
 }
 
@@ -273,15 +285,15 @@ bg_script_line_read(struct bg_slice bytes, struct bg_script_line *out)
  * beginning: Perl takes the number in /dev/fd/N and reads from that, others open the name.
  */
 static bool
-read_line(int *fd, struct bg_script_line *line)
+read_line(int *fd, struct bg_script_line *line, bool *unreadable)
 {
 	char path[FD_PATH_SIZE], bytes[BG_SCRIPT_LINE_MAX];
 	ssize_t n;
 	int file;
 
 	bg_format(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	if ((file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
-		return false;		/* what can only be executed is no text */
+	if ((*unreadable = (file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1))
+		return false;		/* what can only be executed is no text: bg_launch sees to that */
 	n = pread(file, bytes, sizeof(bytes), 0);
 	if (n < 0 || !bg_script_line_read((struct bg_slice){ bytes, (size_t)n }, line)) {
 		close(file);
@@ -307,7 +319,7 @@ look_at_line(struct bg_script *out, const struct stat *self, struct bg_error *er
 {
 	struct bg_script_line line;
 
-	if (!(out->is_text = read_line(&out->fd, &line)))
+	if (!(out->is_text = read_line(&out->fd, &line, &out->unreadable)))
 		return 0;
 	if (!is_named(out, line.program, self))
 		return 0;

@@ -20,6 +20,7 @@ struct bg_script {
 	int             dir;		/* the directory it is in, the same */
 	char           *path;		/* absolute */
 	bool            is_text;	/* it begins with "#!" */
+	bool            unreadable;	/* whether it does is not known: a compiled program may be like that, and nothing else */
 	char           *interpreter;	/* where its "#!" line names this wrapper: what is to run it; else NULL */
 	char           *argument;	/* and an argument for that; or NULL */
 	char *const    *words;		/* what else was in argv: for the script, as the server gave it; borrowed */
@@ -40,7 +41,7 @@ struct bg_script {
  *
  * So nothing that a server made of a query string can choose (SR-88).  Links below the root are not followed, nor is "..".
  * Script, root and directories between them must belong to this user, to root or to options->owner, and be writable for nobody
- * else, as suexec has it; the script is a regular, executable file, and not this program.
+ * else, as suexec has it; the script is a regular file that this user may execute, and not this program.
  *
  * env and argv are borrowed by out, which is the caller's to clear in any case.  Returns -1 with BG_R_INTERNAL and *missing
  * false for what may not be run, or true where there is no such file; or with BG_R_NO_MEMORY.

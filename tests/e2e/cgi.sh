@@ -110,6 +110,18 @@ answers "and not in the next process" 400 proof_spent "${by_dpop[@]}" HTTP_DPOP=
 runs "another one is" "${by_dpop[@]}" HTTP_DPOP="$(proof)"
 (cd "$work/bin" && "${unprivileged[@]}" env -i "${vars[@]}" ./probe) <"$work/in" >"$work/bare"
 is "the store is not open in the script" "$(grep '^fd ' "$work/out")" "$(grep '^fd ' "$work/bare")"
+# Beside a daemon that remembers in the same place.
+grep -v '^script' "$work/bin/bearergate.conf" >"$work/beside.conf"
+start_daemon "$work/beside.log" -c "$work/beside.conf" -l "unix:$work/tmp/beside.sock"
+daemon_says() { # daemon_says PROOF: to another client than the wrapper's
+	perl "$e2e/fcgi.pl" "unix:$work/tmp/beside.sock" "${vars[@]}" "${by_dpop[@]}" HTTP_DPOP="$1" REMOTE_ADDR=::1 REMOTE_PORT=1 |
+	    sed -n 's/^Status: \([0-9]*\).*/\1/p'
+}
+is "what the wrapper let in is spent at a daemon with the same store (SR-64)" "$(daemon_says "$proof")" 400
+proof=$(proof)
+is "which lets in the next one" "$(daemon_says "$proof")" 200
+answers "and that is spent at the wrapper" 400 proof_spent "${by_dpop[@]}" HTTP_DPOP="$proof"
+stop "$daemon" || :
 mv "$work/before.conf" "$work/bin/bearergate.conf"
 
 # Configuration.
@@ -163,6 +175,19 @@ check "and the log says what failed" grep -q 'script=refused status=500 detail=.
 printf '#!%s /bin/sh\nprintf "Content-Type: text/plain\\n\\n%%s" "$0"' "$bg_cgi" >"$work/bin/probe"
 runs "a line that names the wrapper names the interpreter" "$good"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
+# Executable to somebody, but not to who runs the wrapper.
+if [ "$(id -u)" -eq 0 ]; then chmod 744 "$work/bin/probe"; else chmod 645 "$work/bin/probe"; fi
+run "$good"
+is "what this user may not execute no interpreter runs" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+check "and the log says so" grep -q 'script=refused status=500 detail=.*may not be executed by this user' "$work/cgi.log"
+# Nobody can see that its line names the wrapper, which would have it start itself again and again, with the same token.
+chmod 311 "$work/bin/probe"
+printf 'pass_credentials = true\n' >>"$work/bin/bearergate.conf"
+run "$good"
+is "a script that cannot be read is 500" "$(head -n 1 "$work/out" | tr -d '\r')" "Status: 500 Internal Server Error"
+check "and the log says why, once" grep -q 'script=refused status=500 detail=.*cannot be read' "$work/cgi.log"
+is "after one decision" "$(grep -c decision= "$work/cgi.log")" 1
+sed -i '$d' "$work/bin/bearergate.conf"
 mv "$work/probe" "$work/bin/probe"
 
 # Where one server runs the programs of several users, the configuration says whose these are.
