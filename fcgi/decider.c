@@ -15,7 +15,6 @@
 #include "fcgi/channel.h"
 #include "fcgi/page.h"
 
-#define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
@@ -127,7 +126,7 @@ start(struct decider *self, struct bg_error *err)
 		.listeners = options->listeners,
 		.n_listeners = options->n_listeners,
 		.threads = bg_conf_threads(first->conf),
-		.max_waiting = WAITING_MAX,
+		.max_waiting = options->max_waiting,
 		.deadline = DEADLINE_MS,
 		.max_parked = options->max_parked,
 		.patience = first->conf->fetch_timeout * 1000,

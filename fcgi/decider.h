@@ -9,6 +9,7 @@ struct bg_decider_options {
 	const int          *listeners;	/* descriptors, see struct bg_worker_options */
 	size_t              n_listeners;
 	size_t              max_parked;	/* requests that may wait for keys at once */
+	size_t              max_waiting;	/* connections that may wait for the rest of their requests */
 	int                 channel;	/* to the supervisor */
 	struct bg_figures  *figures;
 	void               *arg;	/* of the functions below, which are called by the main thread */

@@ -36,6 +36,7 @@
 #define LISTENERS_MAX	64		/* addresses; nobody needs as many */
 #define THREADS_MAX	1024
 #define DESCRIPTORS	16384		/* as many as all these can need, where the system allows it */
+#define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
 #define GLANCE_MS	20		/* between two tries to take an address */
@@ -502,22 +503,27 @@ open_listeners(const struct options *options, const struct bg_snapshot *snapshot
 }
 
 /*
- * Take as many descriptors as we may need and are allowed, and say how many requests may wait for keys: a quarter of what
- * there is at most, so that strangers with kids they made up never keep others from being accepted (SR-51).
+ * Take as many descriptors as we may need and are allowed, and share them out.  Requests that wait for keys get a quarter of
+ * what there is at most, so that strangers with kids they made up never keep others from being accepted (SR-51); connections
+ * without a whole request get half, so that silent ones never keep us from a reload, a fetch or the log (SR-22).
  */
-static size_t
-take_descriptors(void)
+static void
+take_descriptors(size_t *max_parked, size_t *max_waiting)
 {
 	struct rlimit limit;
 
+	*max_parked = 0;
+	*max_waiting = 1;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 0;
+		return;
 	if (limit.rlim_cur < DESCRIPTORS) {
 		limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
-			return 0;
+			return;
 	}
-	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
+	*max_parked = limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
+	if (limit.rlim_cur >= 4)
+		*max_waiting = limit.rlim_cur / 2 < WAITING_MAX ? (size_t)limit.rlim_cur / 2 : WAITING_MAX;
 }
 
 /* What a configuration says, to be compared.  Of what stands in other files their names count. */
@@ -607,7 +613,6 @@ work(void *arg, bool first, int channel)
 	struct bg_decider_options options = {
 		.first = daemon->current,
 		.n_listeners = daemon->n_listeners,
-		.max_parked = take_descriptors(),
 		.channel = channel,
 		.figures = &daemon->figures,
 		.arg = daemon,
@@ -620,6 +625,7 @@ work(void *arg, bool first, int channel)
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
 	options.listeners = fds;
+	take_descriptors(&options.max_parked, &options.max_waiting);
 	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
 	daemon->broker.channel = channel;
 	if (!first)
