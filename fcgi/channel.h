@@ -13,6 +13,7 @@ enum bg_message_kind {
 	/* to the worker */
 	BG_MESSAGE_RELOAD,	/* read the configuration anew; with a descriptor where the log goes elsewhere from then on */
 	BG_MESSAGE_LOG,		/* the log was opened anew: with its descriptor */
+	BG_MESSAGE_STATE,	/* write to the log how things are */
 	BG_MESSAGE_STOP,	/* finish what is under way, and end */
 
 	/* from the worker */

@@ -17,6 +17,7 @@
 
 #define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
+#define STATE_MAX	(60 * 1024)	/* what is told of it after a signal */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
 #define FLUSH_MS	5000		/* between two looks for lines of the log that were left out and not told of */
 
@@ -138,6 +139,7 @@ start(struct decider *self, struct bg_error *err)
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGQUIT);
 	sigaddset(&ends, SIGTERM);
 	if ((self->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)) == -1)
 		return bg_fail(err, BG_R_INTERNAL, "signalfd: %s", strerror(errno));
@@ -197,6 +199,40 @@ out:
 	say(self, said);
 }
 
+/* What the page status has as text, for who asks by a signal: each line on its own, at a level that is logged. */
+static void
+tell_state(struct decider *self)
+{
+	enum bg_log_level level = bg_log_wanted(BG_LOG_INFO);
+	struct bg_snapshot *snapshot = bg_snapshots_take(self->snapshots);
+	struct bg_status status;
+	struct bg_error err = { 0 };
+	struct bg_slice rest;
+	struct bg_buf text;
+
+	bg_buf_init(&text, STATE_MAX);
+	if (bg_figures_read(self->options->figures, snapshot, self->worker, &status, &err) == 0)
+		bg_status_put_text(&status, status.n_issuers, &text);
+	if (text.failed && !text.no_memory) {	/* so many issuers are for the page */
+		bg_buf_reset(&text);
+		bg_status_put_text(&status, 0, &text);
+	}
+	if (bg_buf_finish(&text, &rest, &err) != 0)
+		bg_log(BG_LOG_ERROR, "no memory to tell the state");
+	else
+		while (rest.len > 0) {
+			const char *end = memchr(rest.ptr, '\n', rest.len);
+			size_t n = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
+
+			if (n > 0)
+				bg_log(level, "state: %.*s", (int)n, rest.ptr);
+			rest = bg_slice_skip(rest, end != NULL ? n + 1 : n);
+		}
+	bg_buf_clear(&text);
+	bg_figures_release(&status);
+	bg_snapshots_give_back(self->snapshots, snapshot);
+}
+
 /* One message of the supervisor's.  Returns false when we are to end. */
 static bool
 heed(struct decider *self)
@@ -219,6 +255,8 @@ heed(struct decider *self)
 		reload(self, message.fd);
 	else if (message.kind == BG_MESSAGE_LOG)
 		bg_log_switch(message.fd);
+	else if (message.kind == BG_MESSAGE_STATE)
+		tell_state(self);
 	return message.kind != BG_MESSAGE_STOP;
 }
 

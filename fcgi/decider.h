@@ -21,7 +21,7 @@ struct bg_decider_options {
 };
 
 /*
- * Decide until the supervisor says to end or is gone.  SIGINT and SIGTERM, which are blocked, end it likewise.  To be called with
+ * Decide until the supervisor says to end or is gone.  SIGINT, SIGQUIT and SIGTERM, which are blocked, end it likewise.  To be called with
  * one thread.  Returns an exit code; err says why where it could not start.  May end the process by _exit(2) instead, when
  * somebody still uses what would have to be freed.
  */

@@ -675,8 +675,10 @@ take_signals(sigset_t *out)
 	sigemptyset(out);
 	sigaddset(out, SIGHUP);
 	sigaddset(out, SIGINT);
+	sigaddset(out, SIGQUIT);
 	sigaddset(out, SIGTERM);
 	sigaddset(out, SIGUSR1);
+	sigaddset(out, SIGUSR2);
 	sigaddset(out, SIGCHLD);
 	sigprocmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);

@@ -409,6 +409,18 @@ stop(struct supervisor *self, int sig)
 	self->done = self->worker == 0;
 }
 
+/* We say what the worker cannot: above all that there is none, or that it does not answer. */
+static void
+tell_state(struct supervisor *self)
+{
+	enum bg_log_level level = bg_log_wanted(BG_LOG_INFO);
+
+	bg_log(level, "state: supervisor=%ld worker=%ld serves=%s restarts=%" PRIu64 " failures=%u reloading=%s", (long)getpid(),
+	    (long)self->worker, self->serves && self->worker != 0 ? "yes" : "no", self->restarts, self->failures,
+	    self->reloading ? "yes" : "no");
+	tell_worker(self, BG_MESSAGE_STATE, -1);
+}
+
 static void
 heed_signals(struct supervisor *self)
 {
@@ -426,6 +438,10 @@ heed_signals(struct supervisor *self)
 		case SIGUSR1:
 			if (!self->stopping)
 				reopen(self);
+			break;
+		case SIGUSR2:
+			if (!self->stopping)
+				tell_state(self);
 			break;
 		default:
 			stop(self, (int)info.ssi_signo);

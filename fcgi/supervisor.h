@@ -43,7 +43,7 @@ struct bg_supervisor_hooks {
 struct bg_supervisor_options {
 	const struct bg_supervisor_hooks *hooks;
 	void    *arg;
-	sigset_t signals;	/* those below, which are blocked: HUP, INT, TERM, USR1, CHLD */
+	sigset_t signals;	/* those below, which are blocked: HUP, INT, QUIT, TERM, USR1, USR2, CHLD */
 	int64_t  grace;		/* milliseconds: a worker that was told to finish and has not ended by then is killed */
 };
 
