@@ -199,6 +199,19 @@ out:
 	say(self, said);
 }
 
+/* We are, as far as a thread can tell that gets hold of every lock that a decision takes here. */
+static void
+say_well(struct decider *self)
+{
+	struct bg_worker_figures figures;
+
+	bg_snapshots_give_back(self->snapshots, bg_snapshots_take(self->snapshots));
+	pthread_mutex_lock(&self->lock);
+	bg_worker_read(self->worker, &figures);
+	pthread_mutex_unlock(&self->lock);
+	say(self, BG_MESSAGE_WELL);
+}
+
 /* What the page status has as text, for who asks by a signal: each line on its own, at a level that is logged. */
 static void
 tell_state(struct decider *self)
@@ -255,6 +268,8 @@ heed(struct decider *self)
 		reload(self, message.fd);
 	else if (message.kind == BG_MESSAGE_LOG)
 		bg_log_switch(message.fd);
+	else if (message.kind == BG_MESSAGE_ASK)
+		say_well(self);
 	else if (message.kind == BG_MESSAGE_STATE)
 		tell_state(self);
 	return message.kind != BG_MESSAGE_STOP;

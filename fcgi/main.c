@@ -70,6 +70,7 @@ struct daemon {
 	sigset_t               signals;		/* those that the supervisor takes */
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
+	int64_t                watchdog;	/* milliseconds between two words that all is well; 0: nobody waits for any */
 	struct bg_activation   activation;
 	bool                   shared;		/* others may have the socket on descriptor 0 too; once we listen: it is served */
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
@@ -840,6 +841,14 @@ reopen_log(void *arg)
 }
 
 static void
+be_well(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	bg_notify_send(&daemon->notify, "WATCHDOG=1");
+}
+
+static void
 begin_to_end(void *arg, int sig)
 {
 	const struct daemon *daemon = arg;
@@ -848,7 +857,7 @@ begin_to_end(void *arg, int sig)
 	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
 }
 
-static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
+static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, be_well, begin_to_end };
 
 /*
  * Be whom the configuration says, and open the log, which is nothing for root to open, see bg_privileges_make_log.  The
@@ -887,7 +896,8 @@ static int
 run(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals, .grace = GRACE_MS };
+	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals,
+	    .watchdog = daemon->watchdog, .grace = GRACE_MS };
 	struct bg_error err = { 0 };
 	int code;
 
@@ -982,7 +992,11 @@ meet_manager(struct daemon *daemon)
 
 	if (bg_notify_init(&daemon->notify, getenv("NOTIFY_SOCKET"), &err) != 0)
 		complain(EX_OK, "NOTIFY_SOCKET: %s; nobody is notified", err.detail);
+	if (daemon->notify.len > 0)
+		daemon->watchdog = bg_notify_watchdog(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid());
 	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 }
 
 /* The sockets that we were handed; nobody whom we run is to look for them. */
