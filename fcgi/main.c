@@ -20,6 +20,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/replay.h"
 #include "core/secret.h"
 #include "fcgi/activation.h"
 #include "fcgi/broker.h"
@@ -136,9 +137,14 @@ help(void)
 static int
 version(void)
 {
+	char sandbox[BG_SANDBOX_WORDS];
+
+	bg_sandbox_describe(sandbox);
 	/* libfcgi does not tell its version. */
-	printf(NAME " " PACKAGE_VERSION " (%s, jansson %s)\n", bg_secret_openssl_version(), jansson_version_str());
-	return EX_OK;
+	printf(NAME " " PACKAGE_VERSION "\n%s\njansson %s\nreplay stores:%s%s%s\nsandbox: %s\n", bg_secret_openssl_version(),
+	    jansson_version_str(), bg_replay_has_lmdb() ? " lmdb" : "", bg_replay_has_redis() ? " redis" : "",
+	    !bg_replay_has_lmdb() && !bg_replay_has_redis() ? " none" : "", sandbox);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
 static bool
