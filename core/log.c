@@ -248,6 +248,14 @@ bg_log_wants(enum bg_log_level level)
 	return (int)level <= atomic_load(&log_level);
 }
 
+enum bg_log_level
+bg_log_wanted(enum bg_log_level level)
+{
+	int most = atomic_load(&log_level);
+
+	return (int)level <= most ? level : (enum bg_log_level)most;
+}
+
 bool
 bg_log_level_parse(struct bg_slice name, enum bg_log_level *out)
 {

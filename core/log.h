@@ -65,6 +65,7 @@ bool bg_log_syslog_adopt(int fd, const struct bg_log_syslog *to, const char *ide
 void bg_log_set_level(enum bg_log_level level);
 void bg_log_set_format(enum bg_log_format format);	/* the default is text */
 bool bg_log_wants(enum bg_log_level level);
+enum bg_log_level bg_log_wanted(enum bg_log_level level);	/* this one, or the nearest that is logged */
 enum bg_log_format bg_log_format_now(void);
 bool bg_log_level_parse(struct bg_slice name, enum bg_log_level *out);	/* "error", "warning", "info", "debug" */
 

@@ -19,10 +19,13 @@ static const struct {
 	[BG_MESSAGE_NONE]     = { false, 1, 0, 0 },	/* cannot be met */
 	[BG_MESSAGE_RELOAD]   = { false, 0, 1, 0 },
 	[BG_MESSAGE_LOG]      = { false, 1, 1, 0 },
+	[BG_MESSAGE_STATE]    = { false, 0, 0, 0 },
+	[BG_MESSAGE_ASK]      = { false, 0, 0, 0 },
 	[BG_MESSAGE_STOP]     = { false, 0, 0, 0 },
 	[BG_MESSAGE_SERVING]  = { true,  0, 0, 0 },
 	[BG_MESSAGE_RELOADED] = { true,  0, 0, 0 },
 	[BG_MESSAGE_KEPT]     = { true,  0, 0, 0 },
+	[BG_MESSAGE_WELL]     = { true,  0, 0, 0 },
 	[BG_MESSAGE_FETCH]    = { true,  1, 1, sizeof(struct bg_fetch_wanted) },
 };
 

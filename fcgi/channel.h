@@ -13,12 +13,15 @@ enum bg_message_kind {
 	/* to the worker */
 	BG_MESSAGE_RELOAD,	/* read the configuration anew; with a descriptor where the log goes elsewhere from then on */
 	BG_MESSAGE_LOG,		/* the log was opened anew: with its descriptor */
+	BG_MESSAGE_STATE,	/* write to the log how things are */
+	BG_MESSAGE_ASK,		/* say that you are well */
 	BG_MESSAGE_STOP,	/* finish what is under way, and end */
 
 	/* from the worker */
 	BG_MESSAGE_SERVING,	/* it takes requests */
 	BG_MESSAGE_RELOADED,	/* the configuration was read anew and is in force */
 	BG_MESSAGE_KEPT,	/* the one from before stays in force, and the log says why */
+	BG_MESSAGE_WELL,	/* as asked: nothing that decisions need is held up */
 	BG_MESSAGE_FETCH,	/* bring this: with the end of a pipe that the answer goes to, see fcgi/broker.h */
 	BG_MESSAGE_KINDS
 };

@@ -15,9 +15,9 @@
 #include "fcgi/channel.h"
 #include "fcgi/page.h"
 
-#define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define DEADLINE_MS	5000		/* from accept to a whole request; a server sends it at once (SR-22) */
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
+#define STATE_MAX	(60 * 1024)	/* what is told of it after a signal */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
 #define FLUSH_MS	5000		/* between two looks for lines of the log that were left out and not told of */
 
@@ -127,7 +127,7 @@ start(struct decider *self, struct bg_error *err)
 		.listeners = options->listeners,
 		.n_listeners = options->n_listeners,
 		.threads = bg_conf_threads(first->conf),
-		.max_waiting = WAITING_MAX,
+		.max_waiting = options->max_waiting,
 		.deadline = DEADLINE_MS,
 		.max_parked = options->max_parked,
 		.patience = first->conf->fetch_timeout * 1000,
@@ -139,6 +139,7 @@ start(struct decider *self, struct bg_error *err)
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGQUIT);
 	sigaddset(&ends, SIGTERM);
 	if ((self->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK)) == -1)
 		return bg_fail(err, BG_R_INTERNAL, "signalfd: %s", strerror(errno));
@@ -198,6 +199,53 @@ out:
 	say(self, said);
 }
 
+/* We are, as far as a thread can tell that gets hold of every lock that a decision takes here. */
+static void
+say_well(struct decider *self)
+{
+	struct bg_worker_figures figures;
+
+	bg_snapshots_give_back(self->snapshots, bg_snapshots_take(self->snapshots));
+	pthread_mutex_lock(&self->lock);
+	bg_worker_read(self->worker, &figures);
+	pthread_mutex_unlock(&self->lock);
+	say(self, BG_MESSAGE_WELL);
+}
+
+/* What the page status has as text, for who asks by a signal: each line on its own, at a level that is logged. */
+static void
+tell_state(struct decider *self)
+{
+	enum bg_log_level level = bg_log_wanted(BG_LOG_INFO);
+	struct bg_snapshot *snapshot = bg_snapshots_take(self->snapshots);
+	struct bg_status status;
+	struct bg_error err = { 0 };
+	struct bg_slice rest;
+	struct bg_buf text;
+
+	bg_buf_init(&text, STATE_MAX);
+	if (bg_figures_read(self->options->figures, snapshot, self->worker, &status, &err) == 0)
+		bg_status_put_text(&status, status.n_issuers, &text);
+	if (text.failed && !text.no_memory) {	/* so many issuers are for the page */
+		bg_buf_reset(&text);
+		bg_status_put_text(&status, 0, &text);
+	}
+	if (bg_buf_finish(&text, &rest, &err) != 0)
+		bg_log(BG_LOG_ERROR, "no memory to tell the state");
+	else
+		while (rest.len > 0) {
+			const char *end = memchr(rest.ptr, '\n', rest.len);
+			size_t n = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
+
+			if (n > 0)
+				bg_log(level, "state: %.*s", (int)n, rest.ptr);
+			rest = bg_slice_skip(rest, end != NULL ? n + 1 : n);
+		}
+	bg_buf_clear(&text);
+	bg_figures_release(&status);
+	bg_snapshots_give_back(self->snapshots, snapshot);
+}
+
 /* One message of the supervisor's.  Returns false when we are to end. */
 static bool
 heed(struct decider *self)
@@ -220,6 +268,10 @@ heed(struct decider *self)
 		reload(self, message.fd);
 	else if (message.kind == BG_MESSAGE_LOG)
 		bg_log_switch(message.fd);
+	else if (message.kind == BG_MESSAGE_ASK)
+		say_well(self);
+	else if (message.kind == BG_MESSAGE_STATE)
+		tell_state(self);
 	return message.kind != BG_MESSAGE_STOP;
 }
 

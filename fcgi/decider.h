@@ -9,6 +9,7 @@ struct bg_decider_options {
 	const int          *listeners;	/* descriptors, see struct bg_worker_options */
 	size_t              n_listeners;
 	size_t              max_parked;	/* requests that may wait for keys at once */
+	size_t              max_waiting;	/* connections that may wait for the rest of their requests */
 	int                 channel;	/* to the supervisor */
 	struct bg_figures  *figures;
 	void               *arg;	/* of the functions below, which are called by the main thread */
@@ -20,7 +21,7 @@ struct bg_decider_options {
 };
 
 /*
- * Decide until the supervisor says to end or is gone.  SIGINT and SIGTERM, which are blocked, end it likewise.  To be called with
+ * Decide until the supervisor says to end or is gone.  SIGINT, SIGQUIT and SIGTERM, which are blocked, end it likewise.  To be called with
  * one thread.  Returns an exit code; err says why where it could not start.  May end the process by _exit(2) instead, when
  * somebody still uses what would have to be freed.
  */

@@ -20,6 +20,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/replay.h"
 #include "core/secret.h"
 #include "fcgi/activation.h"
 #include "fcgi/broker.h"
@@ -36,6 +37,7 @@
 #define LISTENERS_MAX	64		/* addresses; nobody needs as many */
 #define THREADS_MAX	1024
 #define DESCRIPTORS	16384		/* as many as all these can need, where the system allows it */
+#define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
 #define GLANCE_MS	20		/* between two tries to take an address */
@@ -69,6 +71,7 @@ struct daemon {
 	sigset_t               signals;		/* those that the supervisor takes */
 	int                    stderr_log;	/* standard error, for the log; -1 there is none */
 	struct bg_notify       notify;
+	int64_t                watchdog;	/* milliseconds between two words that all is well; 0: nobody waits for any */
 	struct bg_activation   activation;
 	bool                   shared;		/* others may have the socket on descriptor 0 too; once we listen: it is served */
 	struct bg_broker       broker;		/* by which gates fetch keys; of use in the worker alone */
@@ -134,9 +137,14 @@ help(void)
 static int
 version(void)
 {
+	char sandbox[BG_SANDBOX_WORDS];
+
+	bg_sandbox_describe(sandbox);
 	/* libfcgi does not tell its version. */
-	printf(NAME " " PACKAGE_VERSION " (%s, jansson %s)\n", bg_secret_openssl_version(), jansson_version_str());
-	return EX_OK;
+	printf(NAME " " PACKAGE_VERSION "\n%s\njansson %s\nreplay stores:%s%s%s\nsandbox: %s\n", bg_secret_openssl_version(),
+	    jansson_version_str(), bg_replay_has_lmdb() ? " lmdb" : "", bg_replay_has_redis() ? " redis" : "",
+	    !bg_replay_has_lmdb() && !bg_replay_has_redis() ? " none" : "", sandbox);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
 static bool
@@ -502,22 +510,27 @@ open_listeners(const struct options *options, const struct bg_snapshot *snapshot
 }
 
 /*
- * Take as many descriptors as we may need and are allowed, and say how many requests may wait for keys: a quarter of what
- * there is at most, so that strangers with kids they made up never keep others from being accepted (SR-51).
+ * Take as many descriptors as we may need and are allowed, and share them out.  Requests that wait for keys get a quarter of
+ * what there is at most, so that strangers with kids they made up never keep others from being accepted (SR-51); connections
+ * without a whole request get half, so that silent ones never keep us from a reload, a fetch or the log (SR-22).
  */
-static size_t
-take_descriptors(void)
+static void
+take_descriptors(size_t *max_parked, size_t *max_waiting)
 {
 	struct rlimit limit;
 
+	*max_parked = 0;
+	*max_waiting = 1;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 0;
+		return;
 	if (limit.rlim_cur < DESCRIPTORS) {
 		limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
 		if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
-			return 0;
+			return;
 	}
-	return limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
+	*max_parked = limit.rlim_cur / 4 < PARKED_MAX ? (size_t)limit.rlim_cur / 4 : PARKED_MAX;
+	if (limit.rlim_cur >= 4)
+		*max_waiting = limit.rlim_cur / 2 < WAITING_MAX ? (size_t)limit.rlim_cur / 2 : WAITING_MAX;
 }
 
 /* What a configuration says, to be compared.  Of what stands in other files their names count. */
@@ -607,7 +620,6 @@ work(void *arg, bool first, int channel)
 	struct bg_decider_options options = {
 		.first = daemon->current,
 		.n_listeners = daemon->n_listeners,
-		.max_parked = take_descriptors(),
 		.channel = channel,
 		.figures = &daemon->figures,
 		.arg = daemon,
@@ -620,6 +632,7 @@ work(void *arg, bool first, int channel)
 	for (size_t i = 0; i < daemon->n_listeners; i++)
 		fds[i] = daemon->listeners[i].fd;
 	options.listeners = fds;
+	take_descriptors(&options.max_parked, &options.max_waiting);
 	daemon->notify = (struct bg_notify){ .len = 0 };	/* the first process speaks for all */
 	daemon->broker.channel = channel;
 	if (!first)
@@ -669,8 +682,10 @@ take_signals(sigset_t *out)
 	sigemptyset(out);
 	sigaddset(out, SIGHUP);
 	sigaddset(out, SIGINT);
+	sigaddset(out, SIGQUIT);
 	sigaddset(out, SIGTERM);
 	sigaddset(out, SIGUSR1);
+	sigaddset(out, SIGUSR2);
 	sigaddset(out, SIGCHLD);
 	sigprocmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
@@ -832,6 +847,14 @@ reopen_log(void *arg)
 }
 
 static void
+be_well(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	bg_notify_send(&daemon->notify, "WATCHDOG=1");
+}
+
+static void
 begin_to_end(void *arg, int sig)
 {
 	const struct daemon *daemon = arg;
@@ -840,7 +863,7 @@ begin_to_end(void *arg, int sig)
 	bg_notify_send(&daemon->notify, "STOPPING=1\nSTATUS=Finishing the requests under way");
 }
 
-static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, begin_to_end };
+static const struct bg_supervisor_hooks hooks = { work, fetch, meet_worker, prepare, settle, reopen_log, be_well, begin_to_end };
 
 /*
  * Be whom the configuration says, and open the log, which is nothing for root to open, see bg_privileges_make_log.  The
@@ -879,7 +902,8 @@ static int
 run(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals, .grace = GRACE_MS };
+	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals,
+	    .watchdog = daemon->watchdog, .grace = GRACE_MS };
 	struct bg_error err = { 0 };
 	int code;
 
@@ -974,7 +998,11 @@ meet_manager(struct daemon *daemon)
 
 	if (bg_notify_init(&daemon->notify, getenv("NOTIFY_SOCKET"), &err) != 0)
 		complain(EX_OK, "NOTIFY_SOCKET: %s; nobody is notified", err.detail);
+	if (daemon->notify.len > 0)
+		daemon->watchdog = bg_notify_watchdog(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid());
 	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 }
 
 /* The sockets that we were handed; nobody whom we run is to look for them. */

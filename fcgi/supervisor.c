@@ -41,6 +41,7 @@ struct supervisor {
 	bool         reloading;		/* the worker was told, and has not said what came of it */
 	bool         reload_again;
 	bool         reopen_then;	/* SIGUSR1 came meanwhile: where the log goes is not settled yet */
+	int64_t      ask_at;		/* when the worker is asked whether it is well; NEVER: it is not */
 	bool         stopping;
 	int64_t      kill_at;		/* NEVER: not told to finish */
 	bool         done;
@@ -276,6 +277,9 @@ heed_message(struct supervisor *self, const struct bg_message *message)
 		if (self->reloading)
 			settle(self, message->kind == BG_MESSAGE_RELOADED);
 		break;
+	case BG_MESSAGE_WELL:
+		self->hooks->well(self->options->arg);
+		break;
 	case BG_MESSAGE_FETCH:
 		if (!bg_broker_may_write(message->fd))
 			return false;
@@ -409,6 +413,18 @@ stop(struct supervisor *self, int sig)
 	self->done = self->worker == 0;
 }
 
+/* We say what the worker cannot: above all that there is none, or that it does not answer. */
+static void
+tell_state(struct supervisor *self)
+{
+	enum bg_log_level level = bg_log_wanted(BG_LOG_INFO);
+
+	bg_log(level, "state: supervisor=%ld worker=%ld serves=%s restarts=%" PRIu64 " failures=%u reloading=%s", (long)getpid(),
+	    (long)self->worker, self->serves && self->worker != 0 ? "yes" : "no", self->restarts, self->failures,
+	    self->reloading ? "yes" : "no");
+	tell_worker(self, BG_MESSAGE_STATE, -1);
+}
+
 static void
 heed_signals(struct supervisor *self)
 {
@@ -427,6 +443,10 @@ heed_signals(struct supervisor *self)
 			if (!self->stopping)
 				reopen(self);
 			break;
+		case SIGUSR2:
+			if (!self->stopping)
+				tell_state(self);
+			break;
 		default:
 			stop(self, (int)info.ssi_signo);
 		}
@@ -441,6 +461,8 @@ next_due(const struct supervisor *self)
 	for (size_t i = 0; i < FETCHES_MAX; i++)
 		if (self->fetches[i].pid != 0 && self->fetches[i].deadline < due)
 			due = self->fetches[i].deadline;
+	if (self->ask_at < due)
+		due = self->ask_at;
 	if (due == NEVER)
 		return -1;
 	due -= bg_clock_mono_ms();
@@ -453,6 +475,13 @@ do_what_is_due(struct supervisor *self)
 	int64_t now = bg_clock_mono_ms();
 
 	kill_late_fetches(self, now);
+	if (now >= self->ask_at) {
+		self->ask_at = now + self->options->watchdog;
+		if (self->worker != 0 && self->serves && !self->stopping)
+			tell_worker(self, BG_MESSAGE_ASK, -1);
+		else
+			self->hooks->well(self->options->arg);	/* nobody hangs who is about to be started, or to end */
+	}
 	if (now >= self->kill_at) {
 		bg_log(BG_LOG_WARNING, "the worker does not end, and is killed");
 		(void)kill(self->worker, SIGKILL);
@@ -466,7 +495,7 @@ int
 bg_supervisor_run(const struct bg_supervisor_options *options)
 {
 	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
-	    .code = EX_OK };
+	    .ask_at = options->watchdog > 0 ? 0 : NEVER, .code = EX_OK };
 
 	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
 		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));

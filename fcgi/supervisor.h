@@ -37,13 +37,16 @@ struct bg_supervisor_hooks {
 	 */
 	int  (*reopen)(void *arg);
 
+	void (*well)(void *arg);	/* see watchdog; the worker has said so, or there is none that could */
+
 	void (*stopping)(void *arg, int sig);		/* the worker is about to be told to finish */
 };
 
 struct bg_supervisor_options {
 	const struct bg_supervisor_hooks *hooks;
 	void    *arg;
-	sigset_t signals;	/* those below, which are blocked: HUP, INT, TERM, USR1, CHLD */
+	sigset_t signals;	/* those below, which are blocked: HUP, INT, QUIT, TERM, USR1, USR2, CHLD */
+	int64_t  watchdog;	/* milliseconds between two questions whether the worker is well; 0: it is not asked */
 	int64_t  grace;		/* milliseconds: a worker that was told to finish and has not ended by then is killed */
 };
 

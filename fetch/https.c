@@ -400,3 +400,9 @@ out:
 	curl_global_cleanup();
 	return rc;
 }
+
+const char *
+bg_https_version(void)
+{
+	return curl_version();
+}

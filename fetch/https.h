@@ -40,4 +40,7 @@ struct bg_https_answer {
 int bg_https_get(const struct bg_https_request *request, struct bg_buf *body, struct bg_https_answer *answer,
     struct bg_error *err) BG_MUST_CHECK;
 
+/* libcurl and what it brings, with their versions; static. */
+const char *bg_https_version(void);
+
 #endif

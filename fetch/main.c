@@ -220,9 +220,9 @@ out:
 static int
 show_version(void)
 {
-	char text[128];
-	size_t len = bg_format(text, sizeof(text), "bearergate-fetch " PACKAGE_VERSION "\nsystem call filter: %s\n",
-	    bg_filter_kind);
+	char text[1024];
+	size_t len = bg_format(text, sizeof(text), "bearergate-fetch " PACKAGE_VERSION "\nsystem call filter: %s\n%s\n",
+	    bg_filter_kind, bg_https_version());
 
 	return bg_write_all(STDOUT_FILENO, (struct bg_slice){ text, len }) == 0 ? 0 : EX_IOERR;
 }

@@ -225,6 +225,7 @@ START_TEST(help_and_version_go_to_standard_output)
 	ck_assert_int_eq(version.code, 0);
 	ck_assert_int_eq(strncmp(version.out, "bearergate-fetch ", 17), 0);
 	ck_assert_msg(strstr(version.out, "\nsystem call filter: " FILTER "\n") != NULL, "%s", version.out);
+	ck_assert_msg(strstr(version.out, "\nlibcurl/") != NULL, "%s", version.out);
 	forget(&help);
 	forget(&version);
 }

@@ -242,6 +242,8 @@ START_TEST(a_level_shows_itself_and_those_before_it)
 	bg_log(BG_LOG_INFO, "info");
 	bg_log(BG_LOG_DEBUG, "debug");
 	ck_assert(bg_log_wants(BG_LOG_ERROR) && bg_log_wants(BG_LOG_WARNING) && !bg_log_wants(BG_LOG_INFO));
+	ck_assert_int_eq(bg_log_wanted(BG_LOG_INFO), BG_LOG_WARNING);
+	ck_assert_int_eq(bg_log_wanted(BG_LOG_ERROR), BG_LOG_ERROR);
 	ck_assert_str_eq(logged(), "");
 }
 END_TEST

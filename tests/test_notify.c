@@ -97,6 +97,29 @@ START_TEST(what_cannot_be_sent_is_in_the_log)
 }
 END_TEST
 
+static const struct { const char *name, *usec, *pid; int64_t want; } watchdogs[] = {
+	{ "nothing is said", NULL, NULL, 0 },
+	{ "a minute, for whoever is there", "60000000", NULL, 20000 },
+	{ "a minute, for us", "60000000", "17", 20000 },
+	{ "a minute, for somebody else", "60000000", "18", 0 },
+	{ "for nobody with a number", "60000000", "17x", 0 },
+	{ "for nobody", "60000000", "", 0 },
+	{ "for us, but no time", NULL, "17", 0 },
+	{ "no time at all", "0", NULL, 0 },
+	{ "less than can be kept", "1", NULL, 1 },
+	{ "no number", "6e7", NULL, 0 },
+	{ "below zero", "-1", NULL, 0 },
+	{ "a number that is none of ours", "99999999999999999999", NULL, 0 },
+};
+
+START_TEST(a_watchdog_is_told_three_times_as_often_as_it_waits)
+{
+	int64_t got = bg_notify_watchdog(watchdogs[_i].usec, watchdogs[_i].pid, 17);
+
+	ck_assert_msg(got == watchdogs[_i].want, "%s: %ld", watchdogs[_i].name, (long)got);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -104,6 +127,7 @@ main(void)
 	TCase *tc = tcase_create("notify");
 
 	tcase_add_loop_test(tc, what_is_sent_arrives_as_one_message, 0, 2);
+	tcase_add_loop_test(tc, a_watchdog_is_told_three_times_as_often_as_it_waits, 0, N(watchdogs));
 	tcase_add_loop_test(tc, an_address_that_is_none_notifies_nobody, 0, N(bad));
 	tcase_add_test(tc, nobody_is_notified_where_nobody_asks);
 	tcase_add_test(tc, what_cannot_be_sent_is_in_the_log);

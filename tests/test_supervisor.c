@@ -59,16 +59,21 @@ enum deed {
 	FETCH_AND_DIE,
 	FETCH_INTO_A_FILE,
 	TAKE_NO_NOTICE,		/* of being told to end */
+	BE_WELL,		/* say so three times, then have the supervisor end */
+	HANG,			/* be asked three times, and say nothing */
 };
 
 static struct shared {
-	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log, reopened_early;
+	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log, reopened_early, told_state,
+	    asked, well;
 	atomic_int restarts;
 	atomic_int worker, fetcher;	/* numbers of processes */
 } *shared;
 
 static enum deed deeds[8];		/* of one worker after the other; the last one that is not OBEY is followed by those */
 static int then[2];			/* signals that the first process gets when a worker serves; the second when settled */
+static int64_t watchdog;
+static int end_by = SIGTERM;		/* by which signal it is told to end */
 static bool good;			/* is the configuration? */
 static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
 static int stop_after;			/* SIGTERM comes when so many workers have served */
@@ -124,6 +129,14 @@ obey(int channel, enum deed deed)
 			return EX_OK;
 		if (message.kind == BG_MESSAGE_LOG)
 			atomic_fetch_add(&shared->told_log, 1);
+		if (message.kind == BG_MESSAGE_ASK && deed == BE_WELL)
+			(void)!bg_channel_send(channel, BG_MESSAGE_WELL, NULL, -1);
+		if (message.kind == BG_MESSAGE_ASK && atomic_fetch_add(&shared->asked, 1) == 2)
+			kill(getppid(), SIGTERM);
+		if (message.kind == BG_MESSAGE_STATE) {
+			atomic_fetch_add(&shared->told_state, 1);
+			kill(getppid(), then[1]);
+		}
 		if (message.kind != BG_MESSAGE_RELOAD)
 			continue;
 		if (deed == DIE_IN_RELOAD)
@@ -239,20 +252,28 @@ reopen(void *arg)
 }
 
 static void
+well(void *arg)
+{
+	(void)arg;
+	if (atomic_load(&shared->serving) > 0 && atomic_load(&shared->stopping) == 0)
+		atomic_fetch_add(&shared->well, 1);
+}
+
+static void
 stopping(void *arg, int sig)
 {
 	(void)arg;
-	ck_assert_int_eq(sig, SIGTERM);
+	ck_assert_int_eq(sig, end_by);
 	atomic_fetch_add(&shared->stopping, 1);
 }
 
-static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare, settle, reopen, stopping };
+static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare, settle, reopen, well, stopping };
 
 /* Until it ends; afterwards nothing is left of it. */
 static int
 supervise(int64_t grace)
 {
-	struct bg_supervisor_options options = { .hooks = &hooks, .grace = grace };
+	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .grace = grace };
 	int code;
 
 	bg_log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), BG_LOG_ERROR);
@@ -262,8 +283,10 @@ supervise(int64_t grace)
 	sigemptyset(&options.signals);
 	sigaddset(&options.signals, SIGHUP);
 	sigaddset(&options.signals, SIGINT);
+	sigaddset(&options.signals, SIGQUIT);
 	sigaddset(&options.signals, SIGTERM);
 	sigaddset(&options.signals, SIGUSR1);
+	sigaddset(&options.signals, SIGUSR2);
 	sigaddset(&options.signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &options.signals, NULL);
 	code = bg_supervisor_run(&options);
@@ -283,9 +306,12 @@ plan(enum deed first, enum deed second, int when_serving, int when_settled)
 	good = true;
 }
 
+static const int ends[] = { SIGTERM, SIGINT, SIGQUIT };
+
 START_TEST(told_to_end_it_ends_when_its_worker_has)
 {
-	plan(OBEY, OBEY, SIGTERM, 0);
+	plan(OBEY, OBEY, ends[_i], 0);
+	end_by = ends[_i];
 	ck_assert_int_eq(supervise(20000), EX_OK);
 	ck_assert_int_eq(shared->workers, 1);
 	ck_assert_int_eq(shared->first, 1);
@@ -365,6 +391,40 @@ START_TEST(a_log_that_was_opened_anew_goes_to_the_worker)
 }
 END_TEST
 
+START_TEST(who_asks_for_the_state_is_told_by_the_worker)
+{
+	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->told_state, 1);
+	ck_assert_int_eq(shared->workers, 1);
+}
+END_TEST
+
+static const struct { enum deed deed; bool well; } healths[] = { { BE_WELL, true }, { HANG, false } };
+
+START_TEST(only_a_worker_that_says_so_is_well)
+{
+	plan(healths[_i].deed, OBEY, 0, 0);
+	watchdog = 20;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_ge(shared->asked, 3);
+	if (healths[_i].well)
+		ck_assert_int_ge(shared->well, 2);	/* the last may be under way when it is told to end */
+	else
+		ck_assert_int_eq(shared->well, 0);
+	ck_assert_int_eq(shared->workers, 1);
+}
+END_TEST
+
+START_TEST(who_does_not_want_to_know_asks_nobody)
+{
+	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
+	watchdog = 0;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->asked, 0);
+}
+END_TEST
+
 /* It may be another log by then. */
 START_TEST(a_log_is_opened_anew_when_a_reload_is_settled)
 {
@@ -417,7 +477,7 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_worker_that_dies_is_replaced_after_a_wait, 0, N(lives));
-	tcase_add_test(tc, told_to_end_it_ends_when_its_worker_has);
+	tcase_add_loop_test(tc, told_to_end_it_ends_when_its_worker_has, 0, N(ends));
 	tcase_add_test(tc, a_worker_that_does_not_end_is_killed);
 	tcase_add_test(tc, a_first_worker_that_cannot_start_ends_all_with_its_code);
 	tcase_add_loop_test(tc, a_worker_that_dies_is_replaced, 0, N(deaths));
@@ -425,6 +485,9 @@ main(void)
 	tcase_add_loop_test(tc, a_reload_is_settled_once, 0, N(reloads));
 	tcase_add_loop_test(tc, a_log_is_opened_anew_when_a_reload_is_settled, 0, N(reloads));
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
+	tcase_add_test(tc, who_asks_for_the_state_is_told_by_the_worker);
+	tcase_add_loop_test(tc, only_a_worker_that_says_so_is_well, 0, N(healths));
+	tcase_add_test(tc, who_does_not_want_to_know_asks_nobody);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
 	tcase_add_test(tc, a_fetch_does_not_outlive_who_asked);

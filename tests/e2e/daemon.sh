@@ -104,6 +104,10 @@ refusals() {
 	    --env-file "$work/bad.env" -l 127.0.0.1:0
 
 	run_daemon -c "$conf" -t
+	versions=$("$bg_fcgi" --version)
+	is "--version tells five things" "$(sed -E -e 's/^(bearergate-fcgi|OpenSSL|jansson) [0-9].*/\1/; s/^(replay stores|sandbox): [a-z].*/\1/' \
+	    <<<"$versions" | tr '\n' ' ')" "bearergate-fcgi OpenSSL jansson replay stores sandbox "
+	is "and fails where nobody takes it" "$("$bg_fcgi" --version >/dev/full && echo 0 || echo $?)" 74
 	is "-t finds a good configuration good, and ends" "$code" 0
 	printf 'AUTH0_DOMAIN=issuer.example\nAUTH0_AUDIENCE="%s"\n' "$audience" >"$work/good.env"
 	run_daemon --env-file "$work/good.env" -t

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Hard moments of the daemon: a second SIGTERM while a request is under way, more descriptors than select(2) knows, and none left.
+# Hard moments of the daemon: a second SIGTERM while a request is under way, more descriptors than select(2) knows, too few for
+# all who come, and none left.
 # shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; variables of replay.inc
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -146,6 +147,38 @@ if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 4096 ]; then
 	stop_gate many
 else
 	printf 'ok - # skipped, for want of a limit of 4096 descriptors: more than 1024\n'
+fi
+
+# Too few for all who come, and enough for us: whoever connects and says nothing keeps it neither from a reload nor from its log.
+
+if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 256 ]; then
+	bg_unprivileged+=(prlimit --nofile=256:256)
+	claims_config "$work/enough.conf"
+	start_gate enough
+	sed -i "1i log = \"$work/tmp/enough.out\"" "$work/enough.conf"
+	kill -HUP "$gate_enough"
+	check "its log becomes a file" wait_for 20 grep -q -F 'was read anew and is in force' "$work/tmp/enough.out"
+	bg_unprivileged=("${plain[@]}")
+	enough=$(worker_of "$gate_enough")
+	crowd enough 400
+	check "the oldest of 400 make room (SR-22)" wait_for 20 grep -q -F 'closed the connection that waited longest' "$work/tmp/enough.out"
+	for i in 1 2; do
+		mv "$work/tmp/enough.out" "$work/tmp/enough.out.$i"
+		kill -USR1 "$gate_enough"
+		check "the log is opened anew (turn $i)" wait_for 20 grep -q -F 'the log was opened anew' "$work/tmp/enough.out"
+		# A line of the worker's own says that it has the new one too.
+		check "by both processes" wait_for 20 grep -q -F 'closed the connection that waited longest' "$work/tmp/enough.out"
+	done
+	kill -HUP "$gate_enough"
+	check "a reload takes effect" wait_for 20 grep -q -F 'was read anew and is in force' "$work/tmp/enough.out"
+	is "a good token is let in meanwhile" "$(ask enough "$good")" "Status: 200 OK"
+	is "a forged one is not" "$(ask enough "$forged")" "Status: 401 Unauthorized"
+	is "it is the very worker" "$(worker_of "$gate_enough")" "$enough"
+	is "which has never wanted for a descriptor" "$(cat "$work/tmp/enough.out"* | grep -c 'Too many open files' || :)" 0
+	disperse
+	stop_gate enough
+else
+	printf 'ok - # skipped, for want of a limit of 256 descriptors: too few for all\n'
 fi
 
 # None left.

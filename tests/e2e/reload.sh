@@ -259,7 +259,7 @@ for notify in "$work/tmp/notify" "@bearergate-e2e-$$"; do
 	listening=$started
 	wait_for 20 heard bound || die "the listener does not start"
 	: >"$work/daemon.log"
-	start "$work/daemon.log" env NOTIFY_SOCKET="$notify" "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf" -l "$socket"
+	start "$work/daemon.log" env NOTIFY_SOCKET="$notify" WATCHDOG_USEC=300000 "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf" -l "$socket"
 	daemon=$started
 	check "READY comes when it serves" wait_for 20 heard 'READY=1 STATUS=Deciding'
 	check "it does" wait_for 20 answers 200 "$good"
@@ -271,6 +271,7 @@ for notify in "$work/tmp/notify" "@bearergate-e2e-$$"; do
 	printf 'x' >"$work/bearergate.conf"
 	reload "$stays"
 	check "a reload that fails is told too" wait_for 20 heard 'READY=1 STATUS=Deciding by the configuration from before'
+	check "WATCHDOG comes again and again" wait_for 20 lines_at_least 5 'WATCHDOG=1' "$work/heard.log"
 	stop "$daemon" || :
 	check "STOPPING comes at the end" wait_for 20 heard 'STOPPING=1'
 	is "all in order" "$(sed -n 's/^\([A-Z]*\)=1 .*/\1/p' "$work/heard.log" | tr '\n' ' ')" \

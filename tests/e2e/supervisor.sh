@@ -82,9 +82,31 @@ is "the pages tell of it" "$(status_page '[.restarts, .pid, .worker, .restarted 
 allowed=$(status_page .allowed.bearer)
 check "what was counted is not forgotten" test "$allowed" -gt 1500
 
+# How things are, by signals, and what other daemons take for a graceful end.
+
+states() { # states N: so many times the supervisor has told
+	lines_at_least "$1" "info state: supervisor=$daemon worker=$worker serves=yes restarts=1 " "$work/daemon.log"
+}
+
+kill -USR2 "$daemon"
+check "SIGUSR2 has the log say how things are" wait_for 20 states 1
+check "in the worker's words too" wait_for 20 logged " info state: worker           process $worker"
+check "down to the keys" wait_for 20 logged " info state: issuer"
+kill -STOP "$worker"
+kill -USR2 "$daemon"
+check "of a worker that does not answer the supervisor tells what it knows" wait_for 20 states 2
+kill -CONT "$worker"
+is "nobody has died of it" "$(gone "$daemon" || worker_of "$daemon")" "$worker"
+kill -QUIT "$daemon"
+check "SIGQUIT ends it" wait_for 20 gone "$daemon"
+code=0
+stop "$daemon" || code=$?
+is "cleanly" "$code" 0
+check "as SIGTERM does" logged ' info ending after signal 3'
+check "with its socket" test ! -e "${socket#unix:}"
+
 # A loop.
 
-stop "$daemon" || :
 start_gate
 for signal in KILL SEGV ABRT KILL; do
 	kill_worker "$signal"
