@@ -40,6 +40,7 @@
 #define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
+#define RELOAD_MS	30000		/* for a worker to take up a configuration: much less than a manager waits for a reload */
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
 #define REPORT_MAX	(64 * 1024)
@@ -903,7 +904,7 @@ run(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
 	struct bg_supervisor_options supervisor = { .hooks = &hooks, .arg = daemon, .signals = daemon->signals,
-	    .watchdog = daemon->watchdog, .grace = GRACE_MS };
+	    .watchdog = daemon->watchdog, .grace = GRACE_MS, .reload_limit = RELOAD_MS };
 	struct bg_error err = { 0 };
 	int code;
 

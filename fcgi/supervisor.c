@@ -39,6 +39,8 @@ struct supervisor {
 	bool         has_served;
 	uint64_t     restarts;
 	bool         reloading;		/* the worker was told, and has not said what came of it */
+	int64_t      reload_by;		/* when it must have; NEVER: it is not reloading, or to end anyway */
+	bool         overdue;		/* it had not, and was killed for that */
 	bool         reload_again;
 	bool         reopen_then;	/* SIGUSR1 came meanwhile: where the log goes is not settled yet */
 	int64_t      ask_at;		/* when the worker is asked whether it is well; NEVER: it is not */
@@ -174,7 +176,7 @@ start_worker(struct supervisor *self)
 	int channel, error;
 
 	self->start_at = NEVER;
-	self->serves = false;
+	self->serves = self->overdue = false;
 	if ((error = bg_channel_open(&self->channel, &channel)) == 0 && (self->worker = fork()) == -1)
 		error = errno;
 	if (error == 0 && self->worker == 0)
@@ -227,6 +229,7 @@ static void
 settle(struct supervisor *self, bool in_force)
 {
 	self->reloading = false;
+	self->reload_by = NEVER;
 	self->hooks->settle(self->options->arg, in_force);
 	if (self->reload_again && !self->stopping) {
 		self->reload_again = false;
@@ -255,7 +258,26 @@ reload(struct supervisor *self)
 		return;
 	}
 	self->reloading = true;
+	self->reload_by = bg_clock_mono_ms() + self->options->reload_limit;
 	tell_worker(self, BG_MESSAGE_RELOAD, log);
+}
+
+/*
+ * A worker that says nothing would hold up this reload and all that come after it, and decide on by what was to be changed.  What
+ * it has in hand is cut off, as at any other death of a worker.  The reload is settled when it is dead and not before, since
+ * until then it may use up proofs (SR-63).
+ */
+static void
+end_silence(struct supervisor *self)
+{
+	int64_t limit = self->options->reload_limit;
+
+	bg_log(BG_LOG_ERROR, "the worker, process %ld, has not said within %" PRId64 ".%03" PRId64 " seconds whether it has taken up the "
+	    "configuration, and %s", (long)self->worker, limit / 1000, limit % 1000,
+	    self->overdue ? "does not die either: killed once more" : "is killed; another one begins with it");
+	self->overdue = true;
+	self->reload_by = bg_clock_mono_ms() + limit;
+	(void)kill(self->worker, SIGKILL);
 }
 
 /* What comes from the worker. */
@@ -364,7 +386,9 @@ worker_ended(struct supervisor *self, const siginfo_t *info)
 	else
 		bg_log(level, "the worker, process %ld, %s, %u in a row; another one is started in %" PRId64 ".%03" PRId64
 		    " seconds", (long)info->si_pid, how, self->failures, wait / 1000, wait % 1000);
-	if (self->reloading) {
+	if (self->reloading && self->overdue)
+		settle(self, true);
+	else if (self->reloading) {
 		bg_log(BG_LOG_ERROR, "the worker ended while it took up the configuration, which is therefore not taken");
 		settle(self, false);
 	}
@@ -407,7 +431,7 @@ stop(struct supervisor *self, int sig)
 	self->stopping = true;
 	self->code = EX_OK;
 	self->hooks->stopping(self->options->arg, sig);
-	self->start_at = NEVER;
+	self->start_at = self->reload_by = NEVER;
 	self->kill_at = bg_clock_mono_ms() + self->options->grace;
 	tell_worker(self, BG_MESSAGE_STOP, -1);
 	self->done = self->worker == 0;
@@ -458,6 +482,8 @@ next_due(const struct supervisor *self)
 {
 	int64_t due = self->start_at < self->kill_at ? self->start_at : self->kill_at;
 
+	if (self->reload_by < due)
+		due = self->reload_by;
 	for (size_t i = 0; i < FETCHES_MAX; i++)
 		if (self->fetches[i].pid != 0 && self->fetches[i].deadline < due)
 			due = self->fetches[i].deadline;
@@ -487,6 +513,8 @@ do_what_is_due(struct supervisor *self)
 		(void)kill(self->worker, SIGKILL);
 		self->kill_at = NEVER;
 	}
+	if (now >= self->reload_by && self->worker != 0)
+		end_silence(self);
 	if (now >= self->start_at && self->worker == 0 && !self->stopping)
 		start_worker(self);
 }
@@ -495,7 +523,7 @@ int
 bg_supervisor_run(const struct bg_supervisor_options *options)
 {
 	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
-	    .ask_at = options->watchdog > 0 ? 0 : NEVER, .code = EX_OK };
+	    .reload_by = NEVER, .ask_at = options->watchdog > 0 ? 0 : NEVER, .code = EX_OK };
 
 	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
 		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));

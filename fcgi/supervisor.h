@@ -48,6 +48,12 @@ struct bg_supervisor_options {
 	sigset_t signals;	/* those below, which are blocked: HUP, INT, QUIT, TERM, USR1, USR2, CHLD */
 	int64_t  watchdog;	/* milliseconds between two questions whether the worker is well; 0: it is not asked */
 	int64_t  grace;		/* milliseconds: a worker that was told to finish and has not ended by then is killed */
+
+	/*
+	 * Milliseconds: a worker that was told of a new configuration and has not said by then what came of it is killed.  It is
+	 * no fault of the configuration, which prepare has found good: the next worker begins with it.
+	 */
+	int64_t  reload_limit;
 };
 
 /* Serve until a signal says to end.  Returns an exit code: that of the first worker, if it ends with one before it serves. */

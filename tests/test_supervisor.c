@@ -55,6 +55,8 @@ enum deed {
 	SAY_NONSENSE,
 	DIE_IN_RELOAD,
 	REFUSE_RELOAD,
+	STOP_IN_RELOAD,		/* by SIGSTOP: it neither answers nor ends by itself */
+	LEAVE_RELOAD,		/* unanswered, and obey otherwise */
 	FETCH,			/* then obey */
 	FETCH_AND_DIE,
 	FETCH_INTO_A_FILE,
@@ -64,8 +66,8 @@ enum deed {
 };
 
 static struct shared {
-	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log, reopened_early, told_state,
-	    asked, well;
+	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log,
+	    reopened_early, settled_alive, told_state, asked, well;
 	atomic_int restarts;
 	atomic_int worker, fetcher;	/* numbers of processes */
 } *shared;
@@ -76,6 +78,8 @@ static int64_t watchdog;
 static int end_by = SIGTERM;		/* by which signal it is told to end */
 static bool good;			/* is the configuration? */
 static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
+static bool reload_meanwhile;		/* SIGHUP does, during the first one */
+static int settle_after;		/* the second of these signals comes when so many reloads are settled */
 static int stop_after;			/* SIGTERM comes when so many workers have served */
 
 static void
@@ -141,6 +145,10 @@ obey(int channel, enum deed deed)
 			continue;
 		if (deed == DIE_IN_RELOAD)
 			abort();
+		if (deed == STOP_IN_RELOAD)
+			raise(SIGSTOP);
+		if (deed == STOP_IN_RELOAD || deed == LEAVE_RELOAD)
+			continue;
 		(void)!bg_channel_send(channel, deed == REFUSE_RELOAD ? BG_MESSAGE_KEPT : BG_MESSAGE_RELOADED, NULL, -1);
 	}
 }
@@ -227,7 +235,8 @@ prepare(void *arg, int *log)
 {
 	(void)arg;
 	*log = -1;
-	atomic_fetch_add(&shared->prepared, 1);
+	if (atomic_fetch_add(&shared->prepared, 1) == 0 && reload_meanwhile)
+		kill(getpid(), SIGHUP);
 	if (reopen_meanwhile)
 		kill(getpid(), SIGUSR1);
 	return good;
@@ -236,9 +245,14 @@ prepare(void *arg, int *log)
 static void
 settle(void *arg, bool in_force)
 {
+	siginfo_t end = { .si_pid = 0 };
+
 	(void)arg;
 	atomic_fetch_add(in_force ? &shared->in_force : &shared->not_in_force, 1);
-	kill(getpid(), then[1]);
+	if (waitid(P_PID, (id_t)atomic_load(&shared->worker), &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid == 0)
+		atomic_fetch_add(&shared->settled_alive, 1);
+	if (atomic_load(&shared->in_force) + atomic_load(&shared->not_in_force) >= settle_after)
+		kill(getpid(), then[1]);
 }
 
 static int
@@ -271,9 +285,10 @@ static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare,
 
 /* Until it ends; afterwards nothing is left of it. */
 static int
-supervise(int64_t grace)
+supervise_within(int64_t grace, int64_t reload_limit)
 {
-	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .grace = grace };
+	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .grace = grace,
+	    .reload_limit = reload_limit };
 	int code;
 
 	bg_log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), BG_LOG_ERROR);
@@ -295,6 +310,12 @@ supervise(int64_t grace)
 	return code;
 }
 
+static int
+supervise(int64_t grace)
+{
+	return supervise_within(grace, 20000);
+}
+
 static void
 plan(enum deed first, enum deed second, int when_serving, int when_settled)
 {
@@ -302,7 +323,7 @@ plan(enum deed first, enum deed second, int when_serving, int when_settled)
 	deeds[1] = second;
 	then[0] = when_serving;
 	then[1] = when_settled;
-	stop_after = 1;
+	stop_after = settle_after = 1;
 	good = true;
 }
 
@@ -380,6 +401,38 @@ START_TEST(a_reload_is_settled_once)
 	    shared->not_in_force == reloads[_i].not_in_force, "%s: %d %d %d", reloads[_i].name, shared->prepared,
 	    shared->in_force, shared->not_in_force);
 	ck_assert_int_le(shared->workers, reloads[_i].workers);
+}
+END_TEST
+
+/*
+ * The configuration is good and the worker's silence no fault of it, so the next one has it.  It is settled, and the next reload
+ * begins, when the silent one is dead: until then it may use up proofs that only it knows of (SR-63).
+ */
+static const enum deed silences[] = { STOP_IN_RELOAD, LEAVE_RELOAD };
+START_TEST(a_worker_that_never_answers_a_reload_is_replaced_by_one_that_has_it)
+{
+	plan(silences[_i], OBEY, SIGHUP, SIGTERM);
+	settle_after = 2;
+	ck_assert_int_eq(supervise_within(20000, 100), EX_OK);
+	ck_assert_int_eq(shared->workers, 2);
+	ck_assert_int_eq(shared->prepared, 2);		/* the second one is of the next worker, which answers */
+	ck_assert_int_eq(shared->in_force, 2);
+	ck_assert_int_eq(shared->not_in_force, 0);
+	ck_assert_int_eq(shared->settled_alive, 1);
+	ck_assert_int_eq(shared->restarts, 1);
+}
+END_TEST
+
+START_TEST(a_reload_that_came_meanwhile_is_not_forgotten)
+{
+	plan(silences[_i], OBEY, SIGHUP, SIGTERM);
+	reload_meanwhile = true;
+	settle_after = 2;
+	ck_assert_int_eq(supervise_within(20000, 100), EX_OK);
+	ck_assert_int_eq(shared->prepared, 2);
+	ck_assert_int_eq(shared->in_force, 2);
+	ck_assert_int_eq(shared->settled_alive, 0);
+	ck_assert_int_eq(shared->workers, 1);
 }
 END_TEST
 
@@ -484,6 +537,8 @@ main(void)
 	tcase_add_test(tc, one_that_ends_later_with_a_code_is_replaced_too);
 	tcase_add_loop_test(tc, a_reload_is_settled_once, 0, N(reloads));
 	tcase_add_loop_test(tc, a_log_is_opened_anew_when_a_reload_is_settled, 0, N(reloads));
+	tcase_add_loop_test(tc, a_worker_that_never_answers_a_reload_is_replaced_by_one_that_has_it, 0, N(silences));
+	tcase_add_loop_test(tc, a_reload_that_came_meanwhile_is_not_forgotten, 0, N(silences));
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
 	tcase_add_test(tc, who_asks_for_the_state_is_told_by_the_worker);
 	tcase_add_loop_test(tc, only_a_worker_that_says_so_is_well, 0, N(healths));
