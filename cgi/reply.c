@@ -23,10 +23,7 @@ phrase(int status)
 bool
 bg_reply_is_safe(struct bg_slice text)
 {
-	for (size_t i = 0; i < text.len; i++)
-		if (text.ptr[i] < 0x20 || text.ptr[i] > 0x7e)
-			return false;
-	return true;
+	return bg_slice_is_printable(text);
 }
 
 static void
@@ -39,14 +36,29 @@ put_value(struct bg_buf *out, struct bg_slice value)
 	bg_buf_put_str(out, "\r\n");
 }
 
-static void
-put_header(struct bg_buf *out, const char *prefix, struct bg_slice name, struct bg_slice value)
+/* Put text there, and return where it ends. */
+static char *
+put_at(char *at, struct bg_slice text)
 {
-	if (!bg_reply_is_safe(name))
+	if (text.len > 0)
+		memcpy(at, text.ptr, text.len);
+	return at + text.len;
+}
+
+static void
+put_header(struct bg_buf *out, struct bg_slice prefix, struct bg_slice name, struct bg_slice value)
+{
+	char *at;
+
+	if (!bg_reply_is_safe(name) || !bg_reply_is_safe(value))
 		out->failed = true;
-	bg_buf_put_str(out, prefix);
-	bg_buf_put(out, name);
-	put_value(out, value);
+	if ((at = bg_buf_extend(out, prefix.len + name.len + 2 + value.len + 2)) == NULL)
+		return;
+	at = put_at(at, prefix);
+	at = put_at(at, name);
+	at = put_at(at, BG_SLICE(": "));
+	at = put_at(at, value);
+	(void)put_at(at, BG_SLICE("\r\n"));
 }
 
 static struct bg_slice
@@ -58,7 +70,10 @@ built(const struct bg_buf *buf)
 static void
 put_status(struct bg_buf *out, int status)
 {
-	bg_buf_put_format(out, "Status: %d %s\r\n", status, phrase(status));
+	if (status == 200)
+		bg_buf_put(out, BG_SLICE("Status: 200 OK\r\n"));
+	else
+		bg_buf_put_format(out, "Status: %d %s\r\n", status, phrase(status));
 }
 
 static void
@@ -67,7 +82,7 @@ put_variables(struct bg_buf *out, struct bg_slice variables)
 	struct bg_slice name, value;
 
 	while (bg_export_next(&variables, &name, &value))
-		put_header(out, "Variable-", name, value);
+		put_header(out, BG_SLICE("Variable-"), name, value);
 }
 
 /* RFC 9449 section 8.1. */
@@ -75,7 +90,7 @@ static void
 put_nonce(struct bg_buf *out, const struct bg_response *response)
 {
 	if (response->nonce[0] != '\0')
-		put_header(out, "", BG_SLICE("DPoP-Nonce"), bg_slice_str(response->nonce));
+		put_header(out, BG_SLICE(""), BG_SLICE("DPoP-Nonce"), bg_slice_str(response->nonce));
 }
 
 /* What the client of a denial is to get, beside its body. */
@@ -83,7 +98,7 @@ static void
 put_denial(struct bg_buf *out, const struct bg_response *response)
 {
 	if (response->challenge.len > 0)
-		put_header(out, "", BG_SLICE("WWW-Authenticate"), built(&response->challenge));
+		put_header(out, BG_SLICE(""), BG_SLICE("WWW-Authenticate"), built(&response->challenge));
 	put_nonce(out, response);
 	if (response->retry_after > 0)
 		bg_buf_put_format(out, "Retry-After: %" PRId64 "\r\n", response->retry_after);
@@ -161,7 +176,7 @@ bg_reply_responder(const struct bg_response *response, struct bg_buf *out, struc
 		put_nonce(out, response);
 		bg_buf_put_str(out, "Cache-Control: no-store\r\n");
 	} else {
-		put_header(out, "", BG_SLICE("X-Bearergate-Body"), built(&response->body));
+		put_header(out, BG_SLICE(""), BG_SLICE("X-Bearergate-Body"), built(&response->body));
 		put_denial(out, response);
 	}
 	bg_buf_put_str(out, "\r\n");

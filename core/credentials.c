@@ -17,6 +17,14 @@ is_b64token(struct bg_slice s)
 {
 	size_t i = 0;
 
+	for (; s.len - i >= 8; i += 8) {
+		const unsigned char *c = (const unsigned char *)s.ptr + i;
+
+		/* one question for eight of them; which one it was is asked below */
+		if (!(in_b64token[c[0]] & in_b64token[c[1]] & in_b64token[c[2]] & in_b64token[c[3]] &
+		    in_b64token[c[4]] & in_b64token[c[5]] & in_b64token[c[6]] & in_b64token[c[7]]))
+			break;
+	}
 	while (i < s.len && in_b64token[(unsigned char)s.ptr[i]])
 		i++;
 	if (i == 0)

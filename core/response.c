@@ -106,7 +106,7 @@ deny(const struct bg_gate *gate, const struct bg_decision *decision, enum bg_rea
 		put_challenge(&out->challenge, gate, decision, oauth, reason);
 	if (out->status == 503)
 		out->retry_after = decision->retry_after;
-	bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
+	memcpy(out->nonce, decision->nonce, sizeof(out->nonce));
 	bg_response_put_body(&out->body, oauth, reason);
 }
 
@@ -125,7 +125,7 @@ bg_response_make(const struct bg_gate *gate, const struct bg_decision *decision,
 	if (decision->verdict == BG_ALLOW) {
 		bg_response_reset(out);
 		out->status = 200;
-		bg_format(out->nonce, sizeof(out->nonce), "%s", decision->nonce);
+		memcpy(out->nonce, decision->nonce, sizeof(out->nonce));
 		if (bg_export(&gate->exports, decision->scheme, decision->anonymous ? NULL : &decision->claims, &out->variables,
 		    NULL) == 0)
 			return;		/* nobody reads challenge and body of this */

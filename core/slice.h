@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #define BG_MUST_CHECK	__attribute__((warn_unused_result))
@@ -58,6 +59,28 @@ static inline bool
 bg_slice_starts(struct bg_slice s, struct bg_slice prefix)
 {
 	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+/* Printable ASCII alone, from space to "~"?  Eight bytes at a time, since each answer asks it of all it says. */
+static inline bool
+bg_slice_is_printable(struct bg_slice s)
+{
+	const uint64_t each = UINT64_MAX / 255, high = 0x80 * each;
+	size_t i = 0;
+
+	for (; s.len - i >= sizeof(each); i += sizeof(each)) {
+		uint64_t w, del;
+
+		memcpy(&w, s.ptr + i, sizeof(w));
+		del = w ^ 0x7f * each;
+		/* the high bit of a byte of its own, or one that goes over when 0x20 is taken away, or 1 from 0 */
+		if (((w | (w - 0x20 * each) | (del - each)) & high) != 0)
+			return false;
+	}
+	for (; i < s.len; i++)
+		if (s.ptr[i] < 0x20 || s.ptr[i] > 0x7e)
+			return false;
+	return true;
 }
 
 /* s without its first n bytes; n is at most s.len. */

@@ -99,6 +99,28 @@ START_TEST(the_scheme_and_its_proof_belong_together)
 }
 END_TEST
 
+START_TEST(every_byte_of_a_token_is_looked_at)	/* RFC 6750 section 2.1 */
+{
+	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+	char value[] = "Bearer aaaaaaaaaaaaaaaaaaaa";
+
+	for (size_t at = strlen("Bearer "); at < strlen(value) - 1; at++) {
+		for (int c = 1; c < 256; c++) {
+			struct bg_request request = { .authorization = { value, strlen(value) } };
+			struct bg_credentials cred;
+			bool want = strchr(good, c) != NULL;
+
+			if ((c == ' ' && at == strlen("Bearer ")) || c == ',')
+				continue;	/* white space before it; a list, which is another reason */
+			value[at] = (char)c;
+			ck_assert_msg((bg_credentials_find(&request, BG_DPOP_DISABLED, &cred, NULL) == 0) == want, "byte %#x at %zu",
+			    (unsigned)c, at);
+		}
+		value[at] = 'a';
+	}
+}
+END_TEST
+
 START_TEST(a_zero_byte_is_no_part_of_a_token)	/* SR-23 */
 {
 	struct bg_request request = { .authorization = BG_SLICE("Bearer a\0b") };
@@ -128,6 +150,7 @@ main(void)
 
 	tcase_add_loop_test(tc, one_bearer_token_is_found_or_the_reason_why_not, 0, N(cases));
 	tcase_add_loop_test(tc, the_scheme_and_its_proof_belong_together, 0, N(schemes));
+	tcase_add_test(tc, every_byte_of_a_token_is_looked_at);
 	tcase_add_test(tc, a_zero_byte_is_no_part_of_a_token);
 	tcase_add_test(tc, two_headers_are_refused_even_when_one_is_good);
 	suite_add_tcase(suite, tc);

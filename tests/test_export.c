@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "core/b64url.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "tests/support/run.h"
@@ -260,6 +261,41 @@ START_TEST(a_claim_goes_out_the_way_the_export_says)
 }
 END_TEST
 
+/* What export.c writes by itself is what json_dumps writes: the program behind must not see a value change its form. */
+static const char *const values[] = { "0", "-1", "9223372036854775807", "-9223372036854775808", "[]", "[\"\"]", "[\"a\",\"b c\"]",
+	"[\"a\\\"b\"]", "[\"a\\\\b\"]", "[\"a/b\"]", "[\"\\u007f\"]", "[\"\\n\"]", "[\"\\u00d6\"]", "[\"a\",1]", "[1,\"a\"]", "[[\"a\"],\"b\"]",
+	"[{}]", "[null]", "{}", "{\"b\":[\"a\"],\"a\":1}", "true", "-1.5e300" };
+
+START_TEST(a_value_has_the_text_that_jansson_writes)
+{
+	struct bg_export one = { .claim = (char[]){ "x" }, .name = (char[]){ "X" }, .encoding = BG_ENCODING_BASE64URL };
+	struct bg_exports only = { .exports = &one, .n_exports = 1 };
+	char entry[600] = "", expected[1000];
+	struct bg_slice rest, name, value;
+	json_t *all, *x;
+	struct bg_buf out;
+	char *text;
+
+	/* behind the table, arrays about as long as the room there is */
+	if (_i >= N(values))
+		memset(entry, 'x', (size_t)(500 + _i - N(values)));
+	x = _i < N(values) ? json_loads(values[_i], JSON_DECODE_ANY, NULL) : json_pack("[s]", entry);
+	ck_assert_ptr_nonnull(x);
+	all = json_pack("{s:o}", "x", x);
+	text = json_dumps(x, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+	bg_buf_init(&out, BG_ANSWER_MAX);
+	ck_assert_int_eq(bg_export(&only, BG_SCHEME_BEARER, &(struct bg_claims){ .all = all }, &out, NULL), 0);
+	rest = (struct bg_slice){ out.data, out.len };
+	ck_assert(bg_export_next(&rest, &name, &value) && bg_export_next(&rest, &name, &value));
+	bg_b64url_encode(expected, (const unsigned char *)text, strlen(text));
+	expected[BG_B64URL_ENCODED(strlen(text))] = '\0';
+	ck_assert_msg(bg_slice_equal(value, bg_slice_str(expected)), "%s: %.*s", text, BG_SLICE_ARG(value));
+	bg_buf_clear(&out);
+	free(text);
+	json_decref(all);
+}
+END_TEST
+
 START_TEST(nobody_is_known_by_any_name)	/* SR-84 */
 {
 	static const char lines[] = "REMOTE_USER\0\0AUTH_TYPE\0\0CLAIM_ISS\0\0";
@@ -352,6 +388,7 @@ main(void)
 	tcase_add_test(tc, what_no_server_takes_is_no_allow);
 	tcase_add_loop_test(tc, a_claim_makes_a_name_of_capitals_and_digits, 0, N(variables));
 	tcase_add_test(tc, a_variable_cannot_take_the_name_of_another_thing);
+	tcase_add_loop_test(tc, a_value_has_the_text_that_jansson_writes, 0, N(values) + 20);
 	tcase_add_loop_test(tc, a_claim_goes_out_the_way_the_export_says, 0, N(ways));
 	tcase_add_test(tc, nobody_is_known_by_any_name);
 	tcase_add_loop_test(tc, with_what_is_missing_every_name_is_there_once, 0, N(partly));

@@ -256,6 +256,22 @@ START_TEST(what_would_make_a_header_of_its_own_is_never_sent)	/* SR-82: even if 
 }
 END_TEST
 
+START_TEST(one_byte_of_any_place_spoils_a_header)	/* SR-82 */
+{
+	char text[20];
+
+	for (size_t at = 0; at < sizeof(text); at++)
+		for (int c = 0; c < 256; c++) {
+			memset(text, c % 2 == 0 ? ' ' : '~', sizeof(text));
+			text[at] = (char)c;
+			for (size_t len = at + 1; len <= sizeof(text); len++)
+				ck_assert_msg(bg_reply_is_safe((struct bg_slice){ text, len }) == (c >= 0x20 && c <= 0x7e),
+				    "byte %#x at %zu of %zu", (unsigned)c, at, len);
+		}
+	ck_assert(bg_reply_is_safe((struct bg_slice){ NULL, 0 }));
+}
+END_TEST
+
 START_TEST(a_reply_that_does_not_fit_is_no_reply)
 {
 	struct bg_error err = { 0 };
@@ -284,6 +300,7 @@ main(void)
 	tcase_add_test(tc, a_responders_claims_all_fit_or_there_is_no_allow);
 	tcase_add_test(tc, a_responders_denial_with_everything_in_it_fits);
 	tcase_add_loop_test(tc, what_would_make_a_header_of_its_own_is_never_sent, 0, N(unsafe));
+	tcase_add_test(tc, one_byte_of_any_place_spoils_a_header);
 	tcase_add_test(tc, a_reply_that_does_not_fit_is_no_reply);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
