@@ -10,6 +10,7 @@
 
 #include "cgi/answer.h"
 #include "cgi/metavars.h"
+#include "cgi/trust.h"
 #include "core/clock.h"
 #include "core/limits.h"
 
@@ -161,6 +162,18 @@ open_socket(const char *path, int64_t deadline, int *fd, struct bg_error *err)
 	return 0;
 }
 
+/* Whoever listens there is the daemon, as far as anybody can tell. */
+static int
+check_peer(int fd, const char *path, uid_t user, struct bg_error *err)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || len != sizeof(peer))
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: the system does not tell who listens: %m", path);
+	return bg_trust_socket(path, peer.uid, geteuid(), user, err);
+}
+
 static int
 send_all(int fd, struct bg_slice bytes, int64_t deadline, const char *path, struct bg_error *err)
 {
@@ -211,7 +224,7 @@ receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exp
 }
 
 int
-bg_ask(const char *path, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
+bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
     struct bg_error *err)
 {
 	int64_t deadline = bg_clock_mono_ms() + timeout * 1000;
@@ -225,6 +238,7 @@ bg_ask(const char *path, int64_t timeout, char *const *env, const struct bg_expo
 	if (answer == NULL)
 		bg_fail(err, BG_R_NO_MEMORY, "answer");
 	else if (bg_ask_request(env, &request, err) == 0 && open_socket(path, deadline, &fd, err) == 0 &&
+	    check_peer(fd, path, user, err) == 0 &&
 	    send_all(fd, (struct bg_slice){ request.data, request.len }, deadline, path, err) == 0 &&
 	    receive(fd, deadline, path, exports, answer, response, err) == 0)
 		rc = 0;
