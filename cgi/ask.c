@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -9,6 +10,7 @@
 
 #include "cgi/answer.h"
 #include "cgi/metavars.h"
+#include "cgi/trust.h"
 #include "core/clock.h"
 #include "core/limits.h"
 
@@ -160,6 +162,18 @@ open_socket(const char *path, int64_t deadline, int *fd, struct bg_error *err)
 	return 0;
 }
 
+/* Whoever listens there is the daemon, as far as anybody can tell. */
+static int
+check_peer(int fd, const char *path, uid_t user, struct bg_error *err)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || len != sizeof(peer))
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: the system does not tell who listens: %m", path);
+	return bg_trust_socket(path, peer.uid, geteuid(), user, err);
+}
+
 static int
 send_all(int fd, struct bg_slice bytes, int64_t deadline, const char *path, struct bg_error *err)
 {
@@ -177,11 +191,11 @@ send_all(int fd, struct bg_slice bytes, int64_t deadline, const char *path, stru
 	return 0;
 }
 
+/* bytes: room for BG_ANSWER_RECORDS_MAX, and one more. */
 static int
-receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exports, struct bg_response *response,
-    struct bg_error *err)
+receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exports, char *bytes,
+    struct bg_response *response, struct bg_error *err)
 {
-	char bytes[BG_ANSWER_RECORDS_MAX + 1];
 	const char *why = NULL;
 	size_t len = 0;
 	ssize_t n;
@@ -190,7 +204,7 @@ receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exp
 		if (!wait_until(fd, POLLIN, deadline, path, "it was to answer", err))
 			return -1;
 		/* there is always room: what is full was found too large */
-		n = recv(fd, bytes + len, sizeof(bytes) - len, 0);
+		n = recv(fd, bytes + len, BG_ANSWER_RECORDS_MAX + 1 - len, 0);
 		if (n == 0)
 			return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: closed the connection before its answer was whole", path);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
@@ -210,23 +224,29 @@ receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exp
 }
 
 int
-bg_ask(const char *path, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
+bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
     struct bg_error *err)
 {
 	int64_t deadline = bg_clock_mono_ms() + timeout * 1000;
+	/* Not on the stack, whose every page would be touched (-fstack-clash-protection) for an answer of a few hundred bytes. */
+	char *answer = malloc(BG_ANSWER_RECORDS_MAX + 1);
 	struct bg_buf request;
 	int fd = -1, rc = -1;
 
 	bg_response_reset(response);
 	bg_buf_init(&request, REQUEST_MAX);
-	if (bg_ask_request(env, &request, err) == 0 && open_socket(path, deadline, &fd, err) == 0 &&
+	if (answer == NULL)
+		bg_fail(err, BG_R_NO_MEMORY, "answer");
+	else if (bg_ask_request(env, &request, err) == 0 && open_socket(path, deadline, &fd, err) == 0 &&
+	    check_peer(fd, path, user, err) == 0 &&
 	    send_all(fd, (struct bg_slice){ request.data, request.len }, deadline, path, err) == 0 &&
-	    receive(fd, deadline, path, exports, response, err) == 0)
+	    receive(fd, deadline, path, exports, answer, response, err) == 0)
 		rc = 0;
 	if (fd != -1)
 		close(fd);
 	if (rc != 0)
 		bg_response_reset(response);
 	bg_buf_clear(&request);
+	free(answer);
 	return rc;
 }

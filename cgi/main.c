@@ -309,8 +309,8 @@ ask(struct call *call, struct bg_response *response, struct bg_error *err)
 	if (call->demands != -1 &&
 	    bg_narrow_variables(call->demands, call->demands_path, call->env, &text, &env, &call->no_script) != 0)
 		call->can_run = false;
-	rc = bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_timeout, env != NULL ? env : call->env, &call->exports,
-	    response, err);
+	rc = bg_ask(call->conf->daemon + strlen("unix:"), call->conf->daemon_uid, call->conf->daemon_timeout,
+	    env != NULL ? env : call->env, &call->exports, response, err);
 	free(env);
 	bg_buf_clear(&text);
 	return rc;

@@ -2,8 +2,13 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <gnu/lib-names.h>
+#endif
 
 #define FD_PATH_SIZE	32	/* "/proc/self/fd/N" */
 
@@ -61,6 +66,26 @@ open_part(const char *path, int *fd, struct bg_error *err)
 	return check_trust(path, &st, err);
 }
 
+/*
+ * How to load it: lazily, as far as the libraries let it be: our own files are linked to be bound at once.
+ *
+ * The names that libcrypto wants bound, 4,700 of them, are all its own; glibc looks for each in this program and its libraries
+ * first, unless it is told that what is loaded prefers itself, which spares an eighth of all instructions.  That is not for a
+ * process with another allocator than libc's (preloaded, or a sanitizer's), since what one side allocates the other one frees.
+ */
+static int
+how_to_load(void)
+{
+	int how = RTLD_LAZY | RTLD_LOCAL;
+#ifdef __GLIBC__
+	void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
+
+	if (libc != NULL && dlsym(libc, "free") == (void *)(uintptr_t)free)
+		how |= RTLD_DEEPBIND;
+#endif
+	return how;
+}
+
 int
 bg_part_load(const char *path, const struct bg_part **out, struct bg_error *err)
 {
@@ -73,8 +98,7 @@ bg_part_load(const char *path, const struct bg_part **out, struct bg_error *err)
 	if (open_part(path, &fd, err) == 0) {
 		/* What is loaded is what was looked at, whatever the name means by now. */
 		bg_format(name, sizeof(name), "/proc/self/fd/%d", fd);
-		/* Lazily, as far as the libraries let it be: our own files are linked to be bound at once. */
-		if ((handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL)) == NULL)
+		if ((handle = dlopen(name, how_to_load())) == NULL)
 			bg_fail(err, BG_R_INTERNAL, "%s: %s", path, dlerror());
 	}
 	if (fd != -1)

@@ -713,8 +713,9 @@ check_script(const struct bg_conf *conf, const struct bg_said *top, struct bg_bu
 bool
 bg_option_beside_daemon(enum bg_opt opt)
 {
-	static const enum bg_opt opts[] = { BG_OPT_TOP_daemon, BG_OPT_TOP_daemon_timeout, BG_OPT_TOP_script, BG_OPT_TOP_script_root,
-		BG_OPT_TOP_script_owner, BG_OPT_TOP_pass_credentials, BG_OPT_TOP_log, BG_OPT_TOP_log_level, BG_OPT_TOP_log_format };
+	static const enum bg_opt opts[] = { BG_OPT_TOP_daemon, BG_OPT_TOP_daemon_timeout, BG_OPT_TOP_daemon_user, BG_OPT_TOP_script,
+		BG_OPT_TOP_script_root, BG_OPT_TOP_script_owner, BG_OPT_TOP_pass_credentials, BG_OPT_TOP_log, BG_OPT_TOP_log_level,
+		BG_OPT_TOP_log_format };
 
 	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
 		if (opts[i] == opt)
@@ -796,18 +797,34 @@ check_user(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf 
 	return 0;
 }
 
+/* The number of a user whose name was checked before. */
+static int
+find_user(const struct bg_said *said, const char *option, const char *name, uid_t otherwise, uid_t *uid, struct bg_buf *report)
+{
+	struct bg_user user = { .uid = otherwise };
+	const char *wrong;
+
+	if (name != NULL && (wrong = bg_account_user(name, &user)) != NULL) {
+		bg_report(report, said->at, "%s %s", option, wrong);	/* not any more */
+		return EX_CONFIG;
+	}
+	*uid = user.uid;
+	return 0;
+}
+
 /* All that was said, checked value by value before, as one configuration. */
 static int
 complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char *source, struct bg_buf *report)
 {
 	const struct bg_said *top = top_block->opt, *min = &top[BG_OPT_TOP_cache_ttl_min], *max = &top[BG_OPT_TOP_cache_ttl_max];
-	struct bg_user owner;
-	const char *wrong;
 	int rc;
 
 	for (size_t i = 0; i < BG_OPT_COUNT; i++)
 		if (bg_options[i].section == BG_TOP && (rc = bg_option_store(&bg_options[i], &top[i], conf, report)) != 0)
 			return rc;
+	if ((rc = find_user(&top[BG_OPT_TOP_script_owner], "script_owner", conf->script_owner, 0, &conf->script_uid, report)) != 0 ||
+	    (rc = find_user(&top[BG_OPT_TOP_daemon_user], "daemon_user", conf->daemon_user, (uid_t)-1, &conf->daemon_uid, report)) != 0)
+		return rc;
 	if (conf->daemon != NULL) {
 		if ((rc = check_daemon(top_block, report)) != 0 || (rc = add_default_exports(conf, report)) != 0 ||
 		    (rc = add_blocks(conf, top_block, report)) != 0 || (rc = check_exports(conf, report)) != 0)
@@ -831,11 +848,6 @@ complete(struct bg_conf *conf, const struct bg_said_block *top_block, const char
 	if ((rc = check_script(conf, top, report)) != 0 || (rc = check_listen(conf, top, report)) != 0 ||
 	    (rc = check_user(conf, top, report)) != 0)
 		return rc;
-	if (conf->script_owner != NULL && (wrong = bg_account_user(conf->script_owner, &owner)) != NULL) {
-		bg_report(report, top[BG_OPT_TOP_script_owner].at, "script_owner %s", wrong);	/* not any more */
-		return EX_CONFIG;
-	}
-	conf->script_uid = conf->script_owner != NULL ? owner.uid : 0;
 	if (conf->n_issuers == 0) {
 		bg_report(report, source, "no issuer; AUTH0_DOMAIN and AUTH0_AUDIENCE in the environment, "
 		    "or domain or an issuer block in a configuration file, were expected");
@@ -995,6 +1007,7 @@ bg_conf_free(struct bg_conf *conf)
 	free(conf->script);
 	free(conf->script_root);
 	free(conf->script_owner);
+	free(conf->daemon_user);
 	bg_list_free(conf->listen, conf->n_listen);
 	free(conf->listen_owner);
 	free(conf->listen_group);

@@ -139,6 +139,8 @@ struct bg_conf {
 	/* of the CGI wrapper, see cgi/ask.h and cgi/script.h */
 	char    *daemon;		/* "unix:/PATH"; then all that is not for the wrapper is unset.  NULL: it decides by itself */
 	int64_t  daemon_timeout;
+	char    *daemon_user;		/* NULL when not said */
+	uid_t    daemon_uid;		/* who that is; (uid_t)-1 where none was said */
 	char    *script;		/* NULL when not said */
 	char    *script_root;		/* NULL when not said */
 	char    *script_owner;		/* NULL when not said */

@@ -97,10 +97,21 @@ guard_wrong(int fd)
 	return NULL;
 }
 
+/* Room for a file, and for the byte that it does not have: only what is none, or grows meanwhile, gets all that is allowed. */
+static size_t
+room_for(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size < BG_CONF_FILE_MAX ?
+	    (size_t)st.st_size + 1 : BG_CONF_FILE_MAX + 1;
+}
+
 int
 bg_file_read_open(int fd, const char *path, struct bg_buf *text, struct bg_buf *report)
 {
 	struct bg_slice all;
+	size_t room = room_for(fd);
 	ssize_t n;
 	char *at;
 
@@ -110,7 +121,9 @@ bg_file_read_open(int fd, const char *path, struct bg_buf *text, struct bg_buf *
 			bg_report(report, path, "is larger than %d KiB: is it a configuration at all?", BG_CONF_FILE_MAX / 1024);
 			return EX_CONFIG;
 		}
-		if ((at = bg_buf_extend(text, BG_CONF_FILE_MAX + 1 - text->len)) == NULL)
+		if (text->len >= room)
+			room = BG_CONF_FILE_MAX + 1;
+		if ((at = bg_buf_extend(text, room - text->len)) == NULL)
 			return bg_report_memory(report);
 		n = read(fd, at, (size_t)(text->data + text->len - at));
 		if (n < 0 && errno != EINTR) {

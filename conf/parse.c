@@ -658,13 +658,16 @@ static cfg_opt_t grammar[BG_BLOCK_COUNT][BG_OPT_COUNT + BG_BLOCK_COUNT + 1];
  * unknown to libConfuse, which is an error; so all it could do is refuse a good file, one with the name of a block in a variable.
  */
 static void
-make_grammar(struct bg_slice text)
+make_grammar(struct bg_slice text, enum bg_block top)
 {
 	bool all = text.len > SMALL_MAX || stands_in(text, "${");
 
 	for (size_t i = 0; i < BG_BLOCK_COUNT; i++) {
 		cfg_opt_t *opt = grammar[i];
 
+		/* memory that is not written to is not there yet, and costs nothing */
+		if (i != top && !all && (blocks[i].name == NULL || !stands_in(text, blocks[i].name)))
+			continue;
 		for (size_t j = 0; j < BG_OPT_COUNT; j++)
 			if ((blocks[i].sections & BIT(bg_options[j].section)) != 0 && (all || stands_in(text, bg_options[j].name)))
 				*opt++ = (cfg_opt_t)CFG_STR_LIST_CB(bg_options[j].name, NULL, CFGF_NODEFAULT, take);
@@ -685,7 +688,7 @@ parse(const struct scan *in, struct bg_said_block *top)
 	FILE *fp = NULL;
 	cfg_t *cfg;
 
-	make_grammar((struct bg_slice){ in->text, in->len });
+	make_grammar((struct bg_slice){ in->text, in->len }, top->kind);
 	cfg = cfg_init(grammar[top->kind], CFGF_NONE);
 	memset(&parser, 0, sizeof(parser));
 	parser.file = in->file;

@@ -9,6 +9,7 @@
 
 #include "cgi/answer.h"
 #include "cgi/metavars.h"
+#include "cgi/trust.h"
 #include "core/clock.h"
 #include "fcgi/records.h"
 #include "tests/support/records.h"
@@ -184,6 +185,7 @@ START_TEST(only_an_answer_is_one)
 	struct bg_error err = { 0 };
 	char longer[200];
 	const char *at = path;
+	uid_t user = kind == DRIPS ? geteuid() : BG_TRUST_NOBODY;
 	pid_t pid = 0;
 
 	bg_response_init(&response);
@@ -196,7 +198,7 @@ START_TEST(only_an_answer_is_one)
 		bg_format(longer, sizeof(longer), "/%0120d", 1);
 		at = longer;
 	}
-	ck_reason(bg_ask(at, kind == IS_SILENT ? 1 : 20, env, &no_exports, &response, &err), err, daemons[_i].want, daemons[_i].name);
+	ck_reason(bg_ask(at, user, kind == IS_SILENT ? 1 : 20, env, &no_exports, &response, &err), err, daemons[_i].want, daemons[_i].name);
 	ck_assert_msg(strstr(err.detail, daemons[_i].detail) != NULL, "%s: %s", daemons[_i].name, err.detail);
 	ck_assert_int_eq(response.status, daemons[_i].want == BG_R_OK ? 200 : 500);
 	ck_assert((response.variables.len > 0) == (daemons[_i].want == BG_R_OK));

@@ -759,6 +759,8 @@ assert_same(const struct bg_conf *a, const struct bg_conf *b)
 	ck_assert_pstr_eq(a->script_root, b->script_root);
 	ck_assert_pstr_eq(a->script_owner, b->script_owner);
 	ck_assert_uint_eq(a->script_uid, b->script_uid);
+	ck_assert_pstr_eq(a->daemon_user, b->daemon_user);
+	ck_assert_uint_eq(a->daemon_uid, b->daemon_uid);
 	ck_assert_int_eq(a->pass_credentials, b->pass_credentials);
 	ck_assert_int_eq(a->missing_status, b->missing_status);
 	ck_assert_int_eq(a->compat, b->compat);
@@ -811,7 +813,8 @@ static const char *const round_trips[] = {
 	GOOD "dpop_required = true replay = \"rediss://[::1]:7/3\" replay_timeout = 60s replay_ca_dir = \"/\"\n",
 	GOOD "dpop_enabled = false\n",
 	GOOD "replay = 'redis+unix:/run/redis.sock'\n",
-	"daemon = \"unix:/run/\\$x.sock\" daemon_timeout = 1m script = /a pass_credentials = true log_format = json log_level = debug\n"
+	"daemon = \"unix:/run/\\$x.sock\" daemon_timeout = 1m daemon_user = root script = /a script_owner = 4711 pass_credentials = true\n"
+	"log_format = json log_level = debug "
 	    "export \"/a/b\" { as = \"ROLES\" }\n",
 };
 
@@ -1257,13 +1260,15 @@ START_TEST(where_a_daemon_decides_nothing_is_decided_by)
 	struct bg_conf *conf;
 	struct bg_gate *gate;
 
-	write_file("f", "daemon = \"unix:/run/x.sock\"\nscript = /a\n");
+	write_file("f", "daemon = \"unix:/run/x.sock\"\nscript = /a\nscript_owner = 4711\ndaemon_user = 4712\n");
 	ck_assert_msg(load(&conf, &from, &report) == 0, "%s", report);
 	ck_assert_str_eq(report, "environment: remark: AUTH0_DOMAIN is not used, the daemon at f:1 decides\n"
 	    "environment: remark: AUTH0_AUDIENCE is not used, the daemon at f:1 decides\n");
 	ck_assert_uint_eq(conf->n_issuers, 0);
 	ck_assert_str_eq(conf->daemon, "unix:/run/x.sock");
 	ck_assert_int_eq(conf->daemon_timeout, 10);
+	ck_assert_uint_eq(conf->script_uid, 4711);
+	ck_assert_uint_eq(conf->daemon_uid, 4712);
 	ck_reason(bg_conf_build(conf, NULL, &gate, &err), err, BG_R_INTERNAL, "a gate");
 	ck_assert_ptr_null(gate);
 	free(report);

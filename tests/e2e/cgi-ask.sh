@@ -178,6 +178,40 @@ fi
 rm -f "$work/bin"/bearergate-alone*.so
 runs "nor needs the part that decides" "$good"
 
+# Who answers, and who could.
+listener=$(stat -c %u "/proc/$daemon")
+cp "$wrapper_conf" "$work/ask.conf"
+chmod 775 "$work/run"
+unavailable "where a group could put a socket of its own, nobody is asked" "its group may write to $work/run, and could answer"
+printf 'daemon_user = "%s"\n' "$listener" >>"$wrapper_conf"
+if [ "$listener" -ne 0 ]; then
+	runs "but where it is said who listens, and he does" "$good"
+fi
+chmod 755 "$work/run"
+runs "as elsewhere" "$good"
+cp "$work/ask.conf" "$wrapper_conf"
+ln -s "$work/run" "$work/tmp/link"
+chmod g+w "$work/tmp"
+asks "script = \"$work/bin/probe\""
+sed -i "s|unix:$work/run|unix:$work/tmp/link|" "$wrapper_conf"
+socket=unix:$work/tmp/link/bg.sock
+unavailable "nor behind a link that others could change" "write to $work/tmp,"
+socket=unix:$work/run/bg.sock
+rm "$work/tmp/link"
+chmod g-w "$work/tmp"
+cp "$work/ask.conf" "$wrapper_conf"
+if [ "$listener" -ne 0 ]; then
+	printf 'daemon_user = "%s"\n' $((listener + 1)) >>"$wrapper_conf"
+	unavailable "and nobody but who shall listen is believed" "user $listener listens, and daemon_user is $((listener + 1))"
+	cp "$work/ask.conf" "$wrapper_conf"
+fi
+if [ "$(id -u)" -eq 0 ]; then
+	whose=$(stat -c %u "$work/run")
+	chown 54321 "$work/run"
+	unavailable "nor is one whose directory is another user's" "$work/run belongs to user 54321, who could answer"
+	chown "$whose" "$work/run"
+fi
+
 # The daemon away.
 worker=$(worker_of "$daemon")
 is_stopped() { # with all its threads, which takes a moment

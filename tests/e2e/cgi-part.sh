@@ -79,6 +79,17 @@ printf 'replay = "lmdb:%s"\n' "$work/tmp/replay" >>"$conf"
 runs "a store of proofs is in the other one" "$good"
 cp "$work/before.conf" "$conf"
 
+# What one side allocates the other one frees, whoever allocates.
+if grep -q -a -E "__[at]san_init" "$bg_cgi"; then
+	verdict "there are sanitizers, which have an allocator of their own" ""
+else
+	allocator_so=$(realpath "${top_builddir:-.}/tests/support/allocator.so")
+	[ -e "$allocator_so" ] || die "no $allocator_so: make check builds it"
+	cp "$allocator_so" "$work/bin/allocator.so"
+	runs "another allocator, loaded before all else, is everybody's" "$good" LD_PRELOAD="$work/bin/allocator.so"
+	refuses "also for a refusal" 401 reason=bad_token HTTP_AUTHORIZATION="Bearer x" LD_PRELOAD="$work/bin/allocator.so"
+fi
+
 # Which is trusted.
 cp "$lean" "$work/lean.so"
 chmod 775 "$lean"

@@ -1,0 +1,129 @@
+#include "cgi/trust.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+
+#define WAY_MAX		1023	/* bytes of a path whose links are followed */
+#define LINKS_MAX	16
+
+/* Those who are trusted, beside root; the last two may be the same. */
+struct trusted {
+	const char *path;	/* as it was configured, for messages */
+	uid_t       peer, self, other;
+};
+
+static bool
+is_trusted(const struct trusted *who, uid_t uid)
+{
+	return uid == 0 || uid == who->self || uid == who->other;
+}
+
+/* The directory way[..len], or the root; st is what it is. */
+static int
+check_directory(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err)
+{
+	struct bg_slice dir = len > 0 ? (struct bg_slice){ way, len } : BG_SLICE("/");
+	const char *by = NULL;
+
+	if (!is_trusted(who, st->st_uid))
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %.*s belongs to user %lu, who could answer in the daemon's place; "
+		    "user %lu listens, whom daemon_user could name", who->path, BG_SLICE_ARG(dir), (unsigned long)st->st_uid,
+		    (unsigned long)who->peer);
+	if ((st->st_mode & S_IWOTH) != 0 && (st->st_mode & S_ISVTX) == 0)
+		by = "everybody may write to";
+	else if ((st->st_mode & S_IWOTH) != 0 && who->peer != 0 && who->peer != who->self)
+		by = "everybody may make directories in";
+	else if ((st->st_mode & S_IWGRP) != 0 && (st->st_mode & S_IWOTH) == 0)
+		by = "its group may write to";
+	if (by == NULL)
+		return 0;
+	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s %.*s, and could answer in the daemon's place; user %lu listens, whom daemon_user "
+	    "could name", who->path, by, BG_SLICE_ARG(dir), (unsigned long)who->peer);
+}
+
+/* Put what the link at way[..len] says in its place; what stands behind it stays.  False: it is too long, or gone. */
+static bool
+follow(char *way, size_t len)
+{
+	char target[WAY_MAX + 1], rest[WAY_MAX + 1];
+	ssize_t n;
+	size_t at = len;
+
+	bg_format(rest, sizeof(rest), "%s", way + len);
+	way[len] = '\0';
+	n = readlink(way, target, sizeof(target));
+	if (n <= 0 || n >= WAY_MAX)
+		return false;
+	target[n] = '\0';
+	while (at > 0 && way[at - 1] != '/')
+		at--;
+	if (target[0] == '/')
+		at = 0;
+	if (at + (size_t)n + strlen(rest) > WAY_MAX)
+		return false;
+	bg_format(way + at, WAY_MAX + 1 - at, "%s%s", target, rest);
+	return true;
+}
+
+/*
+ * Look at each directory of way, from the root on.  Returns 1 where all is well, 0 where there was a link, which was replaced by what
+ * it says, so that what is behind it is looked at by its own names; -1 with an error.
+ */
+static int
+walk(const struct trusted *who, char *way, struct bg_error *err)
+{
+	struct stat dir, st;
+	size_t end = 0;
+
+	if (lstat("/", &dir) != 0)
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: /: %m", who->path);
+	for (;;) {
+		size_t begin = end + strspn(way + end, "/");
+		char after;
+		int rc;
+
+		if (check_directory(who, way, end, &dir, err) != 0)
+			return -1;
+		end = begin + strcspn(way + begin, "/");
+		after = way[end];
+		way[end] = '\0';
+		if ((rc = lstat(way, &st)) != 0)
+			bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s: %m", who->path, way);
+		way[end] = after;
+		if (rc != 0)
+			return -1;
+		if (S_ISLNK(st.st_mode)) {
+			if (follow(way, end))
+				return 0;
+			return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: a link on the way to it is too long, or gone", who->path);
+		}
+		if (after == '\0')
+			return 1;	/* the socket: who may write to it may ask, and no more */
+		dir = st;
+	}
+}
+
+int
+bg_trust_socket(const char *path, uid_t peer, uid_t self, uid_t named, struct bg_error *err)
+{
+	struct trusted who = { .path = path, .peer = peer, .self = self, .other = named != BG_TRUST_NOBODY ? named : peer };
+	char way[WAY_MAX + 1];
+	int rc;
+
+	if (named != BG_TRUST_NOBODY) {
+		if (peer == named && peer != 0)
+			return 0;	/* none but that user's processes can listen as that user */
+		if (peer != named && peer != 0)
+			return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: user %lu listens, and daemon_user is %lu", path, (unsigned long)peer,
+			    (unsigned long)named);
+	}
+	if (path[0] != '/' || strlen(path) > WAY_MAX)
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%.120s: no path that can be looked at", path);
+	bg_format(way, sizeof(way), "%s", path);
+	for (int i = 0; i < LINKS_MAX; i++)
+		if ((rc = walk(&who, way, err)) != 0)
+			return rc > 0 ? 0 : -1;
+	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: too many links on the way to it", path);
+}
