@@ -332,6 +332,20 @@ install_packages() { # install_packages ROWS: says what it installs, installs it
 	[ -z "$missing" ] || die "installed, but not found: $missing"
 }
 
+npm_packages() { # npm_packages FROM TO: those of a lock file, fetched again only when that changes
+	local from=$1 to=$2
+
+	if cmp -s "$from/package-lock.json" "$to/package-lock.json" && [ -e "$to/installed" ]; then
+		printf 'There already.\n'
+		return 0
+	fi
+	rm -rf "$to" &&
+	    mkdir -p "$to" &&
+	    cp "$from/package.json" "$from/package-lock.json" "$to" &&
+	    (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier) &&
+	    touch "$to/installed"
+}
+
 # Building: out of the source tree, in a directory of its own.
 
 bootstrap() { # bootstrap LOG: makes configure where it is missing or older than what it is made from

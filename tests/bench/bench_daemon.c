@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -14,6 +13,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/cpu.h"
 #include "tests/support/mint.h"
 #include "tests/support/records.h"
 
@@ -39,7 +39,6 @@
 #define NEW_CACHE	1000
 #define CACHED		10000
 #define REQUESTS	1000000L	/* for which the memory is watched */
-#define PROCESSES_MAX	64
 #define PORTION		20000L	/* of requests between looks at the memory */
 #define PROOFS		(ROUNDS * PER_ROUND)
 #define PROOFS_AHEAD	300	/* seconds: a store refuses proofs that are older than itself, and these are made before it */
@@ -205,97 +204,12 @@ start_daemon(struct server *server, int threads, const char *conf)
 	start(server, "daemon", argv);
 }
 
-/* The parent of a process; 0: it has gone. */
-static long
-parent_of(const char *pid)
-{
-	char path[300], line[400];
-	const char *behind;
-	long parent = 0;
-	FILE *stat;
-
-	bg_format(path, sizeof(path), "/proc/%s/stat", pid);
-	if ((stat = fopen(path, "r")) == NULL)
-		return 0;
-	/* its name, in parentheses, may hold anything */
-	if (fgets(line, sizeof(line), stat) != NULL && (behind = strrchr(line, ')')) != NULL)
-		(void)sscanf(behind, ") %*c %ld", &parent);
-	(void)fclose(stat);
-	return parent;
-}
-
-/* A server and all processes that it has started, and they in turn: how many are in out. */
-static size_t
-tree_of(const struct server *server, long out[PROCESSES_MAX])
-{
-	const struct dirent *entry;
-	size_t n = 1, before;
-	DIR *all;
-
-	out[0] = server->pid;
-	do {
-		before = n;
-		if ((all = opendir("/proc")) == NULL)
-			end("/proc");
-		while ((entry = readdir(all)) != NULL && n < PROCESSES_MAX) {
-			long pid = strtol(entry->d_name, NULL, 10), parent = pid > 0 ? parent_of(entry->d_name) : 0;
-			bool is_ours = false, is_new = true;
-
-			for (size_t i = 0; i < n; i++) {
-				is_ours |= out[i] == parent;
-				is_new &= out[i] != pid;
-			}
-			if (pid > 0 && is_ours && is_new)
-				out[n++] = pid;
-		}
-		closedir(all);
-	} while (n > before);
-	return n;
-}
-
-/* Nanoseconds of CPU that a process has had, all its threads; the kernel counts them exactly here, and in ticks in stat. */
-static double
-cpu_of_process(long pid)
-{
-	char path[64], file[400];
-	unsigned long long ns, sum = 0;
-	const struct dirent *entry;
-	FILE *stats;
-	DIR *tasks;
-
-	bg_format(path, sizeof(path), "/proc/%ld/task", pid);
-	if ((tasks = opendir(path)) == NULL)
-		return 0;	/* one that was started for a moment */
-	while ((entry = readdir(tasks)) != NULL) {
-		bg_format(file, sizeof(file), "%s/%s/schedstat", path, entry->d_name);
-		if (entry->d_name[0] == '.' || (stats = fopen(file, "r")) == NULL)
-			continue;
-		if (fscanf(stats, "%llu", &ns) == 1)
-			sum += ns;
-		(void)fclose(stats);
-	}
-	closedir(tasks);
-	return (double)sum;
-}
-
-static double
-cpu_of(const struct server *server)
-{
-	long pids[PROCESSES_MAX];
-	size_t n = tree_of(server, pids);
-	double sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += cpu_of_process(pids[i]);
-	return sum;
-}
-
 /* KiB of all its processes; what they share counts for each of them. */
 static long
 resident(const struct server *server)
 {
-	long pids[PROCESSES_MAX], sum = 0;
-	size_t n = tree_of(server, pids);
+	long pids[BG_BENCH_PROCESSES_MAX], sum = 0;
+	size_t n = bg_bench_tree(server->pid, pids);
 
 	for (size_t i = 0; i < n; i++) {
 		char path[64], line[200];
@@ -504,7 +418,7 @@ load(const struct server *server, struct requests *requests, int clients, long n
 	atomic_init(&run.left, n);
 	if ((run.took = malloc((size_t)n * sizeof(*run.took))) == NULL)
 		end("no memory");
-	cpu = cpu_of(server);
+	cpu = bg_bench_cpu(server->pid);
 	from = now_us();
 	for (int i = 0; i < clients; i++)
 		if (pthread_create(&threads[i], NULL, client, &run) != 0)
@@ -512,7 +426,7 @@ load(const struct server *server, struct requests *requests, int clients, long n
 	for (int i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
 	out.rate = (double)n / (now_us() - from) * 1e6;
-	out.cpu = (cpu_of(server) - cpu) / 1e3 / (double)n;
+	out.cpu = (bg_bench_cpu(server->pid) - cpu) / 1e3 / (double)n;
 	out.p50 = bg_bench_median(run.took, (size_t)n);
 	out.p99 = run.took[n * 99 / 100];
 	free(run.took);

@@ -8,7 +8,7 @@ for f in tests/test_*.c; do
 	name=${f%.c}
 	grep -qE "(^|[[:space:]])$name([[:space:]]|\$)" Makefile.am || { echo "registered: $f is not in Makefile.am" >&2; failed=1; }
 done
-for f in tests/e2e/*.sh tests/guards/*.sh tests/fuzz/*.sh; do
+for f in tests/bench/*.sh tests/e2e/*.sh tests/guards/*.sh tests/fuzz/*.sh; do
 	[ -f "$f" ] || continue
 	case $f in */lib.sh) continue ;; esac
 	grep -qF "$f" Makefile.am || { echo "registered: $f is not in Makefile.am" >&2; failed=1; }
