@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "cgi/metavars.h"
 #include "core/limits.h"
 
 #define REDIRECT	"REDIRECT_"
@@ -216,6 +217,16 @@ may_have(struct bg_slice name, const struct bg_exports *exports, bool pass_crede
 	return true;
 }
 
+/* Is a variable of this name among these n? */
+static bool
+is_among(char *const *vars, size_t n, struct bg_slice name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(vars[i], name.ptr, name.len) == 0 && vars[i][name.len] == '=')
+			return true;
+	return false;
+}
+
 static void
 put_variable(struct bg_buf *text, struct bg_slice name, struct bg_slice value, size_t *n)
 {
@@ -245,9 +256,12 @@ bg_environment_make(char *const *env, const struct bg_exports *exports, bool pas
 		return -1;
 	if ((out->vars = calloc(count(env) + n_new + 1, sizeof(*out->vars))) == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "environment");
-	for (; *env != NULL; env++)
-		if (may_have(name_of(*env), exports, pass_credentials, settings, n_settings))
+	for (; *env != NULL; env++) {
+		name = name_of(*env);
+		if (may_have(name, exports, pass_credentials, settings, n_settings) &&
+		    !(bg_metavars_matters(name) && is_among(out->vars, n, name)))
 			out->vars[n++] = *env;
+	}
 	/* Only now: the text has stopped moving. */
 	for (at = out->text.data; n_new > 0; n_new--, at += strlen(at) + 1)
 		out->vars[n++] = at;

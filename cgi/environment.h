@@ -51,7 +51,9 @@ struct bg_environment {
  *  - HTTP_PROXY, which programs take for theirs (SR-87);
  *  - HTTP_AUTHORIZATION and HTTP_DPOP, unless pass_credentials;
  *  - the names in settings, n_settings of them;
- *  - strings that are no variables.
+ *  - strings that are no variables;
+ *  - of what requests are decided by (bg_metavars_matters), all copies but the first, which is the one that was: a shell or Python
+ *    takes the last.
  *
  * Then variables, as bg_export made them, and settings are added.  All else stays as it is and where it is.
  * out is the caller's to clear in any case.  Returns -1 with BG_R_NO_MEMORY, or BG_R_INTERNAL where it is too much.

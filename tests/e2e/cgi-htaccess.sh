@@ -16,6 +16,14 @@ printf 'Content-Type: text/plain\n\n%s %s %s %s' "$SCRIPT_NAME" "$PATH_INFO" "$C
 END
 for name in dir/index.cgi error.cgi; do cp "$work/www/app/x.cgi" "$work/www/app/$name"; done
 { printf '#!%s /bin/sh\n' "$bg_cgi" && sed 1d "$work/www/app/x.cgi"; } >"$work/www/app/line.own"
+# One that says nothing, until it is told to end.
+cat >"$work/www/app/silent.cgi" <<END
+#!/bin/sh
+trap 'echo TERM >>"$work/tmp/ended"; exit 0' TERM
+echo \$\$ >"$work/tmp/silent.pid"
+n=0
+while [ \$n -lt 600 ]; do sleep 0.1; n=\$((n + 1)); done
+END
 printf 'scope = { "write:messages" }\n' >"$work/www/app/error.cgi.bearergate"
 # shellcheck disable=SC2016 # for the script to expand
 # A program that has the server go on to wherever its query says.
@@ -50,6 +58,9 @@ TypesConfig /dev/null
   Require all granted
   AllowOverride AuthConfig FileInfo Indexes Limit Options=ExecCGI
 </Directory>
+<Location "/bearergate-cgi/app/silent.cgi">
+  CGIScriptTimeout 5s
+</Location>
 END
 } >"$work/more.conf"
 # As shared hosts have it: processes without threads, which run programs themselves.
@@ -75,6 +86,12 @@ runs "another program may have sent the request on" '/go.own?/app/x.cgi/info' '/
 request /app/none "${auth[@]}"
 is "a script that answers errors has its own demand beside that" "$status $(json .detail.error) $(header WWW-Authenticate | grep -o 'scope="[^"]*"')" \
     '403 insufficient_scope scope="read:messages write:messages"'
+
+# What a server has started is what it signals, and nothing below that (interop section 4.4): the script, in the wrapper's place.
+request /app/silent.cgi "${auth[@]}"
+is "a script that says nothing is given up" "$status" 504
+check "and is told so itself" wait_for 20 grep -q TERM "$work/tmp/ended"
+check "and gone" wait_for 20 gone "$(cat "$work/tmp/silent.pid")"
 
 for path in /bearergate-cgi/app/x.cgi /round/app/x.cgi '/go.own?/bearergate-cgi/app/x.cgi'; do
 	request "$path" "${auth[@]}"
