@@ -224,8 +224,8 @@ receive(int fd, int64_t deadline, const char *path, const struct bg_exports *exp
 }
 
 int
-bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
-    struct bg_error *err)
+bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports,
+    struct bg_response *response, struct bg_error *err)
 {
 	int64_t deadline = bg_clock_mono_ms() + timeout * 1000;
 	/* Not on the stack, whose every page would be touched (-fstack-clash-protection) for an answer of a few hundred bytes. */

@@ -16,12 +16,12 @@
 int bg_ask_request(char *const *env, struct bg_buf *out, struct bg_error *err) BG_MUST_CHECK;
 
 /*
- * Ask the daemon whose socket is at path, and wait no longer than timeout seconds for its whole answer, see bg_answer_read.  Nothing
- * is sent to one that bg_trust_socket does not trust; user is who shall listen there, or BG_TRUST_NOBODY.
+ * Ask the daemon whose socket is at path, and wait no longer than timeout seconds for its whole answer, see bg_answer_read.
+ * Nothing is sent to one that bg_trust_socket does not trust; user is who shall listen there, or BG_TRUST_NOBODY.
  * Returns 0 with an answer in response, which was initialised: an allow where its status is 200.  Otherwise -1, response a denial,
  * with BG_R_NO_DAEMON and what was wrong, or as bg_ask_request.
  */
-int bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports, struct bg_response *response,
-    struct bg_error *err) BG_MUST_CHECK;
+int bg_ask(const char *path, uid_t user, int64_t timeout, char *const *env, const struct bg_exports *exports,
+    struct bg_response *response, struct bg_error *err) BG_MUST_CHECK;
 
 #endif

@@ -70,7 +70,7 @@ open_part(const char *path, int *fd, struct bg_error *err)
  * How to load it: lazily, as far as the libraries let it be: our own files are linked to be bound at once.
  *
  * The names that libcrypto wants bound, 4,700 of them, are all its own; glibc looks for each in this program and its libraries
- * first, unless it is told that what is loaded prefers itself, which spares an eighth of all instructions.  That is not for a
+ * first, unless it is told that what is loaded prefers itself, which spares a seventh of all instructions.  That is not for a
  * process with another allocator than libc's (preloaded, or a sanitizer's), since what one side allocates the other one frees.
  */
 static int

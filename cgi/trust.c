@@ -39,8 +39,8 @@ check_directory(const struct trusted *who, const char *way, size_t len, const st
 		by = "its group may write to";
 	if (by == NULL)
 		return 0;
-	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s %.*s, and could answer in the daemon's place; user %lu listens, whom daemon_user "
-	    "could name", who->path, by, BG_SLICE_ARG(dir), (unsigned long)who->peer);
+	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s %.*s, and could answer in the daemon's place; "
+	    "user %lu listens, whom daemon_user could name", who->path, by, BG_SLICE_ARG(dir), (unsigned long)who->peer);
 }
 
 /* Put what the link at way[..len] says in its place; what stands behind it stays.  False: it is too long, or gone. */
@@ -68,8 +68,8 @@ follow(char *way, size_t len)
 }
 
 /*
- * Look at each directory of way, from the root on.  Returns 1 where all is well, 0 where there was a link, which was replaced by what
- * it says, so that what is behind it is looked at by its own names; -1 with an error.
+ * Look at each directory of way, from the root on.  Returns 1 where all is well, 0 where there was a link, which was replaced
+ * by what it says, so that what is behind it is looked at by its own names; -1 with an error.
  */
 static int
 walk(const struct trusted *who, char *way, struct bg_error *err)

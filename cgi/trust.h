@@ -8,13 +8,13 @@
 #define BG_TRUST_NOBODY	((uid_t)-1)
 
 /*
- * Could somebody else than the daemon have put the socket at path, an absolute one, there?  peer is the user who listens on it, as
- * the kernel tells, self the one who asks, and named the one who shall listen, or BG_TRUST_NOBODY.
+ * Could somebody else than the daemon have put the socket at path, an absolute one, there?  peer is the user who listens on
+ * it, as the kernel tells, self the one who asks, and named the one who shall listen, or BG_TRUST_NOBODY.
  *
- * With named, the peer has to be that user, or root.  If it is that user, the way to the socket does not matter; else nobody but
- * root, self, and named, or peer where nobody is named, may be able to change it: each directory on it belongs to one of them and is
- * writable for no group and not for others.  Others may write to one that has its sticky bit, but then the peer has to be root or
- * self, since a directory in it that is gone could be made anew by anybody.
+ * With named, the peer has to be that user, or root.  If it is that user, and not root, the way to the socket does not matter;
+ * else nobody but root, self, and named, or peer where nobody is named, may be able to change it: each directory on it belongs
+ * to one of them and is writable for no group and not for others.  Others may write to one that has its sticky bit, but then
+ * the peer has to be root or self, since a directory in it that is gone could be made anew by anybody.
  *
  * Returns -1 with BG_R_NO_DAEMON and what was found.
  */

@@ -53,6 +53,8 @@ for path in /api//private /api/./private /api/%70rivate /api/public/../private '
 	is "$path with a token leads to the script" "$status $(route)" "200 /api/private"
 done
 
+asks_behind "script_root = \"$work/bin\""
+
 # Where the configuration says what to run, REDIRECT_URL only tells whether what the place demands counts; and here Apache leaves
 # slashes in it that it takes out of PATH_INFO, or writes it with the host.
 stop "$server" || :

@@ -73,4 +73,5 @@ is "a public place below a script is public" "$status" 200
 request_as_it_is /cgi-bin/open.cgi/%70ublic
 is "also where it is written in another way" "$status" 200
 denied "but not where it would be decoded twice (SR-70)" 400 invalid_request bad_request /cgi-bin/open.cgi/%2570ublic
+asks_behind "script_root = \"$work/www\""
 finish

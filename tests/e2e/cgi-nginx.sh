@@ -44,4 +44,5 @@ for language in sh perl python c; do
 done
 request /api/none "${auth[@]}"
 is "what is not there is not found" "$status $(json .detail.error)" "404 not_found"
+asks_behind "script_root = \"$work/bin\"" 'location "/api/private-scoped" { scope = { "read:messages" } }'
 finish

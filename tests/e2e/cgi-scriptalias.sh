@@ -47,4 +47,5 @@ done
 speaks perl /api/line.cgi
 speaks perl "/api/line.cgi?$work/bin/c.cgi+$work/bin/line.cgi"
 denied "a script whose server does not look at its answer is refused in full (nph-)" 401 - no_token /api/nph-line.cgi
+asks_behind "script = \"$work/bin/show-claims\""
 finish
