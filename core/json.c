@@ -1,11 +1,35 @@
 #include "core/json.h"
 
 #include <setjmp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "core/limits.h"
+
+/*
+ * Values that are given back together.  A token's payload is some fifty small blocks, and to take and give back each of them
+ * costs more than to parse it, threads wait for each other's heap, and thousands of payloads that are kept lie mixed with all
+ * else.  So they are cut from chunks, all of one size, which leave no gaps that another one does not fill.
+ *
+ * What jansson gives back while it parses is the text of a name, and of a string as far as it has read it, in rooms that double.
+ * Such rooms are cut up anew (spares), and those that have a chunk of their own are given back at once.
+ */
+#define ALIGN		_Alignof(max_align_t)
+#define CHUNK		(1024 - 8)	/* what malloc takes 1 KiB for: glibc's threads keep some of these for themselves */
+#define WHOLE		(CHUNK / 2)	/* from here on, a block has a chunk of its own */
+#define SPARE_LEAST	128		/* there are many smaller blocks, and all but a few are kept */
+
+struct chunk {
+	_Alignas(max_align_t) struct chunk *next;
+	size_t size;			/* bytes, with this */
+};
+
+struct bg_json_pool {
+	_Alignas(max_align_t) struct chunk *chunks;	/* behind the first, which begins with this */
+	struct chunk *whole;		/* with one block each */
+};
 
 /*
  * jansson 2.14 does not look whether the buffer of a string that it reads could grow (lex_save).  Short of memory it drops
@@ -23,16 +47,146 @@ struct parse {
 	size_t  n_freed;
 	size_t  cap;
 	struct block first[128];	/* enough for most tokens */
+	struct bg_json_pool *pool;	/* what it makes stands here, and the lists are not used; NULL: in blocks of its own */
+	char   *at;			/* in the chunk that is cut from; from here on it is free */
+	size_t  left;
+	size_t  n_spares;
+	struct spare {
+		char  *at;
+		size_t size;
+		bool   free;		/* given back, to be cut up */
+	}       spares[8];
 };
 
 static _Thread_local struct parse *parsing;
 static _Thread_local bool no_memory;
 
+static struct chunk *
+add_chunk(struct chunk **list, size_t size)
+{
+	struct chunk *chunk = malloc(size);
+
+	if (chunk == NULL)
+		return NULL;
+	chunk->next = *list;
+	chunk->size = size;
+	*list = chunk;
+	return chunk;
+}
+
+static char *
+take_spare(struct parse *parse, size_t size)
+{
+	for (size_t i = 0; i < parse->n_spares; i++) {
+		struct spare *spare = &parse->spares[i];
+		char *at = spare->at;
+
+		if (!spare->free || spare->size < size)
+			continue;
+		spare->at += size;
+		spare->size -= size;
+		if (spare->size == 0)
+			*spare = parse->spares[--parse->n_spares];
+		return at;
+	}
+	return NULL;
+}
+
+static void *
+pool_take(struct parse *parse, size_t size)
+{
+	struct chunk *chunk;
+	char *at;
+
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	size = (size + ALIGN - 1) / ALIGN * ALIGN;
+	if (size >= WHOLE)
+		return (chunk = add_chunk(&parse->pool->whole, sizeof(*chunk) + size)) != NULL ? chunk + 1 : NULL;
+	if ((at = take_spare(parse, size)) == NULL) {
+		if (parse->left < size) {
+			if ((chunk = add_chunk(&parse->pool->chunks, CHUNK)) == NULL)
+				return NULL;
+			parse->at = (char *)(chunk + 1);
+			parse->left = CHUNK - sizeof(*chunk);
+		}
+		at = parse->at;
+		parse->at += size;
+		parse->left -= size;
+	}
+	if (size >= SPARE_LEAST && parse->n_spares < sizeof(parse->spares) / sizeof(parse->spares[0]))
+		parse->spares[parse->n_spares++] = (struct spare){ .at = at, .size = size };
+	return at;
+}
+
+static void
+pool_give(struct parse *parse, const void *mem)
+{
+	for (size_t i = 0; i < parse->n_spares; i++)
+		if (parse->spares[i].at == mem) {
+			parse->spares[i].free = true;
+			return;
+		}
+	for (struct chunk **at = &parse->pool->whole; *at != NULL; at = &(*at)->next)
+		if (*at + 1 == mem) {
+			struct chunk *chunk = *at;
+
+			*at = chunk->next;
+			free(chunk);
+			return;
+		}
+}
+
+static void
+free_chunks(struct chunk *chunk)
+{
+	while (chunk != NULL) {
+		struct chunk *next = chunk->next;
+
+		free(chunk);
+		chunk = next;
+	}
+}
+
+void
+bg_json_pool_free(struct bg_json_pool *pool)
+{
+	if (pool == NULL)
+		return;
+	free_chunks(pool->whole);
+	free_chunks(pool->chunks);
+	free(pool);
+}
+
+static size_t
+bytes_of(const struct chunk *chunk)
+{
+	size_t bytes = 0;
+
+	for (; chunk != NULL; chunk = chunk->next)
+		bytes += chunk->size + 8;
+	return bytes;
+}
+
+size_t
+bg_json_pool_bytes(const struct bg_json_pool *pool)
+{
+	return CHUNK + 8 + bytes_of(pool->chunks) + bytes_of(pool->whole);
+}
+
 static void *
 allocate(size_t size)
 {
 	struct parse *parse = parsing;
-	void *mem = malloc(size);
+	void *mem;
+
+	if (parse != NULL && parse->pool != NULL) {
+		if ((mem = pool_take(parse, size)) != NULL)
+			return mem;
+		no_memory = true;
+		longjmp(parse->out, 1);
+	}
+	mem = malloc(size);
 
 	if (mem == NULL)
 		no_memory = true;
@@ -63,6 +217,8 @@ release(void *mem)
 {
 	if (parsing == NULL || mem == NULL)
 		free(mem);
+	else if (parsing->pool != NULL)
+		pool_give(parsing, mem);
 	else
 		parsing->blocks[parsing->n_freed++].freed = mem;
 }
@@ -81,13 +237,17 @@ run_parser(struct parse *parse, struct bg_slice text, json_t **root, json_error_
 	return true;
 }
 
-/* json_loadb, but *whole is false, and nothing left over, when there was no memory. */
+/* json_loadb, but *whole is false, and nothing left over but in the pool, when there was no memory. */
 static json_t *
-load(struct bg_slice text, json_error_t *error, bool *whole)
+load(struct bg_slice text, struct bg_json_pool *pool, json_error_t *error, bool *whole)
 {
 	struct parse parse;
 	json_t *root = NULL;
 
+	parse.pool = pool;
+	parse.at = pool != NULL ? (char *)(pool + 1) : NULL;
+	parse.left = CHUNK - sizeof(*pool);
+	parse.n_spares = 0;
 	parse.blocks = parse.first;
 	parse.n_made = parse.n_freed = 0;
 	parse.cap = sizeof(parse.first) / sizeof(parse.first[0]);
@@ -169,8 +329,8 @@ bg_json_prescan(struct bg_slice text, const char **why)
 	return 0;
 }
 
-int
-bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_error *err)
+static int
+read_object(struct bg_slice text, enum bg_reason reason, struct bg_json_pool *pool, json_t **out, struct bg_error *err)
 {
 	json_error_t parse;
 	const char *why;
@@ -181,18 +341,42 @@ bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct
 	if (bg_json_prescan(text, &why) != 0)
 		return bg_fail(err, reason, "JSON: %s", why);
 	no_memory = false;
-	root = load(text, &parse, &whole);
+	root = load(text, pool, &parse, &whole);
 	if (!whole)
 		return bg_fail(err, BG_R_NO_MEMORY, "JSON");
 	if (root == NULL)
 		return bg_fail(err, reason, "JSON: %s at byte %d", parse.text, parse.position);
 	if (!json_is_object(root)) {
 		bg_fail(err, reason, "JSON: an object was expected, not %s", bg_json_type_name(root));
-		json_decref(root);
+		if (pool == NULL)
+			json_decref(root);
 		return -1;
 	}
 	*out = root;
 	return 0;
+}
+
+int
+bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_error *err)
+{
+	return read_object(text, reason, NULL, out, err);
+}
+
+int
+bg_json_object_pooled(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_json_pool **pool,
+    struct bg_error *err)
+{
+	*out = NULL;
+	if ((*pool = malloc(CHUNK)) == NULL) {
+		no_memory = true;
+		return bg_fail(err, BG_R_NO_MEMORY, "JSON");
+	}
+	(*pool)->chunks = (*pool)->whole = NULL;
+	if (read_object(text, reason, *pool, out, err) == 0)
+		return 0;
+	bg_json_pool_free(*pool);
+	*pool = NULL;
+	return -1;
 }
 
 bool
@@ -205,43 +389,6 @@ void
 bg_json_begin(void)
 {
 	no_memory = false;
-}
-
-#define BLOCK(size)	(((size) + 8 + 15) / 16 * 16)	/* what malloc takes for so many bytes */
-
-/* jansson grows the tables of objects and arrays by doubling, so up to two entries for each in use, and eight to begin with. */
-size_t
-bg_json_bytes(const json_t *value)
-{
-	size_t bytes, n, i;
-	const json_t *entry;
-	const char *name;
-	json_t *member;
-
-	switch (json_typeof(value)) {
-	case JSON_OBJECT:
-		n = json_object_size(value);
-		bytes = BLOCK(96) + BLOCK(16 * (n > 8 ? 2 * n : 8));
-		json_object_foreach((json_t *)(uintptr_t)value, name, member)
-			bytes += BLOCK(56 + strlen(name) + 1) + bg_json_bytes(member);
-		return bytes;
-	case JSON_ARRAY:
-		n = json_array_size(value);
-		bytes = BLOCK(40) + BLOCK(8 * (n > 8 ? 2 * n : 8));
-		json_array_foreach(value, i, entry)
-			bytes += bg_json_bytes(entry);
-		return bytes;
-	case JSON_STRING:
-		return BLOCK(32) + BLOCK(json_string_length(value) + 1);
-	case JSON_INTEGER:
-	case JSON_REAL:
-		return BLOCK(24);
-	case JSON_TRUE:
-	case JSON_FALSE:
-	case JSON_NULL:
-		break;
-	}
-	return 0;
 }
 
 struct bg_slice

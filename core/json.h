@@ -15,6 +15,19 @@
  */
 int bg_json_object(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_error *err) BG_MUST_CHECK;
 
+/* The memory of an object, all of it. */
+struct bg_json_pool;
+
+/*
+ * The same, but the object belongs to *pool, and *pool to the caller: bg_json_pool_free.  Nothing in it is counted or changed
+ * (json_incref, json_decref, json_object_set), by nobody, ever; so any number of threads may read it.
+ * On failure *pool is NULL too.
+ */
+int bg_json_object_pooled(struct bg_slice text, enum bg_reason reason, json_t **out, struct bg_json_pool **pool,
+    struct bg_error *err) BG_MUST_CHECK;
+void   bg_json_pool_free(struct bg_json_pool *pool);	/* NULL is fine */
+size_t bg_json_pool_bytes(const struct bg_json_pool *pool);	/* that it takes, about */
+
 /* The pass itself: 0, or -1 and a word on what is too much in *why. */
 int bg_json_prescan(struct bg_slice text, const char **why) BG_MUST_CHECK;
 
@@ -26,9 +39,6 @@ bool bg_json_no_memory(void);
 
 /* Forget that it was: for whoever begins with a value that was parsed earlier. */
 void bg_json_begin(void);
-
-/* About what a value takes in memory. */
-size_t bg_json_bytes(const json_t *value);
 
 /* "string", "integer" and so on, for details; value may be NULL ("nothing"). */
 const char *bg_json_type_name(const json_t *value);

@@ -99,8 +99,9 @@ bg_token_parse(struct bg_slice compact, struct bg_token **out, struct bg_error *
 	at = token->storage;
 	if (decode(seg[0], "header", &at, &header, err) != 0 || decode(seg[1], "payload", &at, &payload, err) != 0 ||
 	    decode(seg[2], "signature", &at, &token->signature, err) != 0 ||
-	    bg_json_object(header, BG_R_BAD_HEADER, &token->header, err) != 0 || read_header(token, err) != 0 ||
-	    bg_json_object(payload, BG_R_BAD_CLAIMS, &token->payload, err) != 0)
+	    bg_json_object_pooled(header, BG_R_BAD_HEADER, &token->header, &token->header_pool, err) != 0 ||
+	    read_header(token, err) != 0 ||
+	    bg_json_object_pooled(payload, BG_R_BAD_CLAIMS, &token->payload, &token->payload_pool, err) != 0)
 		goto out;
 	*out = token;
 	token = NULL;		/* moved to the caller */
@@ -134,11 +135,12 @@ bg_token_settle(struct bg_token *token, struct bg_error *err)
 	token->kid = move_text(token->kid, &at);
 	token->typ = move_text(token->typ, &at);
 	token->signing_input = token->signature = (struct bg_slice){ NULL, 0 };
-	json_decref(token->header);
+	bg_json_pool_free(token->header_pool);
+	token->header_pool = NULL;
 	token->header = NULL;
 	free(token->storage);
 	token->storage = storage;
-	token->bytes = sizeof(*token) + len + 1 + bg_json_bytes(token->payload);
+	token->bytes = sizeof(*token) + len + 1 + bg_json_pool_bytes(token->payload_pool);
 	return 0;
 }
 
@@ -154,8 +156,8 @@ bg_token_unref(struct bg_token *token)
 {
 	if (token == NULL || atomic_fetch_sub(&token->owners, 1) > 1)
 		return;
-	json_decref(token->header);
-	json_decref(token->payload);
+	bg_json_pool_free(token->header_pool);
+	bg_json_pool_free(token->payload_pool);
 	free(token->storage);
 	free(token);
 }

@@ -15,8 +15,10 @@ struct bg_token {
 	struct bg_slice alg;		/* the three are borrowed from header; typ and kid may have ptr NULL */
 	struct bg_slice kid;
 	struct bg_slice typ;
-	json_t         *header;
+	json_t         *header;		/* in a pool, not to be counted; so is payload */
 	json_t         *payload;
+	struct bg_json_pool *header_pool;
+	struct bg_json_pool *payload_pool;
 	char           *storage;
 	size_t          bytes;		/* that it takes, about; 0 until it is settled */
 	atomic_uint     owners;

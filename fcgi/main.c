@@ -964,8 +964,8 @@ keep_files_ours(void)
 /*
  * glibc gives each thread a heap of its own, and what is remembered of tokens for long lies scattered among what each of
  * them had at most at one time: a million requests made 20 MiB of 17.  One heap stays as it is, and small blocks come
- * from the threads' own lists anyway; where there are many processors, eight share one.  Its price: of 20,000 new tokens
- * that four threads of two processors take apart, some thousand wait for the heap for a moment, and none of known ones.
+ * from the threads' own lists anyway, those of tokens among them (CHUNK in core/json.c); where there are many processors,
+ * eight share one.
  */
 static void
 keep_memory_small(void)

@@ -82,6 +82,40 @@ static const struct {
 	{ "many numbers", "{\"a\":[", "1,", "1]}", 1000, true },
 };
 
+/* Objects of many sizes: strings of every length around those of blocks and chunks, tables that grow, deep ones. */
+START_TEST(an_object_in_a_pool_is_the_same_object)
+{
+	struct bg_error err = { 0 };
+	struct bg_json_pool *pool;
+	json_t *pooled, *plain;
+	struct bg_slice text;
+	struct bg_buf buf;
+
+	bg_buf_init(&buf, 1 << 20);
+	bg_buf_put_str(&buf, "{\"list\":[");
+	for (int i = 0; i < _i; i++)
+		bg_buf_put_format(&buf, "%s{\"a%d\":[%d,\"%0*d\"]}", i > 0 ? "," : "", i, i, 1 + i, i);
+	bg_buf_put_str(&buf, "]");
+	for (int i = 0; i < _i * 2; i++)
+		bg_buf_put_format(&buf, ",\"%0*d\":\"%0*d\"", 1 + i, i, 1 + 7 * i, i);
+	bg_buf_put_str(&buf, "}");
+	ck_assert_int_eq(bg_buf_finish(&buf, &text, NULL), 0);
+	ck_assert_int_eq(bg_json_object(text, BG_R_BAD_CLAIMS, &plain, &err), 0);
+	ck_assert_int_eq(bg_json_object_pooled(text, BG_R_BAD_CLAIMS, &pooled, &pool, &err), 0);
+	ck_assert(json_equal(plain, pooled));
+	/* seven times the text, as a rule: what jansson gives back on its way is not kept */
+	ck_assert_uint_lt(bg_json_pool_bytes(pool), 2048 + 12 * text.len);
+	bg_json_pool_free(pool);
+	json_decref(plain);
+
+	/* and of one that is no JSON nothing is left: AddressSanitizer would tell */
+	text.len--;
+	ck_reason(bg_json_object_pooled(text, BG_R_BAD_CLAIMS, &pooled, &pool, &err), err, BG_R_BAD_CLAIMS, "cut");
+	ck_assert(pooled == NULL && pool == NULL);
+	bg_buf_clear(&buf);
+}
+END_TEST
+
 START_TEST(the_prescan_bounds_depth_and_numbers)
 {
 	char *text = repeat(sizes[_i].head, sizes[_i].unit, sizes[_i].n, sizes[_i].tail);
@@ -144,6 +178,7 @@ main(void)
 	if (bg_json_start() != 0)
 		return EXIT_FAILURE;
 	tcase_add_loop_test(tc, only_one_whole_object_is_taken, 0, N(shapes));
+	tcase_add_loop_test(tc, an_object_in_a_pool_is_the_same_object, 0, 60);
 	tcase_add_loop_test(tc, the_prescan_bounds_depth_and_numbers, 0, N(sizes));
 	tcase_add_test(tc, the_prescan_bounds_members);
 	tcase_add_loop_test(tc, a_string_is_written_so_that_html_and_logs_stay_whole, 0, N(strings));

@@ -3,6 +3,7 @@
 
 #include "cgi/environment.h"
 #include "cgi/script.h"
+#include "core/b64url.h"
 #include "core/certificate.h"
 #include "core/discovery.h"
 #include "core/gate.h"
@@ -260,40 +261,40 @@ static const struct {
 	int         status;
 	unsigned    least;		/* allocations there must be at least, or this test tests nothing */
 } requests[] = {
-	{ "allowed", GOOD, "/plain", NULL, 200, 100 },
-	{ "allowed, with policies of a location", GOOD, "/staff/1", "BEARERGATE_SCOPE=openid", 200, 100 },
-	{ "allowed, with policies by name", GOOD, "/plain", "BEARERGATE_POLICY=staff either", 200, 100 },
-	{ "allowed, ES256", EC, "/plain", "BEARERGATE_SCOPE=profile", 200, 50 },
-	{ "allowed, EdDSA", ED, "/plain", "BEARERGATE_ANY_SCOPE=x profile", 200, 50 },
+	{ "allowed", GOOD, "/plain", NULL, 200, 40 },
+	{ "allowed, with policies of a location", GOOD, "/staff/1", "BEARERGATE_SCOPE=openid", 200, 40 },
+	{ "allowed, with policies by name", GOOD, "/plain", "BEARERGATE_POLICY=staff either", 200, 40 },
+	{ "allowed, ES256", EC, "/plain", "BEARERGATE_SCOPE=profile", 200, 15 },
+	{ "allowed, EdDSA", ED, "/plain", "BEARERGATE_ANY_SCOPE=x profile", 200, 15 },
 	{ "public", -1, "/public/a", NULL, 200, 3 },
 	{ "optional, without a token", -1, "/maybe", NULL, 200, 3 },
-	{ "optional, with one", GOOD, "/maybe", NULL, 200, 100 },
-	{ "optional, with a forged one", FORGED, "/maybe", NULL, 401, 50 },
+	{ "optional, with one", GOOD, "/maybe", NULL, 200, 40 },
+	{ "optional, with a forged one", FORGED, "/maybe", NULL, 401, 15 },
 	{ "no token", -1, "/plain", NULL, 401, 3 },
 	{ "another path than it seems", GOOD, "/public/%2e%2e%2fplain", NULL, 400, 3 },
-	{ "a forged signature, RS256", FORGED, "/plain", NULL, 401, 50 },
-	{ "a forged signature, ES256", EC_FORGED, "/plain", NULL, 401, 50 },
-	{ "a forged signature, EdDSA", ED_FORGED, "/plain", NULL, 401, 30 },
-	{ "an unknown key", STRANGER, "/plain", NULL, 401, 30 },
-	{ "another audience", OTHER_API, "/plain", NULL, 401, 50 },
-	{ "expired", OLD, "/plain", NULL, 401, 50 },
-	{ "exp is null", NO_EXP, "/plain", NULL, 401, 50 },
-	{ "a header that says alg twice", HEADER, "/plain", NULL, 401, 10 },
-	{ "a payload that is no JSON", PAYLOAD, "/plain", NULL, 401, 30 },
-	{ "another issuer", NOBODY, "/plain", NULL, 401, 30 },
-	{ "an issuer without keys", ELSEWHERE, "/plain", NULL, 503, 30 },
-	{ "scopes missing", GOOD, "/plain", "BEARERGATE_SCOPE=openid admin:all other:more", 403, 50 },
-	{ "scopes of a policy missing", GOOD, "/plain", "BEARERGATE_POLICY=writers", 403, 50 },
-	{ "permission missing", GOOD, "/plain", "BEARERGATE_POLICY=owners", 403, 50 },
-	{ "claim rules not met", GOOD, "/plain", "BEARERGATE_POLICY=neither", 403, 50 },
+	{ "a forged signature, RS256", FORGED, "/plain", NULL, 401, 15 },
+	{ "a forged signature, ES256", EC_FORGED, "/plain", NULL, 401, 15 },
+	{ "a forged signature, EdDSA", ED_FORGED, "/plain", NULL, 401, 10 },
+	{ "an unknown key", STRANGER, "/plain", NULL, 401, 10 },
+	{ "another audience", OTHER_API, "/plain", NULL, 401, 15 },
+	{ "expired", OLD, "/plain", NULL, 401, 15 },
+	{ "exp is null", NO_EXP, "/plain", NULL, 401, 15 },
+	{ "a header that says alg twice", HEADER, "/plain", NULL, 401, 4 },
+	{ "a payload that is no JSON", PAYLOAD, "/plain", NULL, 401, 10 },
+	{ "another issuer", NOBODY, "/plain", NULL, 401, 10 },
+	{ "an issuer without keys", ELSEWHERE, "/plain", NULL, 503, 10 },
+	{ "scopes missing", GOOD, "/plain", "BEARERGATE_SCOPE=openid admin:all other:more", 403, 15 },
+	{ "scopes of a policy missing", GOOD, "/plain", "BEARERGATE_POLICY=writers", 403, 15 },
+	{ "permission missing", GOOD, "/plain", "BEARERGATE_POLICY=owners", 403, 15 },
+	{ "claim rules not met", GOOD, "/plain", "BEARERGATE_POLICY=neither", 403, 15 },
 	{ "a policy that does not exist", GOOD, "/plain", "BEARERGATE_POLICY=nope", 500, 3 },
-	{ "DPoP, ES256", BOUND, "/mine/1", "HTTP_DPOP={0}", 200, 100 },
-	{ "DPoP, by another key", BOUND, "/plain", "HTTP_DPOP={1}", 401, 100 },
-	{ "DPoP, without a nonce", BOUND, "/plain", "HTTP_DPOP={2}", 401, 100 },
-	{ "DPoP, for another URL", BOUND, "/public/../other", "HTTP_DPOP={0}", 400, 100 },
-	{ "DPoP, with an old nonce", BOUND, "/plain", "HTTP_DPOP={3}", 401, 100 },
-	{ "bound, as Bearer", BOUND, "/plain", NULL, 401, 50 },
-	{ "a client certificate", BOUND_CERT, "/plain", "SSL_CLIENT_CERT={cert}", 200, 100 },
+	{ "DPoP, ES256", BOUND, "/mine/1", "HTTP_DPOP={0}", 200, 40 },
+	{ "DPoP, by another key", BOUND, "/plain", "HTTP_DPOP={1}", 401, 40 },
+	{ "DPoP, without a nonce", BOUND, "/plain", "HTTP_DPOP={2}", 401, 40 },
+	{ "DPoP, for another URL", BOUND, "/public/../other", "HTTP_DPOP={0}", 400, 40 },
+	{ "DPoP, with an old nonce", BOUND, "/plain", "HTTP_DPOP={3}", 401, 40 },
+	{ "bound, as Bearer", BOUND, "/plain", NULL, 401, 15 },
+	{ "a client certificate", BOUND_CERT, "/plain", "SSL_CLIENT_CERT={cert}", 200, 40 },
 	{ "a variable that does not exist", GOOD, "/plain", "BEARERGATE_SCOPES=x", 500, 3 },
 };
 
@@ -539,6 +540,34 @@ read_token(struct bg_error *err)
 	return rc;
 }
 
+/* For all ways in which core/json.c takes memory: many chunks, blocks that have one of their own, and what is given back. */
+static int
+read_long_token(struct bg_error *err)
+{
+	static char text[20000], compact[30000];
+	struct bg_token *token = NULL;
+	size_t n, at;
+	int rc;
+
+	n = bg_format(text, sizeof(text), "{\"long\":\"%01200d\",\"list\":[", 7);
+	for (int i = 0; i < 200; i++)
+		n += bg_format(text + n, sizeof(text) - n, "%s\"%d\"", i > 0 ? "," : "", i);
+	n += bg_format(text + n, sizeof(text) - n, "]");
+	for (int i = 0; i < 40; i++)
+		n += bg_format(text + n, sizeof(text) - n, ",\"name%d\":\"%.*s\"", i, 10 + 5 * i, text + 20);
+	n += bg_format(text + n, sizeof(text) - n, "}");
+	at = bg_format(compact, sizeof(compact), "eyJhbGciOiJSUzI1NiJ9.");
+	bg_b64url_encode(compact + at, (const unsigned char *)text, n);
+	bg_format(compact + at + BG_B64URL_ENCODED(n), 10, ".AAAA");
+	rc = bg_token_parse(bg_slice_str(compact), &token, err);
+	expect((rc == 0) == (token != NULL), "a token and a failure, or neither");
+	if (rc == 0)
+		expect(json_object_size(token->payload) == 42 && json_array_size(json_object_get(token->payload, "list")) == 200 &&
+		    strlen(json_string_value(json_object_get(token->payload, "name39"))) == 205, "claims went missing");
+	bg_token_unref(token);
+	return rc;
+}
+
 static int
 read_discovery(struct bg_error *err)
 {
@@ -708,7 +737,8 @@ static const struct { const char *name; reading *read; unsigned least; } reading
 	{ "an RSA key", read_rsa, 100 },
 	{ "an EC key", read_ec, 100 },
 	{ "an Ed25519 key", read_okp, 100 },
-	{ "a token", read_token, 50 },
+	{ "a token", read_token, 5 },
+	{ "a token with more and longer claims", read_long_token, 20 },
 	{ "a discovery document", read_discovery, 10 },
 	{ "a key in PEM", read_pem, 30 },
 	{ "a client certificate", read_certificate, 30 },

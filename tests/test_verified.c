@@ -219,13 +219,27 @@ END_TEST
 
 START_TEST(one_token_does_not_drop_all_others)
 {
-	struct bg_verified *cache = cache_of(200, 15 * 1024);
+	struct bg_verified *cache = cache_of(200, 50 * 1024);
+	unsigned char digest[BG_SHA256_LEN];
+	char payload[3000] = "{\"n\":200,\"list\":[0", *compact;
+	struct bg_token *token;
 	struct bg_verified_status before, after;
 
 	for (int i = 0; i < 200; i++)
 		put(cache, i, 0, KEY);
 	bg_verified_status(cache, &before);
-	put(cache, 200, 11 * 1024, KEY);
+	/* small on its way and large when it is parsed: it would take the place of two dozen others */
+	for (int i = 0; i < 700; i++)
+		strcat(payload, ",0");
+	strcat(payload, "]}");
+	compact = bg_mint_compact(BG_SLICE("{\"alg\":\"RS256\"}"), bg_slice_str(payload), BG_SLICE("sig"));
+	ck_assert_int_eq(bg_token_parse(bg_slice_str(compact), &token, NULL), 0);
+	ck_assert_int_eq(bg_token_settle(token, NULL), 0);
+	ck_assert(token->bytes > 25 * 1024 && token->bytes < 50 * 1024);
+	digest_of(200, digest);
+	bg_verified_put(cache, digest, token, KEY);
+	bg_token_unref(token);
+	free(compact);
 	bg_verified_status(cache, &after);
 	ck_assert_uint_ge(after.parsed + 17, before.parsed);
 	ck_assert_int_eq(has(cache, 200, KEY), 1);
