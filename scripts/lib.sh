@@ -78,6 +78,16 @@ end_work() { # end_work STATUS: what the EXIT trap does
 	exit "$1"
 }
 
+show_logs() { # show_logs LINES: the ends of all that are in $work
+	local log
+
+	for log in "$work"/*.log "$work"/tmp/*.error; do
+		[ -s "$log" ] || continue
+		printf '==> %s <==\n' "${log##*/}"
+		tail -n "$1" "$log"
+	done
+}
+
 start() { # start LOG COMMAND...: in the background, without privileges; sets $started
 	local log=$1
 

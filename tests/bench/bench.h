@@ -2,6 +2,17 @@
 #define BG_TESTS_BENCH_BENCH_H
 
 #include <stdlib.h>
+#include <time.h>
+
+/* Microseconds that only go forward. */
+static inline double
+bg_bench_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
+}
 
 static inline int
 bg_bench_compare(const void *a, const void *b)

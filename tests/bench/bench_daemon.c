@@ -351,15 +351,6 @@ struct run {
 	atomic_size_t    n_took;
 };
 
-static double
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
 /* A connection, the request, and the answer up to the end of the connection: false for a wrong one. */
 static bool
 ask(const struct server *server, const struct bg_buf *request, bool bad)
@@ -398,11 +389,11 @@ client(void *arg)
 
 	while (atomic_fetch_sub(&run->left, 1) > 0) {
 		size_t i = atomic_fetch_add(&run->requests->next, 1) % run->requests->n;
-		double from = now_us();
+		double from = bg_bench_now_us();
 
 		if (!ask(run->server, &run->requests->list[i], run->requests->bad[i]))
 			end("a wrong answer");
-		run->took[atomic_fetch_add(&run->n_took, 1)] = now_us() - from;
+		run->took[atomic_fetch_add(&run->n_took, 1)] = bg_bench_now_us() - from;
 	}
 	return NULL;
 }
@@ -419,13 +410,13 @@ load(const struct server *server, struct requests *requests, int clients, long n
 	if ((run.took = malloc((size_t)n * sizeof(*run.took))) == NULL)
 		end("no memory");
 	cpu = bg_bench_cpu(server->pid);
-	from = now_us();
+	from = bg_bench_now_us();
 	for (int i = 0; i < clients; i++)
 		if (pthread_create(&threads[i], NULL, client, &run) != 0)
 			end("no thread");
 	for (int i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
-	out.rate = (double)n / (now_us() - from) * 1e6;
+	out.rate = (double)n / (bg_bench_now_us() - from) * 1e6;
 	out.cpu = (bg_bench_cpu(server->pid) - cpu) / 1e3 / (double)n;
 	out.p50 = bg_bench_median(run.took, (size_t)n);
 	out.p99 = run.took[n * 99 / 100];

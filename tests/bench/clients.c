@@ -1,12 +1,12 @@
 /*
- * Many clients of a web server at once, who keep their connections and ask again as soon as they are answered, for servers.sh.
+ * Many clients of a web server at once, who keep their connections and ask again as soon as they are answered: for servers.sh.
  *
  *	clients [-c CONNECTIONS] [-s SECONDS] [-w WARM-UP] [-t TOKENS] [-e WORDS] [-p PID]... PORT PATH
  *
  * The tokens of a file, one in a line, go round; every answer has to be 200 with these words in its body, and one that is not
- * ends the program with status 1.  It prints in one line the answers per second, microseconds of CPU for each that the processes
- * PID and all their descendants had, the median of what a client waited and what 99 of 100 waited at most, in microseconds, and
- * how much of the time these clients had a processor themselves, in per cent: at 100 it is they who are measured.
+ * ends the program with status 1.  It prints in one line: answers per second; microseconds of CPU for each that the processes
+ * PID and all their descendants had; the median of what a client waited, and what 99 of 100 waited at most, in microseconds;
+ * and how much of a processor these clients had themselves, in per cent: at 100 it is they who are measured.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -68,17 +67,9 @@ end(const char *fmt, ...)
 static _Noreturn void
 usage(void)
 {
-	(void)fputs("usage: clients [-c CONNECTIONS] [-s SECONDS] [-w WARM-UP] [-t TOKENS] [-e WORDS] [-p PID]... PORT PATH\n", stderr);
+	(void)fputs("usage: clients [-c CONNECTIONS] [-s SECONDS] [-w WARM-UP] [-t TOKENS] [-e WORDS] [-p PID]... PORT PATH\n",
+	    stderr);
 	exit(EX_USAGE);
-}
-
-static double
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
 static double
@@ -146,7 +137,7 @@ ask(struct client *client)
 
 	/* A request fits into the buffer of a socket that holds nothing else, so this waits for nobody. */
 	client->len = 0;
-	client->asked = now_us();
+	client->asked = bg_bench_now_us();
 	if (send(client->fd, request->data, request->len, MSG_NOSIGNAL) != (ssize_t)request->len)
 		end("send: %s", strerror(errno));
 }
@@ -217,7 +208,7 @@ take(struct client *client, int epoll)
 			end("an answer of more than %d bytes", ANSWER_MAX);
 		return;
 	}
-	remember(now_us() - client->asked);
+	remember(bg_bench_now_us() - client->asked);
 	if (closes) {
 		close(client->fd);
 		begin(client, epoll);
@@ -231,7 +222,7 @@ run_until(double until, int epoll)
 	struct epoll_event events[BATCH];
 	int n;
 
-	while (now_us() < until) {
+	while (bg_bench_now_us() < until) {
 		n = epoll_wait(epoll, events, BATCH, PATIENCE * 1000);
 		if (n == 0)
 			end("no answer for %d seconds", PATIENCE);
@@ -289,13 +280,13 @@ main(int argc, char **argv)
 
 	for (long i = 0; i < n_clients; i++)
 		begin(&clients[i], epoll);
-	run_until(now_us() + warm_up * 1e6, epoll);
+	run_until(bg_bench_now_us() + warm_up * 1e6, epoll);
 	n_took = 0;
 	cpu = servers_us();
 	own = own_us();
-	from = now_us();
+	from = bg_bench_now_us();
 	run_until(from + seconds * 1e6, epoll);
-	seconds = (now_us() - from) / 1e6;
+	seconds = (bg_bench_now_us() - from) / 1e6;
 	own = own_us() - own;
 	cpu = servers_us() - cpu;
 	if (n_took == 0)

@@ -1,6 +1,6 @@
 /*
- * A FastCGI program behind bearergate, as small as the programs of servers.sh that check tokens themselves: it answers who asks,
- * as JSON.  What is in CLAIM_SUB needs no escaping here: tokens.c makes it.
+ * A FastCGI program behind bearergate, as small as the programs of servers.sh that check tokens themselves: it answers who
+ * asks, as JSON.  What is in CLAIM_SUB needs no escaping here: tokens.c makes it.
  *
  *	responder SOCKET THREADS
  */

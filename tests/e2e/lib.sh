@@ -37,13 +37,7 @@ finish() {
 }
 
 on_failure() {
-	local log
-
-	for log in "$work"/*.log "$work"/tmp/*.error; do
-		[ -s "$log" ] || continue
-		printf '==> %s <==\n' "${log##*/}"
-		tail -n 40 "$log"
-	done
+	show_logs 40
 }
 
 # The daemon's processes.  The worker is named after its work, in fcgi/supervisor.h.

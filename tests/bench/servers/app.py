@@ -1,7 +1,8 @@
-"""An API in FastAPI that stands in for one with auth0-fastapi-api, where only Debian's packages are to be had.  It takes the steps
-that the original takes for a Bearer token, in code of our own but with the same library beneath (Authlib): header and payload
-are read once before and once with the signature, and the key is made of its JWK for each token.  It leaves out what the original does
-beside that: the look-ups in its cache of discovery and keys, and the choice between Bearer and DPoP.
+"""An API in FastAPI that stands in for one with auth0-fastapi-api, since it is made of Debian's packages alone.
+
+It takes the steps that the original takes for a Bearer token, in code of our own but with the same library beneath, Authlib:
+header and payload are read once before and once with the signature, and the key is made of its JWK for each token.  It leaves
+out what the original does beside that: the look-ups in its caches of discovery and keys, and the choice of Bearer or DPoP.
 """
 import base64
 import json
