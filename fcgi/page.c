@@ -66,6 +66,17 @@ is_a_question(char *const *env)
 	return ours != 1;
 }
 
+/*
+ * Is it what forward_auth of Caddy, or one like it, asks about another request?  That one's path may be the very one asked for here.
+ * A client that sends such a header gets no page, and that is all it gets.
+ */
+static bool
+is_forwarded_question(char *const *env)
+{
+	return variable(env, BG_SLICE("HTTP_X_FORWARDED_URI")).ptr != NULL ||
+	    variable(env, BG_SLICE("HTTP_X_FORWARDED_METHOD")).ptr != NULL;
+}
+
 int
 bg_page_wanted(enum bg_role role, char *const *env, enum bg_page *out, struct bg_error *err)
 {
@@ -89,6 +100,9 @@ bg_page_wanted(enum bg_role role, char *const *env, enum bg_page *out, struct bg
 	if (!is_asked_by_client(env))
 		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_PAGE in what looks like a sub-request: the path of REQUEST_URI "
 		    "is not SCRIPT_NAME with PATH_INFO");
+	if (is_forwarded_question(env))
+		return bg_fail(err, BG_R_BAD_VARIABLE, "BEARERGATE_PAGE in a request with X-Forwarded-Method or X-Forwarded-Uri: forward_auth "
+		    "would take the page for a yes");
 	*out = page;
 	return 0;
 }

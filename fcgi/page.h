@@ -18,7 +18,8 @@ enum bg_page { BG_PAGE_NONE = 0, BG_PAGE_PING, BG_PAGE_READY, BG_PAGE_STATUS, BG
  *  - in the Responder role,
  *  - with no other variable that begins with BEARERGATE_,
  *  - where the path of REQUEST_URI is, byte for byte, SCRIPT_NAME followed by PATH_INFO: the client itself has asked for
- *    this very location.  In a sub-request of nginx the first is the client's path, the second the location's.
+ *    this very location.  In a sub-request of nginx the first is the client's path, the second the location's,
+ *  - without X-Forwarded-Method and X-Forwarded-Uri, by which forward_auth of Caddy hands in the request that it asks about.
  *
  * Returns -1 with BG_R_BAD_VARIABLE otherwise, and for a value that names no page; the caller denies with that error.
  * env is "NAME=value" strings up to a NULL.

@@ -175,8 +175,8 @@ async function main() {
 	// Its own sandbox wants what containers do not give; all that it opens here is ours, and no name but 127.0.0.1 is known to it.
 	child = spawn(chromium, ['--headless', '--remote-debugging-pipe', `--user-data-dir=${profile}`, '--no-first-run',
 		'--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
-		'--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-breakpad', '--no-proxy-server', '--force-color-profile=srgb', '--hide-scrollbars',
-		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+		'--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-breakpad', '--no-proxy-server',
+		'--force-color-profile=srgb', '--hide-scrollbars', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
 	    { stdio: ['ignore', 'ignore', 'inherit', 'pipe', 'pipe'], detached: true });
 	child.stdio[4].setEncoding('utf8').on('data', receive);
 	child.on('error', (error) => { console.error(error.message); end(1); });

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The pages of the daemon, as three web servers show them by the example configuration: who sees them, what they say, and
+# The pages of the daemon, as four web servers show them by the example configuration: who sees them, what they say, and
 # that none of them is ever taken for a permission.
 # shellcheck disable=SC2016,SC2317,SC2119,SC2154 # what bash -c expands; functions that wait_for and check call; what lib.sh sets
 # shellcheck source=tests/e2e/lib.sh
@@ -7,6 +7,7 @@
 
 begin nginx lighttpd
 servers=(nginx lighttpd)
+! command -v caddy >/dev/null || servers+=(caddy)
 [ ! -e "${APACHE_MODULES:-/usr/lib/apache2/modules}/mod_proxy_fcgi.so" ] || servers+=(apache)
 canary=swordfish-$SRANDOM
 claims_config "$work/bearergate.conf"
@@ -51,6 +52,25 @@ $(cat "$bg_source/conf/examples/lighttpd/pages.conf")
 # an authorizer that is asked for a page
 \$HTTP["url"] =^ "/api/private/trap" { setenv.set-environment = ( "BEARERGATE_PAGE" => "ping" ) }
 END
+# forward_auth to a page: to one path, to the client's own, and to the root; Caddy's matchers and transports are the same in all.
+{
+	cat "$bg_source/conf/examples/caddy/pages.conf"
+	for trap in 'page /_bearergate/ping' 'same {http.request.uri.path}' 'whole {http.request.uri}' 'root /'; do
+		cat <<-END
+			@trap_${trap% *} path /trap/${trap% *}/*
+			handle @trap_${trap% *} {
+				forward_auth unix/@SOCKET@ {
+					uri ${trap#* }
+					transport fastcgi {
+						env BEARERGATE_PAGE ping
+						split /private /ping
+					}
+				}
+				respond "let in" 200
+			}
+		END
+	done
+} >"$work/caddy.more"
 cat >"$work/apache.more" <<END
 $(cat "$bg_source/conf/examples/apache/pages.conf")
 # an authorizer that is asked for a page
@@ -126,7 +146,8 @@ clients_find_no_other_way() {
 		    "/api/private/%2e%2e%2f%2e%2e%2f_bearergate%2f$page" "/_BEARERGATE/$page" "/api/private?/_bearergate/$page"; do
 			request "$path" -H "BEARERGATE_PAGE: $page" -H "BEARERGATE-PAGE: $page" -H "Bearergate-Page: $page" \
 			    -H "X-Original-URI: /_bearergate/$page" -H "X-Rewrite-URL: /_bearergate/$page" -H "SCRIPT_NAME: /api/private"
-			if [[ $status = 2?? ]] || grep -q -e pong -e bearergate_refused -e 'bearergate-fcgi ' -e '^ready' "$work/body"; then
+			# Caddy answers what nobody handles with 200 and nothing in it.
+			if { [[ $status = 2?? ]] && { [ "$server_kind" != caddy ] || [ -s "$work/body" ]; }; } || grep -q -e pong -e bearergate_refused -e 'bearergate-fcgi ' -e '^ready' "$work/body"; then
 				found+="$path: $status"$'\n'
 			fi
 		done
@@ -159,6 +180,24 @@ traps_of_nginx_let_nobody_in() {
 	request /_bearergate/nosuch
 	is "nginx: a page that does not exist is refused" "$status $(json .detail.error)" "403 internal_server_error"
 	check "nginx: with a line that names those that do" wait_for 5 reason_logged bad_variable
+}
+
+traps_of_caddy_let_nobody_in() {
+	local trap options
+
+	for trap in page same whole root; do
+		for options in '' "-X HEAD --head" "-X POST -d x"; do
+			log_mark
+			# shellcheck disable=SC2086 # several words
+			request "/trap/$trap/private" $options
+			is "caddy: forward_auth that leads to a page ($trap${options:+, $options}) lets nobody in" \
+			    "$status $(grep -o 'let in' "$work/body")" "403 "
+			check "caddy: and the log says why" wait_for 5 reason_logged bad_variable
+		done
+		bearer "$good"
+		request "/trap/$trap/private" "${auth[@]}"
+		is "caddy: not even with a token ($trap)" "$status $(grep -o 'let in' "$work/body")" "403 "
+	done
 }
 
 traps_of_authorizers_let_nobody_in() {
@@ -218,7 +257,7 @@ for server_kind in "${servers[@]}"; do
 		start_server apache "127.0.0.1:$daemon_port" "$work/apache.more"
 	else
 		start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock"
-		[ "$server_kind" != nginx ] || start_backend
+		[ "$server_kind" = lighttpd ] || start_backend
 		start_server "$server_kind" "$work/tmp/bg.sock" "$work/$server_kind.more"
 	fi
 	pages_are_shown
@@ -227,6 +266,8 @@ for server_kind in "${servers[@]}"; do
 	if [ "$server_kind" = nginx ]; then
 		traps_of_nginx_let_nobody_in
 		prometheus_takes_the_metrics
+	elif [ "$server_kind" = caddy ]; then
+		traps_of_caddy_let_nobody_in
 	else
 		traps_of_authorizers_let_nobody_in
 	fi
