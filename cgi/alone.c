@@ -165,6 +165,28 @@ fetch(struct bg_keystore *store)
 }
 
 /*
+ * Ask the issuer, whose file is open as fd.  That it was asked counts whatever becomes of this process, so it is written down
+ * first.  But some servers end us when the client goes away, and for that it needs no good token: then nobody could ask again
+ * before refresh_cooldown, by when the next such client has come (SR-51).  So an end waits, no longer than the fetch takes.
+ */
+static void
+ask_issuer(int fd, struct bg_keystore *store)
+{
+	sigset_t ends, before;
+	bool blocked;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGHUP);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	blocked = sigprocmask(SIG_BLOCK, &ends, &before) == 0;
+	if (pwrite(fd, "\n", 1, 0) == 1)
+		fetch(store);
+	if (blocked)
+		(void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/*
  * Fetch the keys of an issuer, if nobody has lately; needed: this request cannot be allowed without, so wait for those who
  * are at it.  Then there may be more keys than before.
  */
@@ -178,11 +200,9 @@ refresh(const struct bg_alone *alone, const struct bg_issuer *issuer, bool neede
 	if (fd == -1)
 		return;
 	if (lock(fd, patience)) {
-		if (may_ask(fd, alone->refresh_cooldown)) {
-			/* before, so that it counts whatever becomes of this process */
-			if (pwrite(fd, "\n", 1, 0) == 1)
-				fetch(issuer->keys);
-		} else
+		if (may_ask(fd, alone->refresh_cooldown))
+			ask_issuer(fd, issuer->keys);
+		else
 			bg_keystore_restore(issuer->keys, bg_clock_now());
 	}
 	close(fd);

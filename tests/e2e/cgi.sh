@@ -377,6 +377,34 @@ runs "the next finds them, with the issuer down" "$good"
 is "and has one line in the log" "$(wc -l <"$work/cgi.log")" 1
 answers "a kid that nobody knows is refused" 401 unknown_key \
     HTTP_AUTHORIZATION="Bearer $(rs256 '{"alg":"RS256","kid":"nobody"}' "$(payload)")"
+
+# A client that goes away while keys are fetched has some servers end the wrapper, and needs no good token for that: the next one
+# finds keys all the same (SR-51).  What fetches waits until the signal is sent.
+rm -f "$work/cache"/*
+start_issuer --max-age 3600
+mv "$work/bin/bearergate-fetch" "$work/bin/fetch"
+cat >"$work/bin/bearergate-fetch" <<END
+#!/bin/sh
+PATH=/usr/bin:/bin
+: >>"$work/tmp/fetching"
+until [ -e "$work/tmp/go-on" ]; do sleep 0.1; done
+exec "$work/bin/fetch" "\$@"
+END
+chmod 755 "$work/bin/bearergate-fetch"
+forged=$(token)
+(cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" HTTP_AUTHORIZATION="Bearer ${forged%.*}.AAAA" "$bg_cgi" </dev/null) \
+    >"$work/out" 2>"$work/cgi.log" &
+stranger=$!
+bg_pids+=("$stranger")
+check "a stranger has keys fetched" wait_for 20 test -e "$work/tmp/fetching"
+kill -TERM "$stranger"
+: >"$work/tmp/go-on"
+code=0
+wait "$stranger" || code=$?
+is "is ended" "$code $(cat "$work/out")" "143 "
+mv "$work/bin/fetch" "$work/bin/bearergate-fetch"
+stop "$issuer_pid" || :
+runs "and leaves the keys to others" "$good"
 rm -f "$work/cache"/*
 answers "without keys, and with the issuer down, nobody is let in" 503 no_keys "$good"
 check "with Retry-After" grep -q '^Retry-After: [1-9]' "$work/out"
