@@ -35,7 +35,7 @@
 #define RUNS	1000	/* of each program */
 #define BEFORE	20	/* and these, which do not count: files are read, caches get warm */
 
-static void
+static _Noreturn void
 die(const char *what)
 {
 	fprintf(stderr, "bench_cgi: %s\n", what);
