@@ -44,8 +44,8 @@ static const struct bg_filter_call common[] = {
 	{ "prlimit64", 2, { IS(0, 0), IS(2, 0) } },	/* ours, and only to read it */
 	/* files that were opened for reading, and what is open for writing */
 	ALL("access"), ALL("close"), ALL("faccessat"), ALL("faccessat2"), ALL("fstat"), ALL("fstatfs"), ALL("getcwd"),
-	ALL("lseek"), ALL("lstat"), ALL("newfstatat"), ALL("pread64"), ALL("read"), ALL("readlink"), ALL("readlinkat"),
-	ALL("readv"), ALL("stat"), ALL("statx"), ALL("write"), ALL("writev"),
+	ALL("lseek"), ALL("lstat"), ALL("newfstatat"), ALL("pread64"), ALL("pwritev2"), ALL("read"), ALL("readlink"),
+	ALL("readlinkat"), ALL("readv"), ALL("stat"), ALL("statx"), ALL("write"), ALL("writev"),
 	{ "open",      1, { BITS(1, OPEN_MORE, 0) } },
 	{ "openat",    1, { BITS(2, OPEN_MORE, 0) } },
 	{ "fcntl",     1, { IS(1, F_GETFD) } },

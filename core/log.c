@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -278,6 +279,19 @@ write_some(int fd, int kind, const char *bytes, size_t n)
 		/* switched just now, and no socket any more */
 		return w == -1 && errno == ENOTSOCK ? write(fd, bytes, n) : w;
 	}
+#ifdef RWF_NOWAIT
+	/*
+	 * Whoever gave us a pipe may write there too, a server with all its workers, and take the room that poll(2) has seen.  That is
+	 * for the kernel to see to where it can: for pipes without a name, since Linux 6.5.
+	 */
+	if ((kind & WAITS) != 0) {
+		struct iovec line = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
+		ssize_t w = pwritev2(fd, &line, 1, -1, RWF_NOWAIT);
+
+		if (w >= 0 || errno == EAGAIN || errno == EINTR)
+			return w;
+	}
+#endif
 	/* A pipe with room for anything has room for PIPE_BUF bytes. */
 	if ((kind & WAITS) != 0 && poll(&writable, 1, 0) != 1) {
 		errno = EAGAIN;

@@ -513,6 +513,8 @@ do_what_is_due(struct supervisor *self)
 		(void)kill(self->worker, SIGKILL);
 		self->kill_at = NEVER;
 	}
+	if (now >= self->reload_by && self->channel != -1)
+		read_channel(self);	/* it may have been us who did not listen */
 	if (now >= self->reload_by && self->worker != 0)
 		end_silence(self);
 	if (now >= self->start_at && self->worker == 0 && !self->stopping)

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
-# fcgi.pl ADDRESS [--responder] [--hex HEX [--hold]] [NAME=VALUE ...]: speak FastCGI at HOST:PORT or unix:PATH.
+# fcgi.pl ADDRESS [--responder] [--patience SECONDS] [--hex HEX [--hold]] [NAME=VALUE ...]: speak FastCGI at HOST:PORT or
+# unix:PATH.
 # With variables: one whole request in role AUTHORIZER, or RESPONDER; prints the answer's text.  With --hex: these bytes as they are;
 # prints what came back as hexadecimal.  With --hold: says "held" once the bytes are sent, then keeps the connection
-# until standard input ends.  Only what perl-base brings.
+# until standard input ends.  An answer has to end within 20 seconds, or as many as it is told.  Only what perl-base brings.
 use strict;
 use warnings;
 use Socket;
@@ -12,10 +13,12 @@ $| = 1;
 
 my $address = shift // die "usage: fcgi.pl ADDRESS ...\n";
 my ($hex, $hold, $responder);
+my $patience = 20;
 while (@ARGV && $ARGV[0] =~ /^--/) {
 	my $option = shift;
 	if ($option eq '--hex') { $hex = shift; }
 	elsif ($option eq '--hold') { $hold = 1; }
+	elsif ($option eq '--patience') { $patience = shift; }
 	elsif ($option eq '--responder') { $responder = 1; }
 	else { die "no such option: $option\n"; }
 }
@@ -63,8 +66,8 @@ if ($hold) {
 }
 
 my $answer = '';
-local $SIG{ALRM} = sub { print "no end after 20 s\n"; exit 1 };
-alarm 20;
+local $SIG{ALRM} = sub { print "no end after $patience s\n"; exit 1 };
+alarm $patience;
 1 while sysread($s, $answer, 65536, length $answer);
 if (defined $hex) {
 	print unpack('H*', $answer), "\n";

@@ -85,6 +85,14 @@ journal() {
 	exec 7<&-
 }
 
+threads_wait_in() { # where the worker's threads are: pipe_write is the log, ep_poll the next request
+	local task
+
+	for task in "/proc/$(worker_of "$daemon")/task"/*; do
+		printf '%s ' "$(cat "$task/wchan" 2>/dev/null || :)"
+	done
+}
+
 # stalled OWNER: standard error is a pipe that nobody reads, of this owner: who may open it gets one of its own
 stalled() {
 	local path got answered=0 asked=0
@@ -100,11 +108,11 @@ stalled() {
 	path=$(printf 'x%.0s' {1..500})
 	# Who waits for the log waits until it is read, which is after all this: the limit is for a machine that has much to do.
 	for _ in {1..200}; do
-		got=$(timeout 60 perl "$e2e/fcgi.pl" "$socket" REQUEST_METHOD=GET "REQUEST_URI=/$path" | sed -n '1s/\r$//p')
+		got=$(perl "$e2e/fcgi.pl" "$socket" --patience 60 REQUEST_METHOD=GET "REQUEST_URI=/$path" 2>&1 | sed -n '1s/\r$//p') || :
 		[ "$got" = "Status: 401 Unauthorized" ] || break
 		answered=$((answered + 1))
 	done
-	[ "$answered" -eq 200 ] || printf '#   the answer was: %s\n' "${got:-none}"
+	[ "$answered" -eq 200 ] || printf '#   the answer was: %s; the threads wait in: %s\n' "${got:-none}" "$(threads_wait_in)"
 	is "every request is answered, though nobody reads the log" "$answered" 200
 	timeout 2 cat <&7 >"$work/stalled.out" || :
 	ask >/dev/null
