@@ -7,6 +7,9 @@
 # shellcheck source=tests/e2e/keys.inc
 . "$(dirname "$0")/keys.inc"
 
+# What crashes here is what we send a signal: no sanitizer has to report it.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:handle_segv=0" TSAN_OPTIONS="${TSAN_OPTIONS:-}:handle_segv=0"
+
 processes() { # every process of the daemon of this test, whose programs stand in $work, whoever its parent is
 	local file program
 
