@@ -29,6 +29,7 @@ struct chunk {
 struct bg_json_pool {
 	_Alignas(max_align_t) struct chunk *chunks;	/* behind the first, which begins with this */
 	struct chunk *whole;		/* with one block each */
+	json_t       *plain;		/* before bg_json_start, when jansson does not ask us: the object, in blocks of malloc's */
 };
 
 /*
@@ -60,6 +61,7 @@ struct parse {
 
 static _Thread_local struct parse *parsing;
 static _Thread_local bool no_memory;
+static bool started;			/* set before the first thread */
 
 static struct chunk *
 add_chunk(struct chunk **list, size_t size)
@@ -153,6 +155,7 @@ bg_json_pool_free(struct bg_json_pool *pool)
 {
 	if (pool == NULL)
 		return;
+	json_decref(pool->plain);
 	free_chunks(pool->whole);
 	free_chunks(pool->chunks);
 	free(pool);
@@ -273,6 +276,7 @@ bg_json_start(void)
 		return -1;
 	json_object_seed(seed);
 	json_set_alloc_funcs(allocate, release);
+	started = true;
 	return 0;
 }
 
@@ -348,10 +352,12 @@ read_object(struct bg_slice text, enum bg_reason reason, struct bg_json_pool *po
 		return bg_fail(err, reason, "JSON: %s at byte %d", parse.text, parse.position);
 	if (!json_is_object(root)) {
 		bg_fail(err, reason, "JSON: an object was expected, not %s", bg_json_type_name(root));
-		if (pool == NULL)
+		if (pool == NULL || !started)
 			json_decref(root);
 		return -1;
 	}
+	if (pool != NULL && !started)
+		pool->plain = root;
 	*out = root;
 	return 0;
 }
@@ -372,6 +378,7 @@ bg_json_object_pooled(struct bg_slice text, enum bg_reason reason, json_t **out,
 		return bg_fail(err, BG_R_NO_MEMORY, "JSON");
 	}
 	(*pool)->chunks = (*pool)->whole = NULL;
+	(*pool)->plain = NULL;
 	if (read_object(text, reason, *pool, out, err) == 0)
 		return 0;
 	bg_json_pool_free(*pool);
