@@ -3,8 +3,8 @@
  * in turn, so that whatever else the machine does meets all of them alike: the script; a program of libc that does nothing but
  * execute it, which is the floor for all that come before a script; a program that is linked with libcrypto, checks one
  * signature and executes it, which is the floor for all that decide with OpenSSL as a shared library; bearergate-cgi asking a
- * daemon that knows the token; and deciding alone, with the issuer's keys in cache_dir.  The goals: at most 0.7 ms and 1.8 ms
- * over the script.
+ * daemon that knows the token; and deciding alone, with the issuer's keys in cache_dir.  The goals are at most 0.7 ms and 1.8 ms
+ * over the script, on a machine where the one with libcrypto takes 1.8 ms; so on any machine, as parts of what that one takes.
  *
  *	bench_cgi DIRECTORY
  *
@@ -34,6 +34,7 @@
 #define SCRIPT	"/usr/bin/true"
 #define RUNS	1000	/* of each program */
 #define BEFORE	20	/* and these, which do not count: files are read, caches get warm */
+#define NAIVE_MS	1.8	/* what the goals stand beside */
 
 static _Noreturn void
 die(const char *what)
@@ -47,7 +48,8 @@ struct way {
 	const char *name;
 	char       *argv[6];
 	const char *config;
-	double      wall[RUNS], cpu[RUNS];	/* milliseconds, of each run */
+	double      goal;			/* milliseconds over the script at most, where NAIVE_MS are what they are; 0: none */
+	double      wall[RUNS], cpu[RUNS];	/* of each run */
 };
 
 static double
@@ -177,6 +179,8 @@ report(struct way *ways, size_t n, size_t bare, size_t naive)
 		if (i > 0)
 			printf("  %6.2f (%.2f)  %5.2f (%.2f)  %5.2f (%.2f)", over, cpu_over, over / (wall[bare] - wall[0]),
 			    cpu_over / (cpu[bare] - cpu[0]), over / (wall[naive] - wall[0]), cpu_over / (cpu[naive] - cpu[0]));
+		if (ways[i].goal > 0)
+			printf("  goal %.2f", ways[i].goal / NAIVE_MS);
 		putchar('\n');
 	}
 }
@@ -231,8 +235,8 @@ main(int argc, char **argv)
 		ways[1] = (struct way){ .name = "executed by another", .argv = { bare, script }, .config = "none" };
 		ways[2] = (struct way){ .name = "by one with libcrypto", .argv = { naive, script, words[0], words[1], words[2] },
 			.config = "none" };
-		ways[3] = (struct way){ .name = "bearergate-cgi, asking", .argv = { wrapper }, .config = "ask" };
-		ways[4] = (struct way){ .name = "bearergate-cgi, deciding", .argv = { wrapper }, .config = "alone" };
+		ways[3] = (struct way){ .name = "bearergate-cgi, asking", .argv = { wrapper }, .config = "ask", .goal = 0.7 };
+		ways[4] = (struct way){ .name = "bearergate-cgi, deciding", .argv = { wrapper }, .config = "alone", .goal = 1.8 };
 		bg_format(config, sizeof(config), "NOTHING=");
 		daemon = start_daemon(daemon_path, dir, env);
 		posix_spawn_file_actions_init(&actions);

@@ -2,8 +2,8 @@
 # make bench: what judging one token costs, as CPU time and, where valgrind is, as instructions, which no other work on
 # the machine disturbs.  The goal for RS256: at most 1.3 times the bare verification and parse.  Then what remembering
 # DPoP proofs costs: at least 0.7 of the proofs per second that there are without a store; and what the wrapper costs a CGI
-# program: at most 1.8 ms deciding alone and 0.7 ms asking, beside what programs cost that do next to nothing.  Before all that
-# the daemon as servers see it, over a unix socket and TCP, and its memory over a million requests; BG_LONG=N in the environment has it be N.
+# program, beside what programs cost that do next to nothing.  Before all that the daemon as servers see it, over a unix
+# socket and TCP, and its memory over a million requests; BG_LONG=N in the environment has it be N.
 set -eu
 programs=$1/tests/bench
 bench=$programs/bench_judge
