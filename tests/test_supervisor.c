@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -62,7 +63,11 @@ enum deed {
 	FETCH_INTO_A_FILE,
 	TAKE_NO_NOTICE,		/* of being told to end */
 	BE_WELL,		/* say so three times, then have the supervisor end */
-	HANG,			/* be asked three times, and say nothing */
+	HANG,			/* be asked three times, and say nothing, then have the supervisor end */
+	STAY_WELL,		/* as BE_WELL, sixty times */
+	IGNORE,			/* never say that it is well */
+	STOP,			/* by SIGSTOP, when it serves */
+	STOP_THE_SUPERVISOR,	/* when it is asked first, and for longer than the limit of silence; then as BE_WELL */
 };
 
 static struct shared {
@@ -74,7 +79,7 @@ static struct shared {
 
 static enum deed deeds[8];		/* of one worker after the other; the last one that is not OBEY is followed by those */
 static int then[2];			/* signals that the first process gets when a worker serves; the second when settled */
-static int64_t watchdog;
+static int64_t watchdog, ask_every, silence_limit;
 static int end_by = SIGTERM;		/* by which signal it is told to end */
 static bool good;			/* is the configuration? */
 static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
@@ -118,6 +123,48 @@ begin_fetch(int channel, int ends[2])
 	close(ends[1]);
 }
 
+static bool
+is_stopped(pid_t pid)
+{
+	char path[64], text[512] = "", *state;
+	FILE *stat;
+
+	bg_format(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	if ((stat = fopen(path, "r")) != NULL) {
+		(void)!fread(text, 1, sizeof(text) - 1, stat);
+		fclose(stat);
+	}
+	return (state = strrchr(text, ')')) != NULL && strncmp(state, ") T", 3) == 0;
+}
+
+/* Time goes on, as it does while the whole daemon is stopped, or the machine sleeps. */
+static void
+stop_the_supervisor(void)
+{
+	int64_t until;
+
+	kill(getppid(), SIGSTOP);
+	while (!is_stopped(getppid()))
+		(void)poll(NULL, 0, 5);
+	for (until = bg_clock_mono_ms() + 2 * silence_limit; bg_clock_mono_ms() < until;)
+		(void)poll(NULL, 0, 5);
+	kill(getppid(), SIGCONT);
+}
+
+/* It is asked whether it is well. */
+static void
+be_asked(int channel, enum deed deed)
+{
+	int before = atomic_fetch_add(&shared->asked, 1), last = deed == STAY_WELL ? 59 : 2;
+
+	if (deed == STOP_THE_SUPERVISOR && before == 0)
+		stop_the_supervisor();
+	if (deed != HANG && deed != IGNORE)
+		(void)!bg_channel_send(channel, BG_MESSAGE_WELL, NULL, -1);
+	if ((deed == BE_WELL || deed == HANG || deed == STAY_WELL || deed == STOP_THE_SUPERVISOR) && before == last)
+		kill(getppid(), SIGTERM);
+}
+
 static int
 obey(int channel, enum deed deed)
 {
@@ -133,10 +180,8 @@ obey(int channel, enum deed deed)
 			return EX_OK;
 		if (message.kind == BG_MESSAGE_LOG)
 			atomic_fetch_add(&shared->told_log, 1);
-		if (message.kind == BG_MESSAGE_ASK && deed == BE_WELL)
-			(void)!bg_channel_send(channel, BG_MESSAGE_WELL, NULL, -1);
-		if (message.kind == BG_MESSAGE_ASK && atomic_fetch_add(&shared->asked, 1) == 2)
-			kill(getppid(), SIGTERM);
+		if (message.kind == BG_MESSAGE_ASK)
+			be_asked(channel, deed);
 		if (message.kind == BG_MESSAGE_STATE) {
 			atomic_fetch_add(&shared->told_state, 1);
 			kill(getppid(), then[1]);
@@ -180,6 +225,8 @@ work(void *arg, bool first, int channel)
 		abort();
 	}
 	(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed == STOP)
+		raise(SIGSTOP);
 	if (deed == DIE_LATER) {
 		while (atomic_load(&shared->serving) <= number)
 			(void)poll(NULL, 0, 5);
@@ -287,8 +334,8 @@ static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare,
 static int
 supervise_within(int64_t grace, int64_t reload_limit)
 {
-	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .grace = grace,
-	    .reload_limit = reload_limit };
+	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .ask_every = ask_every,
+	    .silence_limit = silence_limit, .grace = grace, .reload_limit = reload_limit };
 	int code;
 
 	bg_log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), BG_LOG_ERROR);
@@ -469,6 +516,65 @@ START_TEST(only_a_worker_that_says_so_is_well)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	enum deed deed;
+	int64_t watchdog, ask_every;
+} hangs[] = {
+	{ "one that is stopped", STOP, 0, 20 },
+	{ "one that does all but answer", IGNORE, 0, 20 },
+	{ "also with a watchdog that asks more often", STOP, 20, 30000 },
+	{ "or less often", STOP, 30000, 20 },
+	{ "or alone", STOP, 20, 0 },
+};
+START_TEST(a_worker_that_hangs_is_replaced)
+{
+	plan(hangs[_i].deed, OBEY, SIGTERM, 0);
+	watchdog = hangs[_i].watchdog;
+	ask_every = hangs[_i].ask_every;
+	silence_limit = 100;
+	stop_after = 2;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_msg(shared->workers == 2 && shared->restarts == 1, "%s: %d %d", hangs[_i].name, shared->workers, shared->restarts);
+	ck_assert_int_eq(shared->well, 0);
+}
+END_TEST
+
+/* Of those that are asked sixty times the limit is fifty. */
+START_TEST(one_that_answers_is_not_however_often_it_is_asked)
+{
+	plan(STAY_WELL, OBEY, 0, 0);
+	ask_every = 20;
+	silence_limit = 1000;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_ge(shared->asked, 60);
+	ck_assert_int_eq(shared->workers, 1);
+}
+END_TEST
+
+START_TEST(time_in_which_the_supervisor_stood_still_is_no_silence)
+{
+	plan(STOP_THE_SUPERVISOR, OBEY, 0, 0);
+	ask_every = 20;
+	silence_limit = 1000;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_ge(shared->asked, 3);
+	ck_assert_int_eq(shared->workers, 1);
+}
+END_TEST
+
+/* Were it killed as one that hangs, the configuration would not be taken, for no fault of its own. */
+START_TEST(a_worker_that_takes_up_a_configuration_has_the_limit_of_that)
+{
+	plan(silences[_i], OBEY, SIGHUP, SIGTERM);
+	ask_every = 20;
+	silence_limit = 100;
+	ck_assert_int_eq(supervise_within(20000, 500), EX_OK);
+	ck_assert_int_eq(shared->in_force, 1);
+	ck_assert_int_eq(shared->not_in_force, 0);
+}
+END_TEST
+
 START_TEST(who_does_not_want_to_know_asks_nobody)
 {
 	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
@@ -542,6 +648,10 @@ main(void)
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
 	tcase_add_test(tc, who_asks_for_the_state_is_told_by_the_worker);
 	tcase_add_loop_test(tc, only_a_worker_that_says_so_is_well, 0, N(healths));
+	tcase_add_loop_test(tc, a_worker_that_hangs_is_replaced, 0, N(hangs));
+	tcase_add_test(tc, one_that_answers_is_not_however_often_it_is_asked);
+	tcase_add_test(tc, time_in_which_the_supervisor_stood_still_is_no_silence);
+	tcase_add_loop_test(tc, a_worker_that_takes_up_a_configuration_has_the_limit_of_that, 0, N(silences));
 	tcase_add_test(tc, who_does_not_want_to_know_asks_nobody);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
