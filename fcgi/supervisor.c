@@ -17,6 +17,7 @@
 #define FETCHES_MAX	256	/* at once; an issuer has one at a time, and for the rest its worker tries again */
 #define FETCH_GRACE_MS	10000	/* beyond a fetch's time limit, which those who fetch keep; then they are killed */
 #define MESSAGES_MAX	64	/* of the worker that are read before signals are looked at again */
+#define END_MS		1000	/* from the end of the channel to that of the worker, when it is by itself that it ends */
 #define NEVER		INT64_MAX
 
 /* A process that fetches, the leader of a group with the program that it runs. */
@@ -46,6 +47,7 @@ struct supervisor {
 	int64_t      ask_at;		/* when the worker is asked whether it is well; NEVER: it is not */
 	bool         asked;		/* it was, and has not answered */
 	int64_t      silence;		/* milliseconds that questions went unanswered */
+	int64_t      end_by;		/* when a worker that has closed its end of the channel must have ended; NEVER: it has not */
 	bool         stopping;
 	int64_t      kill_at;		/* NEVER: not told to finish */
 	bool         done;
@@ -177,7 +179,7 @@ start_worker(struct supervisor *self)
 {
 	int channel, error;
 
-	self->start_at = NEVER;
+	self->start_at = self->end_by = NEVER;
 	self->serves = self->overdue = self->asked = false;
 	self->silence = 0;
 	if ((error = bg_channel_open(&self->channel, &channel)) == 0 && (self->worker = fork()) == -1)
@@ -392,6 +394,7 @@ read_channel(struct supervisor *self)
 			break;
 		case BG_RECEIVED_END:
 			close_fd(&self->channel);	/* its end is near, and SIGCHLD tells more */
+			self->end_by = bg_clock_mono_ms() + END_MS;
 			break;
 		case BG_RECEIVED_NOTHING:
 			return;
@@ -418,6 +421,7 @@ worker_ended(struct supervisor *self, const siginfo_t *info)
 		read_channel(self);	/* what it said before */
 	close_fd(&self->channel);
 	self->worker = 0;
+	self->end_by = NEVER;
 	describe_end(info, how, sizeof(how));
 	if (self->stopping) {
 		if (self->kill_at != NEVER && (info->si_code != CLD_EXITED || info->si_status != EX_OK))
@@ -540,6 +544,8 @@ next_due(const struct supervisor *self)
 			due = self->fetches[i].deadline;
 	if (self->ask_at < due)
 		due = self->ask_at;
+	if (self->end_by < due)
+		due = self->end_by;
 	if (due == NEVER)
 		return -1;
 	due -= bg_clock_mono_ms();
@@ -558,6 +564,12 @@ do_what_is_due(struct supervisor *self)
 			read_channel(self);	/* it may have been us who did not listen */
 		ask(self);
 	}
+	if (now >= self->end_by) {
+		bg_log(BG_LOG_ERROR, "the worker, process %ld, has closed its end of the channel and does not end: killed",
+		    (long)self->worker);
+		self->end_by = NEVER;
+		(void)kill(self->worker, SIGKILL);
+	}
 	if (now >= self->kill_at) {
 		bg_log(BG_LOG_WARNING, "the worker does not end, and is killed");
 		(void)kill(self->worker, SIGKILL);
@@ -575,7 +587,7 @@ int
 bg_supervisor_run(const struct bg_supervisor_options *options)
 {
 	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
-	    .reload_by = NEVER, .ask_at = between_questions(options) > 0 ? 0 : NEVER, .code = EX_OK };
+	    .reload_by = NEVER, .ask_at = between_questions(options) > 0 ? 0 : NEVER, .end_by = NEVER, .code = EX_OK };
 
 	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
 		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));

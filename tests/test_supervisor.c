@@ -68,6 +68,8 @@ enum deed {
 	IGNORE,			/* never say that it is well */
 	STOP,			/* by SIGSTOP, when it serves */
 	STOP_THE_SUPERVISOR,	/* when it is asked first, and for longer than the limit of silence; then as BE_WELL */
+	CLOSE_EARLY,		/* its end of the channel, before it serves; and live on */
+	CLOSE_LATE,		/* when it does */
 };
 
 static struct shared {
@@ -224,7 +226,13 @@ work(void *arg, bool first, int channel)
 			(void)poll(NULL, 0, 5);
 		abort();
 	}
-	(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed != CLOSE_EARLY)
+		(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed == CLOSE_EARLY || deed == CLOSE_LATE) {
+		close(channel);
+		for (;;)
+			pause();
+	}
 	if (deed == STOP)
 		raise(SIGSTOP);
 	if (deed == DIE_LATER) {
@@ -575,6 +583,17 @@ START_TEST(a_worker_that_takes_up_a_configuration_has_the_limit_of_that)
 }
 END_TEST
 
+static const enum deed closings[] = { CLOSE_EARLY, CLOSE_LATE };
+START_TEST(a_worker_that_closes_its_channel_and_lives_on_is_replaced)
+{
+	plan(closings[_i], OBEY, SIGTERM, 0);
+	stop_after = closings[_i] == CLOSE_LATE ? 2 : 1;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 2);
+	ck_assert_int_eq(shared->restarts, 1);
+}
+END_TEST
+
 START_TEST(who_does_not_want_to_know_asks_nobody)
 {
 	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
@@ -652,6 +671,7 @@ main(void)
 	tcase_add_test(tc, one_that_answers_is_not_however_often_it_is_asked);
 	tcase_add_test(tc, time_in_which_the_supervisor_stood_still_is_no_silence);
 	tcase_add_loop_test(tc, a_worker_that_takes_up_a_configuration_has_the_limit_of_that, 0, N(silences));
+	tcase_add_loop_test(tc, a_worker_that_closes_its_channel_and_lives_on_is_replaced, 0, N(closings));
 	tcase_add_test(tc, who_does_not_want_to_know_asks_nobody);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
