@@ -246,6 +246,19 @@ tell_state(struct decider *self)
 	bg_snapshots_give_back(self->snapshots, snapshot);
 }
 
+/*
+ * A message came without its descriptor, since we can open no more: strangers may have used them up.  That is no reason to end,
+ * and all goes on as it was; who asked can ask again.
+ */
+static void
+do_without(struct decider *self, const struct bg_message *message)
+{
+	bg_log(BG_LOG_ERROR, "no descriptor is free for the log that the supervisor has opened: %s",
+	    message->kind == BG_MESSAGE_RELOAD ? "the configuration is not taken up" : "it goes on where it was");
+	if (message->kind == BG_MESSAGE_RELOAD)
+		say(self, BG_MESSAGE_KEPT);
+}
+
 /* One message of the supervisor's.  Returns false when we are to end. */
 static bool
 heed(struct decider *self)
@@ -261,6 +274,9 @@ heed(struct decider *self)
 	case BG_RECEIVED_BAD:
 		bg_log(BG_LOG_ERROR, "a message of the supervisor is not understood: ending");
 		return false;
+	case BG_RECEIVED_LOST:
+		do_without(self, &message);
+		return true;
 	case BG_RECEIVED_MESSAGE:
 		break;
 	}

@@ -177,7 +177,8 @@ bg_listener_rules_read(const struct bg_conf *conf, const struct bg_peers *peers,
 
 	*out = (struct bg_listener_rules){ .owner = (uid_t)-1, .group = (gid_t)-1, .mode = (mode_t)conf->listen_mode,
 	    .backlog = conf->listen_backlog, .lock_limit = LOCK_MS,
-	    .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers), .beyond_loopback = bg_peers_have_networks(peers), .ask_who = bg_peers_ask_who(peers) };
+	    .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers),
+	    .beyond_loopback = bg_peers_have_networks(peers), .ask_who = bg_peers_ask_who(peers) };
 	if (owner != NULL && (wrong = bg_account_user(owner, &user)) != NULL)
 		return fail(EX_CONFIG, err, owner, wrong);
 	out->owner = user.uid;

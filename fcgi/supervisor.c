@@ -54,6 +54,7 @@ struct supervisor {
 	int          code;
 	struct fetch fetches[FETCHES_MAX];
 	struct bg_log_limit too_many;	/* lines about fetches that were put off: the worker could ask without end */
+	struct bg_log_limit lost;	/* the same, for want of a descriptor */
 };
 
 int64_t
@@ -381,6 +382,7 @@ static void
 read_channel(struct supervisor *self)
 {
 	struct bg_message message;
+	unsigned left_out;
 
 	for (int i = 0; i < MESSAGES_MAX && self->channel != -1; i++)
 		switch (bg_channel_receive(self->channel, true, &message)) {
@@ -388,6 +390,10 @@ read_channel(struct supervisor *self)
 			if (!heed_message(self, &message))
 				disown_worker(self);
 			close_fd(&message.fd);
+			break;
+		case BG_RECEIVED_LOST:		/* a fetch: the worker sees its pipe closed, and tries again later */
+			if (bg_log_may(&self->lost, 1, bg_clock_mono_ms(), &left_out))
+				bg_log(BG_LOG_ERROR, "no descriptor is free for a fetch: %u put off", left_out + 1);
 			break;
 		case BG_RECEIVED_BAD:
 			disown_worker(self);

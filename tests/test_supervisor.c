@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -61,6 +62,7 @@ enum deed {
 	FETCH,			/* then obey */
 	FETCH_AND_DIE,
 	FETCH_INTO_A_FILE,
+	FETCH_OF_A_POOR_ONE,	/* of a supervisor that can open nothing meanwhile */
 	TAKE_NO_NOTICE,		/* of being told to end */
 	BE_WELL,		/* say so three times, then have the supervisor end */
 	HANG,			/* be asked three times, and say nothing, then have the supervisor end */
@@ -123,6 +125,21 @@ begin_fetch(int channel, int ends[2])
 	if (pipe(ends) == 0 && bg_fetch_wanted_set(&wanted, &request, 10, NULL) == 0)
 		(void)!bg_channel_send(channel, BG_MESSAGE_FETCH, &wanted, ends[1]);
 	close(ends[1]);
+}
+
+static void
+fetch_of_a_poor_one(int channel)
+{
+	struct rlimit before, none;
+
+	if (prlimit(getppid(), RLIMIT_NOFILE, NULL, &before) != 0)
+		_exit(EX_OSERR);
+	none = (struct rlimit){ 0, before.rlim_max };
+	if (prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) != 0)
+		_exit(EX_OSERR);
+	fetch_something(channel, false);	/* comes back when the supervisor has closed the pipe */
+	if (prlimit(getppid(), RLIMIT_NOFILE, &before, NULL) != 0)
+		_exit(EX_OSERR);
 }
 
 static bool
@@ -220,6 +237,8 @@ work(void *arg, bool first, int channel)
 	}
 	if (deed == FETCH || deed == FETCH_INTO_A_FILE)
 		fetch_something(channel, deed == FETCH_INTO_A_FILE);
+	if (deed == FETCH_OF_A_POOR_ONE)
+		fetch_of_a_poor_one(channel);
 	if (deed == FETCH_AND_DIE) {
 		begin_fetch(channel, ends);
 		while (atomic_load(&shared->fetchers) == 0)
@@ -637,6 +656,17 @@ START_TEST(who_wants_an_answer_in_what_is_no_pipe_is_killed)
 }
 END_TEST
 
+START_TEST(a_fetch_that_the_supervisor_has_no_descriptor_for_is_put_off)
+{
+	plan(FETCH_OF_A_POOR_ONE, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->fetchers, 0);
+	ck_assert_int_eq(shared->fetched, 0);
+	ck_assert_int_eq(shared->workers, 1);
+	ck_assert_int_eq(shared->serving, 1);
+}
+END_TEST
+
 START_TEST(a_fetch_does_not_outlive_who_asked)
 {
 	plan(FETCH_AND_DIE, OBEY, SIGTERM, 0);
@@ -675,6 +705,7 @@ main(void)
 	tcase_add_test(tc, who_does_not_want_to_know_asks_nobody);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
+	tcase_add_test(tc, a_fetch_that_the_supervisor_has_no_descriptor_for_is_put_off);
 	tcase_add_test(tc, a_fetch_does_not_outlive_who_asked);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
