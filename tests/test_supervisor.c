@@ -134,7 +134,7 @@ fetch_of_a_poor_one(int channel)
 
 	if (prlimit(getppid(), RLIMIT_NOFILE, NULL, &before) != 0)
 		_exit(EX_OSERR);
-	none = (struct rlimit){ 0, before.rlim_max };
+	none = (struct rlimit){ STDERR_FILENO + 1, before.rlim_max };	/* poll(2) takes no more than that */
 	if (prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) != 0)
 		_exit(EX_OSERR);
 	fetch_something(channel, false);	/* comes back when the supervisor has closed the pipe */
