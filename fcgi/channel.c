@@ -173,6 +173,7 @@ bg_channel_receive(int channel, bool from_worker, struct bg_message *out)
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = room.bytes,
 	    .msg_controllen = sizeof(room.bytes) };
 	int fds[DESCRIPTORS_MAX];
+	bool cut, lost;
 	size_t n_fds;
 	ssize_t n;
 
@@ -184,12 +185,14 @@ bg_channel_receive(int channel, bool from_worker, struct bg_message *out)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? BG_RECEIVED_NOTHING : BG_RECEIVED_END;
 	n_fds = take_descriptors(&message, fds);
 	/* An empty message looks like the end, unless it brings a descriptor; and nobody sends any. */
-	if (n == 0 && n_fds == 0)
+	cut = (message.msg_flags & MSG_CTRUNC) != 0;
+	lost = cut && n_fds == 0;	/* more than we have room for leaves some, and none is what is left where we can open no more */
+	if (n == 0 && n_fds == 0 && !cut)
 		return BG_RECEIVED_END;
-	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-	    bg_message_parse((struct bg_slice){ (const char *)bytes, (size_t)n }, n_fds, from_worker, out)) {
+	if ((message.msg_flags & MSG_TRUNC) == 0 && (!cut || lost) &&
+	    bg_message_parse((struct bg_slice){ (const char *)bytes, (size_t)n }, lost ? 1 : n_fds, from_worker, out)) {
 		out->fd = n_fds == 1 ? fds[0] : -1;
-		return BG_RECEIVED_MESSAGE;
+		return lost ? BG_RECEIVED_LOST : BG_RECEIVED_MESSAGE;
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);

@@ -70,6 +70,7 @@ int bg_channel_send(int channel, enum bg_message_kind kind, const struct bg_fetc
 enum bg_received {
 	BG_RECEIVED_NOTHING,	/* there is none now */
 	BG_RECEIVED_MESSAGE,
+	BG_RECEIVED_LOST,	/* a message, and no descriptor was free for the one that came with it: fd is -1 */
 	BG_RECEIVED_END,	/* the other side is gone */
 	BG_RECEIVED_BAD		/* it is none, and was thrown away */
 };

@@ -19,6 +19,7 @@
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
 #define STATE_MAX	(60 * 1024)	/* what is told of it after a signal */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
+#define STUCK_MS	130000	/* with all threads at one thing each: none may wait for Redis so long, see replay_timeout */
 #define FLUSH_MS	5000		/* between two looks for lines of the log that were left out and not told of */
 
 struct decider {
@@ -28,6 +29,7 @@ struct decider {
 	struct bg_worker    *worker;
 	pthread_mutex_t      lock;	/* guards to_wake, and holds the worker's end back while it is woken */
 	struct bg_worker    *to_wake;
+	int64_t              moved_us;	/* bg_clock_mono_us() when threads were last seen to go on */
 };
 
 /* A page about how we are.  The worker lives as long as its threads, of which we are one; while it ends it is not shown. */
@@ -199,12 +201,20 @@ out:
 	say(self, said);
 }
 
-/* We are, as far as a thread can tell that gets hold of every lock that a decision takes here. */
+/* We are, as far as a thread can tell that gets hold of every lock that a decision takes here, and sees that others go on. */
 static void
 say_well(struct decider *self)
 {
 	struct bg_worker_figures figures;
+	int64_t now = bg_clock_mono_us();
 
+	if (bg_worker_moves(self->worker))
+		self->moved_us = now;
+	else if (now - self->moved_us >= STUCK_MS * INT64_C(1000)) {
+		bg_log(BG_LOG_ERROR, "all threads have been at one and the same thing for %" PRId64 " seconds: nothing is well",
+		    (now - self->moved_us) / 1000000);
+		return;
+	}
 	bg_snapshots_give_back(self->snapshots, bg_snapshots_take(self->snapshots));
 	pthread_mutex_lock(&self->lock);
 	bg_worker_read(self->worker, &figures);
@@ -246,6 +256,19 @@ tell_state(struct decider *self)
 	bg_snapshots_give_back(self->snapshots, snapshot);
 }
 
+/*
+ * A message came without its descriptor, since we can open no more: strangers may have used them up.  That is no reason to end,
+ * and all goes on as it was; who asked can ask again.
+ */
+static void
+do_without(struct decider *self, const struct bg_message *message)
+{
+	bg_log(BG_LOG_ERROR, "no descriptor is free for the log that the supervisor has opened: %s",
+	    message->kind == BG_MESSAGE_RELOAD ? "the configuration is not taken up" : "it goes on where it was");
+	if (message->kind == BG_MESSAGE_RELOAD)
+		say(self, BG_MESSAGE_KEPT);
+}
+
 /* One message of the supervisor's.  Returns false when we are to end. */
 static bool
 heed(struct decider *self)
@@ -261,6 +284,9 @@ heed(struct decider *self)
 	case BG_RECEIVED_BAD:
 		bg_log(BG_LOG_ERROR, "a message of the supervisor is not understood: ending");
 		return false;
+	case BG_RECEIVED_LOST:
+		do_without(self, &message);
+		return true;
 	case BG_RECEIVED_MESSAGE:
 		break;
 	}
@@ -284,6 +310,7 @@ decide(struct decider *self)
 	bool go_on = true;
 	int n;
 
+	self->moved_us = bg_clock_mono_us();
 	say(self, BG_MESSAGE_SERVING);
 	while (go_on) {
 		n = poll(fds, 2, FLUSH_MS);

@@ -6,14 +6,21 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/account.h"
 #include "core/buf.h"
+#include "core/clock.h"
+#include "core/log.h"
 #include "fcgi/records.h"
+
+#define LOCK_MS		2000	/* for others that make a socket in the same directory, which is a matter of a moment */
+#define GLANCE_MS	5	/* between two looks whether they have */
 
 union address {
 	struct sockaddr     any;
@@ -169,7 +176,8 @@ bg_listener_rules_read(const struct bg_conf *conf, const struct bg_peers *peers,
 	const char *wrong;
 
 	*out = (struct bg_listener_rules){ .owner = (uid_t)-1, .group = (gid_t)-1, .mode = (mode_t)conf->listen_mode,
-	    .backlog = conf->listen_backlog, .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers),
+	    .backlog = conf->listen_backlog, .lock_limit = LOCK_MS,
+	    .want_unix = bg_peers_want_unix(peers), .want_tcp = bg_peers_want_tcp(peers),
 	    .beyond_loopback = bg_peers_have_networks(peers), .ask_who = bg_peers_ask_who(peers) };
 	if (owner != NULL && (wrong = bg_account_user(owner, &user)) != NULL)
 		return fail(EX_CONFIG, err, owner, wrong);
@@ -190,6 +198,47 @@ bg_listener_check(const char *address, const struct bg_listener_rules *rules, st
 	socklen_t len;
 
 	return read_address(address, rules, &parsed, &len, err);
+}
+
+/*
+ * One at a time: of two that find the same file left behind, the second would remove the first one's new socket, which looks
+ * just as dead until listen(2).  The lock is on the directory, so that no file is left for it, and nobody holds it for longer
+ * than it takes to listen.  Whoever may read the directory could hold it, though, so that is no reason never to start; nor is a
+ * directory that cannot be opened, or a file system without locks.  Returns a descriptor to be closed, or -1: without the lock.
+ */
+static int
+lock_directory(const char *name, const struct sockaddr_un *un, int64_t limit)
+{
+	static const struct timespec glance = { .tv_nsec = GLANCE_MS * 1000000L };
+	const char *slash = strrchr(un->sun_path, '/');
+	int64_t until = bg_clock_mono_ms() + limit;
+	char directory[sizeof(un->sun_path) + 1] = ".";
+	bool locked;
+	int fd;
+
+	if (slash != NULL)
+		bg_format(directory, sizeof(directory), "%.*s", (int)(slash - un->sun_path) + 1, un->sun_path);
+	if ((fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return -1;
+	while (!(locked = flock(fd, LOCK_EX | LOCK_NB) == 0) && (errno == EWOULDBLOCK || errno == EINTR) &&
+	    bg_clock_mono_ms() < until)
+		nanosleep(&glance, NULL);
+	if (locked)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		bg_log(BG_LOG_WARNING, "%s: another process keeps its directory locked, which is not waited for any longer", name);
+	close(fd);
+	return -1;
+}
+
+/* Is what stands there now the socket that we have made? */
+static bool
+is_ours(const struct bg_listener *listener)
+{
+	struct stat st;
+
+	return lstat(listener->path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_dev == listener->dev &&
+	    st.st_ino == listener->ino;
 }
 
 /* Remove the file of a daemon that is gone: a socket that nobody listens on any more. */
@@ -350,7 +399,7 @@ bg_listener_open(const char *address, const struct bg_listener_rules *rules, str
 {
 	union address bound;
 	socklen_t len;
-	int rc;
+	int rc, lock = -1;
 
 	*out = (struct bg_listener){ .fd = -1 };
 	if ((rc = read_address(address, rules, &bound, &len, err)) != 0)
@@ -358,6 +407,8 @@ bg_listener_open(const char *address, const struct bg_listener_rules *rules, str
 	out->fd = socket(bound.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (out->fd == -1)
 		return fail_errno(EX_OSERR, err, address, "no socket");
+	if (bound.any.sa_family == AF_UNIX)
+		lock = lock_directory(address, &bound.un, rules->lock_limit);
 	rc = bound.any.sa_family == AF_UNIX ? bind_unix(address, &bound, len, rules, out, err) :
 	    bind_tcp(address, &bound, len, out, err);
 	if (rc != 0)
@@ -367,11 +418,17 @@ bg_listener_open(const char *address, const struct bg_listener_rules *rules, str
 		rc = fail_errno(EX_UNAVAILABLE, err, address, "cannot listen");
 		goto out;
 	}
+	if (out->path != NULL && !is_ours(out)) {	/* who does not lock: nobody would reach us */
+		rc = fail(EX_UNAVAILABLE, err, address, "another program has taken its place");
+		goto out;
+	}
 	out->for_everybody = bound.any.sa_family == AF_UNIX && (rules->mode & S_IWOTH) != 0;
 	put_name(&bound, len, out->name, sizeof(out->name));
 out:
 	if (rc != 0)
 		bg_listener_close(out);
+	if (lock != -1)
+		close(lock);
 	return rc;
 }
 
@@ -443,10 +500,7 @@ bg_listener_is_at(int fd, const char *address, const struct bg_listener_rules *r
 void
 bg_listener_close(struct bg_listener *listener)
 {
-	struct stat st;
-
-	if (listener->path != NULL && lstat(listener->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    st.st_dev == listener->dev && st.st_ino == listener->ino)
+	if (listener->path != NULL && is_ours(listener))
 		unlink(listener->path);
 	if (listener->fd != -1)
 		close(listener->fd);

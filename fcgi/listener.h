@@ -27,6 +27,7 @@ struct bg_listener_rules {
 	gid_t  group;		/* (gid_t)-1: what it is made with */
 	mode_t mode;
 	int    backlog;
+	int64_t lock_limit;	/* milliseconds to wait for others who make a socket file in the same directory */
 	bool   want_unix;	/* somebody may connect to a socket file, by TCP: see fcgi/peers.h */
 	bool   want_tcp;
 	bool   beyond_loopback;	/* those who may connect by TCP are listed */
@@ -55,8 +56,10 @@ int bg_listener_check(const char *address, const struct bg_listener_rules *rules
 
 /*
  * Make a listening socket.  A socket file has its mode from its first moment, and its owner before anybody can connect; a
- * file left behind by a daemon that died is replaced, one that somebody
- * listens on is not, nor is anything that is no socket.  Not for programs with threads: the umask is changed meanwhile.
+ * file left behind by a daemon that died is replaced, one that somebody listens on is not, nor is anything that is no socket.
+ * Of several that try at once one succeeds: the directory is locked, flock(2), until the socket listens.  That lock is waited
+ * for as long as the rules say and then done without, with a warning in the log.
+ * Not for programs with threads: the umask is changed meanwhile.
  * Returns 0 and an *out to be given to bg_listener_close, or else what fits of sysexits(3), BG_R_INTERNAL and the
  * sentence to print: EX_USAGE for the address, EX_CANTCREAT for the file, EX_UNAVAILABLE for an address in use or not
  * there, EX_OSERR for the rest.

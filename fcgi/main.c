@@ -40,6 +40,8 @@
 #define WAITING_MAX	4096		/* connections without a whole request: more than any server opens at once (SR-22) */
 #define PARKED_MAX	1024		/* requests that wait for keys; each holds a descriptor and what it was asked with */
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
+#define ASK_MS		20000		/* between two questions to a worker whether it is well */
+#define SILENCE_MS	60000		/* that a worker may leave such questions unanswered */
 #define RELOAD_MS	30000		/* for a worker to take up a configuration: much less than a manager waits for a reload */
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
@@ -908,6 +910,10 @@ run(struct daemon *daemon)
 	struct bg_error err = { 0 };
 	int code;
 
+	if (!options->no_sandbox) {	/* a debugger stops whom it looks at */
+		supervisor.ask_every = ASK_MS;
+		supervisor.silence_limit = SILENCE_MS;
+	}
 	if ((code = configure(daemon, true, &daemon->current)) != 0)
 		return code;
 	if (options->test)

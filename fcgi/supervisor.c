@@ -17,6 +17,7 @@
 #define FETCHES_MAX	256	/* at once; an issuer has one at a time, and for the rest its worker tries again */
 #define FETCH_GRACE_MS	10000	/* beyond a fetch's time limit, which those who fetch keep; then they are killed */
 #define MESSAGES_MAX	64	/* of the worker that are read before signals are looked at again */
+#define END_MS		1000	/* from the end of the channel to that of the worker, when it is by itself that it ends */
 #define NEVER		INT64_MAX
 
 /* A process that fetches, the leader of a group with the program that it runs. */
@@ -44,12 +45,16 @@ struct supervisor {
 	bool         reload_again;
 	bool         reopen_then;	/* SIGUSR1 came meanwhile: where the log goes is not settled yet */
 	int64_t      ask_at;		/* when the worker is asked whether it is well; NEVER: it is not */
+	bool         asked;		/* it was, and has not answered */
+	int64_t      silence;		/* milliseconds that questions went unanswered */
+	int64_t      end_by;		/* when a worker that has closed its end of the channel must have ended; NEVER: it has not */
 	bool         stopping;
 	int64_t      kill_at;		/* NEVER: not told to finish */
 	bool         done;
 	int          code;
 	struct fetch fetches[FETCHES_MAX];
 	struct bg_log_limit too_many;	/* lines about fetches that were put off: the worker could ask without end */
+	struct bg_log_limit lost;	/* the same, for want of a descriptor */
 };
 
 int64_t
@@ -175,8 +180,9 @@ start_worker(struct supervisor *self)
 {
 	int channel, error;
 
-	self->start_at = NEVER;
-	self->serves = self->overdue = false;
+	self->start_at = self->end_by = NEVER;
+	self->serves = self->overdue = self->asked = false;
+	self->silence = 0;
 	if ((error = bg_channel_open(&self->channel, &channel)) == 0 && (self->worker = fork()) == -1)
 		error = errno;
 	if (error == 0 && self->worker == 0)
@@ -280,6 +286,52 @@ end_silence(struct supervisor *self)
 	(void)kill(self->worker, SIGKILL);
 }
 
+/* Whether the worker is well. */
+
+/* Milliseconds between two questions; 0: there are none. */
+static int64_t
+between_questions(const struct bg_supervisor_options *options)
+{
+	if (options->watchdog > 0 && (options->ask_every == 0 || options->watchdog < options->ask_every))
+		return options->watchdog;
+	return options->ask_every;
+}
+
+static void
+tell_well(struct supervisor *self)
+{
+	if (self->options->watchdog > 0)
+		self->hooks->well(self->options->arg);
+}
+
+/*
+ * The next question is due.  A worker that has stopped, or waits for what never comes, would leave every server waiting, and
+ * nobody else looks after it where there is no watchdog.  Who is about to begin or to end is not asked, and has other limits.
+ */
+static void
+ask(struct supervisor *self)
+{
+	int64_t every = between_questions(self->options), limit = self->options->silence_limit;
+
+	if (self->worker == 0 || !self->serves || self->stopping) {
+		tell_well(self);
+		return;
+	}
+	if (self->reloading)
+		self->silence = 0;
+	else if (self->asked)
+		self->silence += every;
+	if (limit > 0 && self->silence >= limit) {
+		bg_log(BG_LOG_ERROR, "the worker, process %ld, has not said within %" PRId64 ".%03" PRId64 " seconds that it is well, and is "
+		    "killed", (long)self->worker, limit / 1000, limit % 1000);
+		self->silence = 0;	/* if it does not die either, it is killed once more */
+		(void)kill(self->worker, SIGKILL);
+		return;
+	}
+	self->asked = true;
+	tell_worker(self, BG_MESSAGE_ASK, -1);
+}
+
 /* What comes from the worker. */
 
 /* Returns false for what no worker of ours says. */
@@ -300,7 +352,9 @@ heed_message(struct supervisor *self, const struct bg_message *message)
 			settle(self, message->kind == BG_MESSAGE_RELOADED);
 		break;
 	case BG_MESSAGE_WELL:
-		self->hooks->well(self->options->arg);
+		self->asked = false;
+		self->silence = 0;
+		tell_well(self);
 		break;
 	case BG_MESSAGE_FETCH:
 		if (!bg_broker_may_write(message->fd))
@@ -328,6 +382,7 @@ static void
 read_channel(struct supervisor *self)
 {
 	struct bg_message message;
+	unsigned left_out;
 
 	for (int i = 0; i < MESSAGES_MAX && self->channel != -1; i++)
 		switch (bg_channel_receive(self->channel, true, &message)) {
@@ -336,11 +391,16 @@ read_channel(struct supervisor *self)
 				disown_worker(self);
 			close_fd(&message.fd);
 			break;
+		case BG_RECEIVED_LOST:		/* a fetch: the worker sees its pipe closed, and tries again later */
+			if (bg_log_may(&self->lost, 1, bg_clock_mono_ms(), &left_out))
+				bg_log(BG_LOG_ERROR, "no descriptor is free for a fetch: %u put off", left_out + 1);
+			break;
 		case BG_RECEIVED_BAD:
 			disown_worker(self);
 			break;
 		case BG_RECEIVED_END:
 			close_fd(&self->channel);	/* its end is near, and SIGCHLD tells more */
+			self->end_by = bg_clock_mono_ms() + END_MS;
 			break;
 		case BG_RECEIVED_NOTHING:
 			return;
@@ -367,6 +427,7 @@ worker_ended(struct supervisor *self, const siginfo_t *info)
 		read_channel(self);	/* what it said before */
 	close_fd(&self->channel);
 	self->worker = 0;
+	self->end_by = NEVER;
 	describe_end(info, how, sizeof(how));
 	if (self->stopping) {
 		if (self->kill_at != NEVER && (info->si_code != CLD_EXITED || info->si_status != EX_OK))
@@ -489,6 +550,8 @@ next_due(const struct supervisor *self)
 			due = self->fetches[i].deadline;
 	if (self->ask_at < due)
 		due = self->ask_at;
+	if (self->end_by < due)
+		due = self->end_by;
 	if (due == NEVER)
 		return -1;
 	due -= bg_clock_mono_ms();
@@ -502,11 +565,16 @@ do_what_is_due(struct supervisor *self)
 
 	kill_late_fetches(self, now);
 	if (now >= self->ask_at) {
-		self->ask_at = now + self->options->watchdog;
-		if (self->worker != 0 && self->serves && !self->stopping)
-			tell_worker(self, BG_MESSAGE_ASK, -1);
-		else
-			self->hooks->well(self->options->arg);	/* nobody hangs who is about to be started, or to end */
+		self->ask_at = now + between_questions(self->options);
+		if (self->channel != -1)
+			read_channel(self);	/* it may have been us who did not listen */
+		ask(self);
+	}
+	if (now >= self->end_by) {
+		bg_log(BG_LOG_ERROR, "the worker, process %ld, has closed its end of the channel and does not end: killed",
+		    (long)self->worker);
+		self->end_by = NEVER;
+		(void)kill(self->worker, SIGKILL);
 	}
 	if (now >= self->kill_at) {
 		bg_log(BG_LOG_WARNING, "the worker does not end, and is killed");
@@ -525,7 +593,7 @@ int
 bg_supervisor_run(const struct bg_supervisor_options *options)
 {
 	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
-	    .reload_by = NEVER, .ask_at = options->watchdog > 0 ? 0 : NEVER, .code = EX_OK };
+	    .reload_by = NEVER, .ask_at = between_questions(options) > 0 ? 0 : NEVER, .end_by = NEVER, .code = EX_OK };
 
 	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
 		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));

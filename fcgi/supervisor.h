@@ -37,7 +37,7 @@ struct bg_supervisor_hooks {
 	 */
 	int  (*reopen)(void *arg);
 
-	void (*well)(void *arg);	/* see watchdog; the worker has said so, or there is none that could */
+	void (*well)(void *arg);	/* the worker has said so, or there is none that could; only with a watchdog */
 
 	void (*stopping)(void *arg, int sig);		/* the worker is about to be told to finish */
 };
@@ -46,7 +46,15 @@ struct bg_supervisor_options {
 	const struct bg_supervisor_hooks *hooks;
 	void    *arg;
 	sigset_t signals;	/* those below, which are blocked: HUP, INT, QUIT, TERM, USR1, USR2, CHLD */
-	int64_t  watchdog;	/* milliseconds between two questions whether the worker is well; 0: it is not asked */
+	int64_t  watchdog;	/* milliseconds between two words that the worker is well; 0: nobody waits for any */
+
+	/*
+	 * Milliseconds between two questions whether the worker is well, unless watchdog asks more often; 0: it is asked for
+	 * watchdog alone.  A worker that serves and leaves questions unanswered for so many milliseconds is killed: silence_limit,
+	 * 0: never.  Each question counts for the time between two, however late it comes: it is no fault of the worker's where
+	 * nobody ran, since the machine slept or the whole daemon was stopped.  Nor does a reload count, which has its own limit.
+	 */
+	int64_t  ask_every, silence_limit;
 	int64_t  grace;		/* milliseconds: a worker that was told to finish and has not ended by then is killed */
 
 	/*

@@ -140,6 +140,8 @@ struct thread {
 	pthread_t         id;
 	char             *room;		/* READ_ROOM bytes to look at requests in */
 	struct bg_buf     answer;
+	atomic_ulong      turns;	/* odd while it waits for an event */
+	unsigned long     turns_seen;	/* by bg_worker_moves */
 	struct job       *spare;	/* for the next new request, so that only one that is parked costs an allocation */
 };
 
@@ -764,10 +766,14 @@ work(void *arg)
 	struct epoll_event event;
 	struct conn *conn;
 	size_t i;
+	int n;
 
 	while (!atomic_load(&worker->stopping)) {
 		/* One event at a time: the next one may be for another thread while we are busy with this. */
-		if (epoll_wait(worker->epoll, &event, 1, -1) != 1)
+		atomic_fetch_add_explicit(&self->turns, 1, memory_order_relaxed);
+		n = epoll_wait(worker->epoll, &event, 1, -1);
+		atomic_fetch_add_explicit(&self->turns, 1, memory_order_relaxed);
+		if (n != 1)
 			continue;
 		i = event.data.u64 & INDEX_MAX;
 		switch ((enum kind)(event.data.u64 >> 56)) {
@@ -971,6 +977,21 @@ bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out)
 	pthread_mutex_lock(&worker->lock);
 	out->waiting = worker->n_waiting;
 	pthread_mutex_unlock(&worker->lock);
+}
+
+bool
+bg_worker_moves(struct bg_worker *worker)
+{
+	bool moves = false;
+
+	for (size_t i = 0; i < worker->n_threads; i++) {
+		struct thread *thread = &worker->threads[i];
+		unsigned long turns = atomic_load_explicit(&thread->turns, memory_order_relaxed);
+
+		moves = moves || turns % 2 == 1 || turns != thread->turns_seen;
+		thread->turns_seen = turns;
+	}
+	return moves;
 }
 
 bool

@@ -68,6 +68,12 @@ struct bg_worker_figures {
 void bg_worker_read(struct bg_worker *worker, struct bg_worker_figures *out);
 
 /*
+ * Has any of its threads been free, or gone on from what it had in hand, since the last call?  False again and again: they are all
+ * stuck.  From one thread alone, between start and stop.
+ */
+bool bg_worker_moves(struct bg_worker *worker);
+
+/*
  * Accept nothing more, let requests under way finish within grace milliseconds, those that are parked with a last try at
  * once, close what is still waiting, and free the worker.  Returns false when some request did not finish: its thread
  * then still uses the worker and all that was lent to it, so that nothing may be freed; call again to wait some more, or

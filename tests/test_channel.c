@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -334,6 +335,55 @@ START_TEST(descriptors_that_are_too_many_are_closed)
 }
 END_TEST
 
+/* What the receiver may have open, in all; he has all that there may be. */
+static void
+may_open(int *spare, bool more)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (more)
+		close(*spare);
+	else {
+		ck_assert_int_ne(*spare = dup(supervisor), -1);
+		limit.rlim_cur = (rlim_t)*spare + 1;	/* dup takes the lowest number, so that all below are taken */
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		ck_assert_int_eq(dup(supervisor), -1);
+	}
+}
+
+static const struct { const char *name; enum bg_message_kind kind; bool from_worker; int n; enum bg_received want; } losses[] = {
+	{ "a log",                            BG_MESSAGE_LOG,     false, 1, BG_RECEIVED_LOST },
+	{ "a reload with another log",        BG_MESSAGE_RELOAD,  false, 1, BG_RECEIVED_LOST },
+	{ "a fetch",                          BG_MESSAGE_FETCH,   true,  1, BG_RECEIVED_LOST },
+	{ "what needs none is as ever",       BG_MESSAGE_STATE,   false, 0, BG_RECEIVED_MESSAGE },
+	{ "what may do without, and does",    BG_MESSAGE_RELOAD,  false, 0, BG_RECEIVED_MESSAGE },
+	{ "what must not have one",           BG_MESSAGE_SERVING, true,  1, BG_RECEIVED_BAD },
+	{ "what the other side says",         BG_MESSAGE_FETCH,   false, 1, BG_RECEIVED_BAD },
+};
+START_TEST(a_descriptor_that_cannot_be_taken_spoils_no_message)
+{
+	int from = losses[_i].from_worker ? worker : supervisor, to = losses[_i].from_worker ? supervisor : worker, spare;
+	struct bg_fetch_wanted wanted;
+	struct bg_message message;
+	enum bg_received got;
+
+	ck_assert_int_eq(bg_fetch_wanted_set(&wanted, &requests[0].request, 1, NULL), 0);
+	ck_assert_int_eq(bg_channel_send(from, losses[_i].kind, &wanted, losses[_i].n == 1 ? STDERR_FILENO : -1), 0);
+	may_open(&spare, false);
+	got = bg_channel_receive(to, losses[_i].from_worker, &message);
+	ck_assert_msg(got == losses[_i].want, "%s: %d", losses[_i].name, got);
+	ck_assert_int_eq(message.kind, got == BG_RECEIVED_BAD ? BG_MESSAGE_NONE : losses[_i].kind);
+	ck_assert_int_eq(message.fd, -1);
+	/* With one that is free again the next one is whole. */
+	may_open(&spare, true);
+	ck_assert_int_eq(bg_channel_send(supervisor, BG_MESSAGE_LOG, NULL, STDERR_FILENO), 0);
+	ck_assert_int_eq(bg_channel_receive(worker, false, &message), BG_RECEIVED_MESSAGE);
+	ck_assert_int_ne(message.fd, -1);
+	close(message.fd);
+}
+END_TEST
+
 START_TEST(what_is_longer_than_any_message_is_none)
 {
 	static char bytes[BG_MESSAGE_MAX + 1] = { BG_MESSAGE_SERVING };
@@ -369,6 +419,7 @@ main(void)
 	tcase_add_checked_fixture(sockets, open_channel, close_channel);
 	tcase_add_test(sockets, messages_arrive_with_their_descriptors);
 	tcase_add_loop_test(sockets, descriptors_that_are_too_many_are_closed, 0, 8);
+	tcase_add_loop_test(sockets, a_descriptor_that_cannot_be_taken_spoils_no_message, 0, N(losses));
 	tcase_add_test(sockets, what_is_longer_than_any_message_is_none);
 	tcase_add_test(sockets, a_supervisor_does_not_wait_for_a_worker_that_does_not_read);
 	suite_add_tcase(suite, sockets);

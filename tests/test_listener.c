@@ -3,9 +3,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -67,7 +71,7 @@ try_connect(const char *name)
 
 /* What a configuration that says nothing of sockets means. */
 static const struct bg_listener_rules rules = { .owner = (uid_t)-1, .group = (gid_t)-1, .mode = 0660, .backlog = 64,
-    .want_unix = true, .want_tcp = true };
+    .lock_limit = 20000, .want_unix = true, .want_tcp = true };
 
 static void
 expect_open(const char *where, struct bg_listener *out)
@@ -325,6 +329,105 @@ START_TEST(a_socket_that_nobody_listens_on_any_more_is_replaced)
 	ck_assert_int_eq(try_connect(address), 0);
 	free(dead.path);
 	bg_listener_close(&listener);
+}
+END_TEST
+
+/* A daemon that starts: says what came of it as one byte, and serves until the others have said so too. */
+static _Noreturn void
+start_with_others(atomic_int *ready, int starters, int result, int end)
+{
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	char said;
+
+	atomic_fetch_add(ready, 1);
+	while (atomic_load(ready) < starters)	/* all at once, or as nearly so as can be */
+		continue;
+	said = (char)bg_listener_open(address, &rules, &listener, &err);
+	if (said == EX_UNAVAILABLE && strstr(err.detail, "another program listens on it") == NULL)
+		said = EX_SOFTWARE;
+	_exit(write(result, &said, 1) == 1 && read(end, &said, 1) == 0 ? 0 : 1);
+}
+
+/* Its file is left behind by each, and is what the next ones find. */
+START_TEST(of_several_that_start_at_once_one_serves)
+{
+	enum { STARTERS = 2, ROUNDS = 400 };
+	atomic_int *ready = mmap(NULL, sizeof(*ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct bg_listener dead;
+
+	ck_assert_ptr_ne(ready, MAP_FAILED);
+	expect_open(address, &dead);
+	close(dead.fd);
+	free(dead.path);
+	for (int round = 0; round < ROUNDS; round++) {
+		int result[2], end[2], serve = 0, refused = 0;
+		char said;
+
+		ck_assert(pipe(result) == 0 && pipe(end) == 0);
+		atomic_store(ready, 0);
+		for (int i = 0; i < STARTERS; i++) {
+			pid_t pid = fork();
+
+			ck_assert_int_ne(pid, -1);
+			if (pid == 0) {
+				close(end[1]);
+				start_with_others(ready, STARTERS, result[1], end[0]);
+			}
+		}
+		close(result[1]);
+		for (int i = 0; i < STARTERS && read(result[0], &said, 1) == 1; i++) {
+			serve += said == 0;
+			refused += said == EX_UNAVAILABLE;
+		}
+		ck_assert_msg(serve == 1 && refused == STARTERS - 1, "round %d: %d serve, %d are refused", round, serve, refused);
+		ck_assert_int_eq(try_connect(address), 0);
+		close(end[1]);
+		for (int i = 0, status; i < STARTERS; i++)
+			ck_assert(wait(&status) != -1 && status == 0);
+		close(result[0]);
+		close(end[0]);
+	}
+	munmap(ready, sizeof(*ready));
+}
+END_TEST
+
+/* Whoever may read the directory may lock it; and in one that we may not read we can still make a socket. */
+START_TEST(a_directory_that_cannot_be_locked_keeps_nobody_from_starting)
+{
+	struct bg_listener_rules said = rules;
+	struct bg_listener listener;
+	struct bg_error err = { 0 };
+	int other = open(dir, O_RDONLY | O_DIRECTORY);
+
+	said.lock_limit = 1;
+	ck_assert(other != -1 && flock(other, LOCK_EX) == 0);
+	ck_assert_msg(bg_listener_open(address, &said, &listener, &err) == 0, "%s", err.detail);
+	ck_assert_int_eq(try_connect(address), 0);
+	bg_listener_close(&listener);
+	close(other);
+	ck_assert_int_eq(chmod(dir, 0300), 0);	/* root may read it all the same, which is the case above without others */
+	expect_open(address, &listener);
+	ck_assert_int_eq(try_connect(address), 0);
+	bg_listener_close(&listener);
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+}
+END_TEST
+
+/* Or those who begin afterwards would wait for it for nothing. */
+START_TEST(the_directory_is_free_again_whatever_came_of_it)
+{
+	static const int codes[] = { 0, EX_UNAVAILABLE };
+	struct bg_listener listeners[2];
+	int other = open(dir, O_RDONLY | O_DIRECTORY);
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(bg_listener_open(address, &rules, &listeners[i], NULL), codes[i]);
+		ck_assert_int_eq(flock(other, LOCK_EX | LOCK_NB), 0);
+		ck_assert_int_eq(flock(other, LOCK_UN), 0);
+	}
+	close(other);
+	bg_listener_close(&listeners[0]);
 }
 END_TEST
 
@@ -593,6 +696,7 @@ main(void)
 	Suite *suite = suite_create("listener");
 	TCase *tc = tcase_create("listener");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_add_loop_test(tc, an_address_has_one_of_two_forms_and_is_loopback, 0, N(forms));
 	tcase_add_loop_test(tc, a_socket_file_is_for_owner_and_group_whatever_the_umask, 0, N(masks));
@@ -603,6 +707,9 @@ main(void)
 	tcase_add_loop_test(tc, a_socket_belongs_to_whom_the_configuration_says, 0, N(owners));
 	tcase_add_loop_test(tc, a_listening_socket_never_blocks_and_is_not_handed_down, 0, 2);
 	tcase_add_test(tc, a_socket_that_nobody_listens_on_any_more_is_replaced);
+	tcase_add_test(tc, of_several_that_start_at_once_one_serves);
+	tcase_add_test(tc, a_directory_that_cannot_be_locked_keeps_nobody_from_starting);
+	tcase_add_test(tc, the_directory_is_free_again_whatever_came_of_it);
 	tcase_add_test(tc, a_socket_that_took_our_place_survives_our_end);
 	tcase_add_test(tc, what_is_no_socket_any_more_survives_our_end);
 	tcase_add_test(tc, a_socket_that_somebody_listens_on_is_left_alone);

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -60,9 +62,16 @@ enum deed {
 	FETCH,			/* then obey */
 	FETCH_AND_DIE,
 	FETCH_INTO_A_FILE,
+	FETCH_OF_A_POOR_ONE,	/* of a supervisor that can open nothing meanwhile */
 	TAKE_NO_NOTICE,		/* of being told to end */
 	BE_WELL,		/* say so three times, then have the supervisor end */
-	HANG,			/* be asked three times, and say nothing */
+	HANG,			/* be asked three times, and say nothing, then have the supervisor end */
+	STAY_WELL,		/* as BE_WELL, sixty times */
+	IGNORE,			/* never say that it is well */
+	STOP,			/* by SIGSTOP, when it serves */
+	STOP_THE_SUPERVISOR,	/* when it is asked first, and for longer than the limit of silence; then as BE_WELL */
+	CLOSE_EARLY,		/* its end of the channel, before it serves; and live on */
+	CLOSE_LATE,		/* when it does */
 };
 
 static struct shared {
@@ -74,7 +83,7 @@ static struct shared {
 
 static enum deed deeds[8];		/* of one worker after the other; the last one that is not OBEY is followed by those */
 static int then[2];			/* signals that the first process gets when a worker serves; the second when settled */
-static int64_t watchdog;
+static int64_t watchdog, ask_every, silence_limit;
 static int end_by = SIGTERM;		/* by which signal it is told to end */
 static bool good;			/* is the configuration? */
 static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
@@ -118,6 +127,63 @@ begin_fetch(int channel, int ends[2])
 	close(ends[1]);
 }
 
+static void
+fetch_of_a_poor_one(int channel)
+{
+	struct rlimit before, none;
+
+	if (prlimit(getppid(), RLIMIT_NOFILE, NULL, &before) != 0)
+		_exit(EX_OSERR);
+	none = (struct rlimit){ STDERR_FILENO + 1, before.rlim_max };	/* poll(2) takes no more than that */
+	if (prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) != 0)
+		_exit(EX_OSERR);
+	fetch_something(channel, false);	/* comes back when the supervisor has closed the pipe */
+	if (prlimit(getppid(), RLIMIT_NOFILE, &before, NULL) != 0)
+		_exit(EX_OSERR);
+}
+
+static bool
+is_stopped(pid_t pid)
+{
+	char path[64], text[512] = "", *state;
+	FILE *stat;
+
+	bg_format(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	if ((stat = fopen(path, "r")) != NULL) {
+		(void)!fread(text, 1, sizeof(text) - 1, stat);
+		fclose(stat);
+	}
+	return (state = strrchr(text, ')')) != NULL && strncmp(state, ") T", 3) == 0;
+}
+
+/* Time goes on, as it does while the whole daemon is stopped, or the machine sleeps. */
+static void
+stop_the_supervisor(void)
+{
+	int64_t until;
+
+	kill(getppid(), SIGSTOP);
+	while (!is_stopped(getppid()))
+		(void)poll(NULL, 0, 5);
+	for (until = bg_clock_mono_ms() + 2 * silence_limit; bg_clock_mono_ms() < until;)
+		(void)poll(NULL, 0, 5);
+	kill(getppid(), SIGCONT);
+}
+
+/* It is asked whether it is well. */
+static void
+be_asked(int channel, enum deed deed)
+{
+	int before = atomic_fetch_add(&shared->asked, 1), last = deed == STAY_WELL ? 59 : 2;
+
+	if (deed == STOP_THE_SUPERVISOR && before == 0)
+		stop_the_supervisor();
+	if (deed != HANG && deed != IGNORE)
+		(void)!bg_channel_send(channel, BG_MESSAGE_WELL, NULL, -1);
+	if ((deed == BE_WELL || deed == HANG || deed == STAY_WELL || deed == STOP_THE_SUPERVISOR) && before == last)
+		kill(getppid(), SIGTERM);
+}
+
 static int
 obey(int channel, enum deed deed)
 {
@@ -133,10 +199,8 @@ obey(int channel, enum deed deed)
 			return EX_OK;
 		if (message.kind == BG_MESSAGE_LOG)
 			atomic_fetch_add(&shared->told_log, 1);
-		if (message.kind == BG_MESSAGE_ASK && deed == BE_WELL)
-			(void)!bg_channel_send(channel, BG_MESSAGE_WELL, NULL, -1);
-		if (message.kind == BG_MESSAGE_ASK && atomic_fetch_add(&shared->asked, 1) == 2)
-			kill(getppid(), SIGTERM);
+		if (message.kind == BG_MESSAGE_ASK)
+			be_asked(channel, deed);
 		if (message.kind == BG_MESSAGE_STATE) {
 			atomic_fetch_add(&shared->told_state, 1);
 			kill(getppid(), then[1]);
@@ -173,13 +237,23 @@ work(void *arg, bool first, int channel)
 	}
 	if (deed == FETCH || deed == FETCH_INTO_A_FILE)
 		fetch_something(channel, deed == FETCH_INTO_A_FILE);
+	if (deed == FETCH_OF_A_POOR_ONE)
+		fetch_of_a_poor_one(channel);
 	if (deed == FETCH_AND_DIE) {
 		begin_fetch(channel, ends);
 		while (atomic_load(&shared->fetchers) == 0)
 			(void)poll(NULL, 0, 5);
 		abort();
 	}
-	(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed != CLOSE_EARLY)
+		(void)!bg_channel_send(channel, BG_MESSAGE_SERVING, NULL, -1);
+	if (deed == CLOSE_EARLY || deed == CLOSE_LATE) {
+		close(channel);
+		for (;;)
+			pause();
+	}
+	if (deed == STOP)
+		raise(SIGSTOP);
 	if (deed == DIE_LATER) {
 		while (atomic_load(&shared->serving) <= number)
 			(void)poll(NULL, 0, 5);
@@ -287,8 +361,8 @@ static const struct bg_supervisor_hooks hooks = { work, fetch, serving, prepare,
 static int
 supervise_within(int64_t grace, int64_t reload_limit)
 {
-	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .grace = grace,
-	    .reload_limit = reload_limit };
+	struct bg_supervisor_options options = { .hooks = &hooks, .watchdog = watchdog, .ask_every = ask_every,
+	    .silence_limit = silence_limit, .grace = grace, .reload_limit = reload_limit };
 	int code;
 
 	bg_log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), BG_LOG_ERROR);
@@ -469,6 +543,69 @@ START_TEST(only_a_worker_that_says_so_is_well)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	enum deed deed;
+	int64_t watchdog, ask_every;
+} hangs[] = {
+	{ "one that is stopped", STOP, 0, 20 },
+	{ "one that does all but answer", IGNORE, 0, 20 },
+	{ "also with a watchdog that asks more often", STOP, 20, 30000 },
+	{ "or less often", STOP, 30000, 20 },
+	{ "or alone", STOP, 20, 0 },
+};
+START_TEST(a_worker_that_hangs_is_replaced)
+{
+	plan(hangs[_i].deed, OBEY, SIGTERM, 0);
+	watchdog = hangs[_i].watchdog;
+	ask_every = hangs[_i].ask_every;
+	silence_limit = 100;
+	stop_after = 2;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_msg(shared->workers == 2 && shared->restarts == 1, "%s: %d %d", hangs[_i].name, shared->workers, shared->restarts);
+	ck_assert_int_eq(shared->well, 0);
+}
+END_TEST
+
+/* The limit is fifty questions, and much less than the time for which the supervisor stands still. */
+static const struct { const char *name; enum deed deed; int asked; } lively[] = {
+	{ "one that answers, however often it is asked", STAY_WELL, 60 },
+	{ "one that could not, since the supervisor stood still", STOP_THE_SUPERVISOR, 3 },
+};
+START_TEST(a_worker_that_does_not_hang_is_not_replaced)
+{
+	plan(lively[_i].deed, OBEY, 0, 0);
+	ask_every = 20;
+	silence_limit = 1000;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_msg(shared->asked >= lively[_i].asked && shared->workers == 1, "%s: %d %d", lively[_i].name, shared->asked,
+	    shared->workers);
+}
+END_TEST
+
+/* Were it killed as one that hangs, the configuration would not be taken, for no fault of its own. */
+START_TEST(a_worker_that_takes_up_a_configuration_has_the_limit_of_that)
+{
+	plan(silences[_i], OBEY, SIGHUP, SIGTERM);
+	ask_every = 20;
+	silence_limit = 100;
+	ck_assert_int_eq(supervise_within(20000, 500), EX_OK);
+	ck_assert_int_eq(shared->in_force, 1);
+	ck_assert_int_eq(shared->not_in_force, 0);
+}
+END_TEST
+
+static const enum deed closings[] = { CLOSE_EARLY, CLOSE_LATE };
+START_TEST(a_worker_that_closes_its_channel_and_lives_on_is_replaced)
+{
+	plan(closings[_i], OBEY, SIGTERM, 0);
+	stop_after = closings[_i] == CLOSE_LATE ? 2 : 1;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 2);
+	ck_assert_int_eq(shared->restarts, 1);
+}
+END_TEST
+
 START_TEST(who_does_not_want_to_know_asks_nobody)
 {
 	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
@@ -512,6 +649,17 @@ START_TEST(who_wants_an_answer_in_what_is_no_pipe_is_killed)
 }
 END_TEST
 
+START_TEST(a_fetch_that_the_supervisor_has_no_descriptor_for_is_put_off)
+{
+	plan(FETCH_OF_A_POOR_ONE, OBEY, SIGTERM, 0);
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->fetchers, 0);
+	ck_assert_int_eq(shared->fetched, 0);
+	ck_assert_int_eq(shared->workers, 1);
+	ck_assert_int_eq(shared->serving, 1);
+}
+END_TEST
+
 START_TEST(a_fetch_does_not_outlive_who_asked)
 {
 	plan(FETCH_AND_DIE, OBEY, SIGTERM, 0);
@@ -542,9 +690,14 @@ main(void)
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
 	tcase_add_test(tc, who_asks_for_the_state_is_told_by_the_worker);
 	tcase_add_loop_test(tc, only_a_worker_that_says_so_is_well, 0, N(healths));
+	tcase_add_loop_test(tc, a_worker_that_hangs_is_replaced, 0, N(hangs));
+	tcase_add_loop_test(tc, a_worker_that_does_not_hang_is_not_replaced, 0, N(lively));
+	tcase_add_loop_test(tc, a_worker_that_takes_up_a_configuration_has_the_limit_of_that, 0, N(silences));
+	tcase_add_loop_test(tc, a_worker_that_closes_its_channel_and_lives_on_is_replaced, 0, N(closings));
 	tcase_add_test(tc, who_does_not_want_to_know_asks_nobody);
 	tcase_add_test(tc, what_is_fetched_for_the_worker_comes_through);
 	tcase_add_test(tc, who_wants_an_answer_in_what_is_no_pipe_is_killed);
+	tcase_add_test(tc, a_fetch_that_the_supervisor_has_no_descriptor_for_is_put_off);
 	tcase_add_test(tc, a_fetch_does_not_outlive_who_asked);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);

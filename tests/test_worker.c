@@ -313,6 +313,59 @@ START_TEST(bytes_may_come_one_by_one)
 }
 END_TEST
 
+/* While one is free they move, whatever the other is at; when none is they do not, until one goes on. */
+START_TEST(threads_that_are_all_stuck_do_not_move)
+{
+	int fds[2];
+
+	start_with(2, 4096, LONG_MS);
+	handler.does = BLOCK;
+	for (int i = 0; i < 2; i++) {
+		while (!bg_worker_moves(worker))
+			(void)poll(NULL, 0, 1);
+		fds[i] = connect_to(UNIX);
+		send_request(fds[i], "/stuck");
+		sem_wait(&handler.entered);
+	}
+	(void)bg_worker_moves(worker);		/* what they did before */
+	for (int i = 0; i < 10; i++)
+		ck_assert(!bg_worker_moves(worker));
+	sem_post(&handler.leave);
+	while (!bg_worker_moves(worker))
+		(void)poll(NULL, 0, 1);
+	sem_post(&handler.leave);
+	for (int i = 0; i < 2; i++)
+		expect_answer(fds[i], "/stuck", "stuck for a while");
+	while (!bg_worker_moves(worker))
+		(void)poll(NULL, 0, 1);
+}
+END_TEST
+
+/*
+ * On a unix socket each write is one piece that arrives as a whole, so whoever is woken by the first has all of it.  Records in
+ * writes of their own would cost servers a wake each; interop 5.1.
+ */
+START_TEST(an_answer_below_8_kib_goes_out_in_one_write)
+{
+	static const char end[] = "\1\3\0\1\0\10\0\0";	/* the header of END_REQUEST */
+	char bytes[8 * 1024];
+
+	start();
+	for (int i = 0; i < 200; i++) {
+		int fd = connect_to(UNIX);
+		struct pollfd readable = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		send_request(fd, "/one-write");
+		ck_assert_int_eq(poll(&readable, 1, -1), 1);
+		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		ck_assert_int_gt(n, 16);
+		ck_assert_msg(memcmp(bytes + n - 16, end, sizeof(end) - 1) == 0, "turn %d: cut after %zd bytes", i, n);
+		close(fd);
+	}
+}
+END_TEST
+
 static const size_t pieces[] = { 1, 2, 3, 7, 127, 1000, 8192, 16384, 65535 };
 START_TEST(parameters_may_be_cut_into_any_records)
 {
@@ -1701,6 +1754,8 @@ main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, make_listeners, remove_listeners);
 	tcase_add_loop_test(tc, a_good_request_is_answered_and_the_connection_closed, UNIX, TCP + 1);
+	tcase_add_test(tc, threads_that_are_all_stuck_do_not_move);
+	tcase_add_test(tc, an_answer_below_8_kib_goes_out_in_one_write);
 	tcase_add_loop_test(tc, bytes_may_come_one_by_one, UNIX, TCP + 1);
 	tcase_add_loop_test(tc, parameters_may_be_cut_into_any_records, 0, N(pieces));
 	tcase_add_loop_test(tc, the_largest_request_is_answered, UNIX, TCP + 1);

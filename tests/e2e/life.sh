@@ -176,6 +176,22 @@ if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 256 ]; then
 	is "it is the very worker" "$(worker_of "$gate_enough")" "$enough"
 	is "which has never wanted for a descriptor" "$(cat "$work/tmp/enough.out"* | grep -c 'Too many open files' || :)" 0
 	disperse
+
+	# None at all, so that the next log does not arrive.
+	"${bg_unprivileged[@]}" prlimit --pid "$enough" --nofile=3:
+	mv "$work/tmp/enough.out" "$work/tmp/enough.out.3"
+	kill -USR1 "$gate_enough"
+	check "a log that the worker cannot take it does without, and says so" \
+	    wait_for 20 grep -q -F 'no descriptor is free for the log that the supervisor has opened: it goes on' "$work/tmp/enough.out.3"
+	sed -i "s|^log = .*|log = \"$work/tmp/enough.next\"|" "$work/enough.conf"
+	kill -HUP "$gate_enough"
+	check "a reload with one fails" wait_for 20 grep -q -F 'the configuration was not changed' "$work/tmp/enough.out"
+	"${bg_unprivileged[@]}" prlimit --pid "$enough" --nofile=256:
+	kill -HUP "$gate_enough"
+	check "and the next one does not" wait_for 20 grep -q -F 'was read anew and is in force' "$work/tmp/enough.next"
+	is "a good token is let in" "$(ask enough "$good")" "Status: 200 OK"
+	check "which the new log says" wait_for 20 grep -q decision=allow "$work/tmp/enough.next"
+	is "it is still the very worker" "$(worker_of "$gate_enough")" "$enough"
 	stop_gate enough
 else
 	printf 'ok - # skipped, for want of a limit of 256 descriptors: too few for all\n'

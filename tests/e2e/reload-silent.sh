@@ -1,6 +1,7 @@
 #!/bin/bash
 # A worker that never answers a reload: it is killed after a while, the next one begins with the new configuration, requests wait
 # for it, the service manager is told, and no proof is good twice.  The while is half a minute, and two daemons wait for it at once.
+# With BG_LONG=yes also one that hangs without a reload, which takes more than a minute.
 # shellcheck disable=SC2317,SC2119,SC2154 # functions that wait_for and check call; variables of replay.inc
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -56,6 +57,19 @@ for name in "${names[@]}"; do
 done
 
 declare -A stopped waiting
+if [ "${BG_LONG:-}" = yes ]; then
+	configure idle ''
+	sed -i '/^replay = /d' "$work/idle.conf"
+	cp "$work/idle.conf" "$work/free.conf"
+	start_gate idle
+	start_gate free --no-sandbox
+	check "idle: a proof passes" wait_for 60 proof_passes idle
+	for name in idle free; do
+		gate=gate_$name
+		stopped[$name]=$(worker_of "${!gate}")
+		kill -STOP "${stopped[$name]}"
+	done
+fi
 for name in "${names[@]}"; do
 	gate=gate_$name
 	stopped[$name]=$(worker_of "${!gate}")
@@ -97,6 +111,18 @@ for name in "${names[@]}"; do
 	is "$name: the next reload is as any other" "$(ask "$name" | grep -c -F 'realm="third"')" 1
 	stop_gate "$name"
 done
+if [ "${BG_LONG:-}" = yes ]; then
+	check "idle: a worker that hangs is killed, and the log says so" wait_for 120 logged idle \
+	    " error the worker, process ${stopped[idle]}, has not said within 60.000 seconds that it is well, and is killed"
+	check "idle: another one serves" wait_for 60 logged idle 'another worker serves, restarts=1'
+	if logged idle 'are remembered by this process alone'; then
+		is_used "idle: a proof that may have been used before is refused (SR-63)" idle "$proof_idle" 503 store_young
+	fi
+	is "free: with --no-sandbox it lives, for who looks at it" "$(worker_of "$gate_free")" "${stopped[free]}"
+	kill -CONT "${stopped[free]}"
+	stop_gate idle
+	stop_gate free
+fi
 is "the service manager is told that each is over" "$(sed -n 's/^\([A-Z]*\)=1 .*/\1/p' "$work/heard.log" | tr '\n' ' ')" \
     "READY RELOADING READY RELOADING READY RELOADING READY STOPPING "
 finish

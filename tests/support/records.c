@@ -111,25 +111,47 @@ bg_rec_request_as(struct bg_buf *out, unsigned role, const char *uri)
 #define BYTES(lit)	NULL, lit, sizeof(lit) - 1
 
 static void
-put_get_values(struct bg_buf *out)
+put_get_values(struct bg_buf *out, int names)
 {
 	struct bg_buf pairs;
 
 	bg_buf_init(&pairs, BG_REC_MAX);
-	for (int i = 0; i < 2; i++) {
-		bg_rec_pair(&pairs, BG_SLICE("FCGI_MAX_CONNS"), BG_SLICE(""));
-		bg_rec_pair(&pairs, BG_SLICE("FCGI_MAX_REQS"), BG_SLICE(""));
-		bg_rec_pair(&pairs, BG_SLICE("FCGI_MPXS_CONNS"), BG_SLICE(""));
-	}
+	for (int i = 0; i < names; i++)
+		bg_rec_pair(&pairs, i % 3 == 0 ? BG_SLICE("FCGI_MAX_CONNS") : i % 3 == 1 ? BG_SLICE("FCGI_MAX_REQS") :
+		    BG_SLICE("FCGI_MPXS_CONNS"), BG_SLICE(""));
 	bg_rec_put(out, BG_REC_GET_VALUES, 0, (struct bg_slice){ pairs.data, pairs.len }, 0);
 	bg_buf_clear(&pairs);
+}
+
+static void
+make_get_values_1(struct bg_buf *out)
+{
+	put_get_values(out, 1);
+}
+
+static void
+make_get_values_2(struct bg_buf *out)
+{
+	put_get_values(out, 2);
+}
+
+static void
+make_get_values_3(struct bg_buf *out)
+{
+	put_get_values(out, 3);
+}
+
+static void
+make_get_values_6(struct bg_buf *out)
+{
+	put_get_values(out, 6);
 }
 
 static void
 make_get_values_inside(struct bg_buf *out)
 {
 	bg_rec_begin(out, 1, BG_REC_AUTHORIZER, 0);
-	put_get_values(out);
+	put_get_values(out, 6);
 	bg_buf_put(out, BG_SLICE(END));
 }
 
@@ -163,6 +185,12 @@ static void
 make_40000000_twice(struct bg_buf *out)
 {
 	put_lengths_request(out, 0x40000000, 0x40000000);
+}
+
+static void
+make_name_7fffff00(struct bg_buf *out)
+{
+	put_lengths_request(out, 0x7fffff00, 0);
 }
 
 static void
@@ -212,8 +240,13 @@ const struct bg_rec_bad bg_rec_bad[] = {
 	{ "version 0 behind BEGIN",           "version 1",     BYTES(BEGIN "\0\4\0\1\0\0\0\0") },
 	{ "an HTTP request",                  "version 1",     BYTES("GET / HTTP/1.0\r\n\r\n") },
 	{ "PARAMS first",                     "BEGIN_REQUEST", BYTES(END) },
-	{ "GET_VALUES with six names",        "BEGIN_REQUEST", put_get_values, NULL, 0 },
+	{ "GET_VALUES with one name",         "BEGIN_REQUEST", make_get_values_1, NULL, 0 },
+	{ "GET_VALUES with two names",        "BEGIN_REQUEST", make_get_values_2, NULL, 0 },
+	{ "GET_VALUES with three names",      "BEGIN_REQUEST", make_get_values_3, NULL, 0 },
+	{ "GET_VALUES with six names",        "BEGIN_REQUEST", make_get_values_6, NULL, 0 },
 	{ "an unknown management record",     "BEGIN_REQUEST", BYTES("\1\143\0\0\0\0\0\0") },
+	{ "one with content",                 "BEGIN_REQUEST", BYTES("\1\143\0\0\0\4\0\0" "AAAA") },
+	{ "one in the middle",                "than PARAMS",   BYTES(BEGIN "\1\143\0\0\0\0\0\0" END) },
 	{ "ABORT first",                      "BEGIN_REQUEST", BYTES("\1\2\0\1\0\0\0\0") },
 	{ "request id 0",                     "id 0",          BYTES("\1\1\0\0\0\10\0\0" "\0\2\0\0\0\0\0\0" END) },
 	{ "BEGIN of 7 bytes",                 "length",        BYTES("\1\1\0\1\0\7\0\0" "\0\2\0\0\0\0\0" END) },
@@ -237,6 +270,7 @@ const struct bg_rec_bad bg_rec_bad[] = {
 	{ "STDIN before the end of PARAMS",   "than PARAMS",   BYTES(BEGIN PARAMS("\4") "\1\1AB" "\1\5\0\1\0\0\0\0" END) },
 	{ "ABORT in the middle",              "than PARAMS",   BYTES(BEGIN PARAMS("\4") "\1\1AB" "\1\2\0\1\0\0\0\0" END) },
 	{ "a second BEGIN",                   "than PARAMS",   BYTES(BEGIN BEGIN END) },
+	{ "a BEGIN of another request",       "than PARAMS",   BYTES(BEGIN "\1\1\0\2\0\10\0\0" "\0\2\0\0\0\0\0\0" END) },
 	{ "GET_VALUES in the middle",         "than PARAMS",   make_get_values_inside, NULL, 0 },
 	{ "PARAMS of another request",        "another request", BYTES(BEGIN "\1\4\0\2\0\0\0\0" END) },
 	{ "PARAMS with id 0",                 "id 0",          BYTES(BEGIN "\1\4\0\0\0\0\0\0" END) },
@@ -244,6 +278,7 @@ const struct bg_rec_bad bg_rec_bad[] = {
 	{ "lengths of 0x7ffffffe and 5",      "too long",      make_7ffffffe_5, NULL, 0 },
 	{ "lengths of 0x40000000 twice",      "too long",      make_40000000_twice, NULL, 0 },
 	{ "a value of 0x7fffff00",            "too long",      make_value_7fffff00, NULL, 0 },
+	{ "a name of 0x7fffff00",             "too long",      make_name_7fffff00, NULL, 0 },
 	{ "200,000 bytes of parameters",      "too many bytes", make_200000_bytes, NULL, 0 },
 	{ "parameters in padded crumbs",      "too many bytes", make_crumbs, NULL, 0 },
 	{ "5,000 parameters",                 "too many parameters", make_5000_params, NULL, 0 },
