@@ -378,7 +378,7 @@ bg_script_open(const struct bg_script_options *options, char *const *argv, char 
 	int rc = -1;
 
 	*missing = false;
-	*out = (struct bg_script){ .fd = -1, .dir = -1 };
+	*out = (struct bg_script){ .fd = -1, .dir = -1, .owner = options->owner };
 	if (stat("/proc/self/exe", &self) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "/proc/self/exe: %m");
 	if (choose(options, argv, env, &self, out, &call, &path, err) != 0)
