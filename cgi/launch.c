@@ -30,8 +30,8 @@ keep_open(int fd)
 }
 
 /*
- * Is the name as good as the descriptor?  Who may still exchange what stands there could have written to the script as well.  What
- * cannot be read is a compiled program or nothing, which only the kernel can tell, and that by the descriptor alone.
+ * Is the name as good as the descriptor?  Who may still exchange what stands there could have written to the script as well.
+ * What cannot be read is a compiled program or nothing, which only the kernel can tell, and that by the descriptor alone.
  */
 static int
 check_name(const struct bg_script *script, struct bg_error *why)

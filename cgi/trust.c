@@ -54,7 +54,7 @@ check_for_socket(const struct trusted *who, const char *way, size_t len, const s
 	    "user %lu listens, whom daemon_user could name", who->path, by, BG_SLICE_ARG(dir), (unsigned long)who->peer);
 }
 
-/* Where anybody can make a directory, it may be of one who is trusted today and of another one tomorrow: /tmp is not good enough. */
+/* Where anybody can make a directory it is of one who is trusted today and of another tomorrow: /tmp is not good enough. */
 static int
 check_for_program(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err)
 {
