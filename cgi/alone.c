@@ -97,6 +97,7 @@ open_asked(const struct bg_alone *alone, const struct bg_issuer *issuer)
 	struct bg_error err = { 0 };
 	struct bg_slice text;
 	struct bg_buf path;
+	struct stat st;
 	int fd = -1;
 
 	bg_buf_init(&path, PATH_BYTES_MAX);
@@ -107,6 +108,12 @@ open_asked(const struct bg_alone *alone, const struct bg_issuer *issuer)
 		if (bg_buf_finish(&path, &text, &err) == 0 &&
 		    (fd = open(text.ptr, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) == -1)
 			bg_fail(&err, BG_R_BAD_CACHE, "%s: %m; keys are fetched only where they can be kept", text.ptr);
+		if (fd != -1 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+			bg_fail(&err, BG_R_BAD_CACHE, "%s: is not a regular file; keys are fetched only where that tells when they were last",
+			    text.ptr);
+			close(fd);
+			fd = -1;
+		}
 	}
 	if (fd == -1) {
 		struct bg_buf line;
@@ -146,7 +153,7 @@ may_ask(int fd, int64_t cooldown)
 	int64_t now = bg_clock_wall();
 	struct stat st;
 
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+	if (fstat(fd, &st) != 0)
 		return false;
 	return st.st_size == 0 || st.st_mtime > now || now - st.st_mtime >= cooldown;
 }

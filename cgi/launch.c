@@ -4,7 +4,11 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "cgi/trust.h"
+#include "core/line.h"
 
 #define FD_PATH_SIZE	32	/* "/dev/fd/N" */
 
@@ -25,11 +29,60 @@ keep_open(int fd)
 	(void)fcntl(fd, F_SETFD, 0);
 }
 
+/*
+ * Is the name as good as the descriptor?  Who may still exchange what stands there could have written to the script as well.
+ * What cannot be read is a compiled program or nothing, which only the kernel can tell, and that by the descriptor alone.
+ */
+static int
+check_name(const struct bg_script *script, struct bg_error *why)
+{
+	struct stat opened, named;
+
+	if (script->unreadable)
+		return bg_fail(why, BG_R_INTERNAL, "%s: cannot be read", script->path);
+	if (bg_trust_name(script->path, geteuid(), script->owner, why) != 0)
+		return -1;
+	if (fstat(script->fd, &opened) != 0 || lstat(script->path, &named) != 0)
+		return bg_fail(why, BG_R_INTERNAL, "%s: %m", script->path);
+	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+		return bg_fail(why, BG_R_INTERNAL, "%s: another file stands there by now", script->path);
+	return 0;
+}
+
+static void
+tell(const struct bg_error *why)
+{
+	struct bg_line line;
+
+	bg_line_init(&line);
+	bg_line_word(&line, "script", "by-descriptor");
+	bg_line_text(&line, "detail", bg_slice_str(why->detail));
+	(void)bg_line_write(&line, BG_LOG_DEBUG);
+	bg_line_clear(&line);
+}
+
+/* Execute what was opened, whatever stands at its name.  Returns with errno where that fails. */
+static void
+execute_descriptor(const struct bg_script *script, char *const *argv, char *const *vars)
+{
+	if (script->is_text)
+		keep_open(script->fd);
+	(void)fexecve(script->fd, argv, vars);
+	/* A format whose interpreter, which binfmt_misc knows, opens the name. */
+	if (errno == ENOENT && !script->is_text && !script->unreadable) {
+		keep_open(script->fd);
+		(void)fexecve(script->fd, argv, vars);
+	}
+}
+
 void
 bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *err)
 {
 	const char **argv = calloc(count(script->words) + 4, sizeof(*argv));
+	struct bg_error why = { 0 };
 	char name[FD_PATH_SIZE];
+	char *const *words;
+	bool by_name;
 	size_t n = 0;
 
 	if (argv == NULL) {
@@ -41,34 +94,31 @@ bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *er
 		free(argv);
 		return;
 	}
+	bg_format(name, sizeof(name), "/dev/fd/%d", script->fd);
+	if (!(by_name = check_name(script, &why) == 0))
+		tell(&why);
 	if (script->interpreter != NULL) {
-		bg_format(name, sizeof(name), "/dev/fd/%d", script->fd);
 		argv[n++] = script->interpreter;
 		if (script->argument != NULL)
 			argv[n++] = script->argument;
-		argv[n++] = name;
-	} else
-		argv[n++] = script->path;
-	memcpy(argv + n, script->words, count(script->words) * sizeof(*argv));
-	if (script->is_text)
-		keep_open(script->fd);
-	/* execve is declared with char pointers out of history; it changes none of them. */
-	if (script->interpreter != NULL)
-		(void)execve(script->interpreter, (char *const *)(uintptr_t)argv, vars);
-	else {
-		(void)fexecve(script->fd, (char *const *)(uintptr_t)argv, vars);
-		/* A script after all, whose interpreter cannot read it; or which names this program, and would go round for ever. */
-		if (errno == ENOENT && script->unreadable) {
-			bg_fail(err, BG_R_INTERNAL, "%s: cannot be read, which all but a compiled program has to be", script->path);
-			free(argv);
-			return;
-		}
-		if (errno == ENOENT && !script->is_text) {
-			keep_open(script->fd);
-			(void)fexecve(script->fd, (char *const *)(uintptr_t)argv, vars);
-		}
 	}
-	bg_fail(err, BG_R_INTERNAL, "%s: cannot be executed%s%s: %m", script->path,
-	    script->interpreter != NULL ? " by " : "", script->interpreter != NULL ? script->interpreter : "");
+	argv[n++] = script->interpreter != NULL && !by_name ? name : script->path;
+	memcpy(argv + n, script->words, count(script->words) * sizeof(*argv));
+	/* execve is declared with char pointers out of history; it changes none of them. */
+	words = (char *const *)(uintptr_t)argv;
+	if (script->interpreter != NULL) {
+		if (!by_name)
+			keep_open(script->fd);
+		(void)execve(script->interpreter, words, vars);
+	} else if (by_name)
+		(void)execve(script->path, words, vars);
+	else
+		execute_descriptor(script, words, vars);
+	/* A script after all, whose interpreter cannot read it; or which names this program, and would go round for ever. */
+	if (errno == ENOENT && script->unreadable)
+		bg_fail(err, BG_R_INTERNAL, "%s: cannot be read, which all but a compiled program has to be", script->path);
+	else
+		bg_fail(err, BG_R_INTERNAL, "%s: cannot be executed%s%s: %m", script->path,
+		    script->interpreter != NULL ? " by " : "", script->interpreter != NULL ? script->interpreter : "");
 	free(argv);
 }

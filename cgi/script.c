@@ -125,15 +125,53 @@ choose(const struct bg_script_options *options, char *const *argv, char *const *
 	return 0;
 }
 
-/* The part of path below the directory root; NULL when it is not there. */
+/* Move to the next part of a path, over slashes and parts that are a dot.  Its length; 0: there is none. */
+static size_t
+next_part(const char **path)
+{
+	for (;;) {
+		size_t len;
+
+		*path += strspn(*path, "/");
+		len = strcspn(*path, "/");
+		if (len != 1 || **path != '.')
+			return len;
+		++*path;
+	}
+}
+
+/* What of path is below the directory root, part by part; NULL when it is not there.  Both are absolute. */
 static const char *
 below(const char *path, const char *root)
 {
-	size_t len = strlen(root);
+	for (;;) {
+		const char *rest = path;
+		size_t len = next_part(&root);
 
-	while (len > 0 && root[len - 1] == '/')
-		len--;
-	return strncmp(path, root, len) == 0 && path[len] == '/' ? path + len : NULL;
+		if (len == 0)
+			return *rest == '/' ? rest : NULL;
+		if (next_part(&path) != len || memcmp(path, root, len) != 0)
+			return NULL;
+		path += len;
+		root += len;
+	}
+}
+
+/* A path without slashes behind slashes, and dots; out has room for it, and "/" for the root. */
+static void
+put_normal(const char *path, char *out)
+{
+	char *at = out;
+	size_t len;
+
+	for (; (len = next_part(&path)) > 0; path += len) {
+		*at++ = '/';
+		memcpy(at, path, len);
+		at += len;
+	}
+	if (at == out)
+		*at++ = '/';
+	*at = '\0';
 }
 
 /* Open a directory that stays open as out->dir. */
@@ -190,7 +228,7 @@ walk(const char *root, uid_t owner, const char **rest, struct bg_script *out, st
 
 	if ((out->path = calloc(1, strlen(root) + strlen(*rest) + 2)) == NULL)
 		return bg_fail(err, BG_R_NO_MEMORY, "path");
-	strcpy(out->path, root);
+	put_normal(root, out->path);
 	if ((fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC)) == -1) {
 		*missing = errno == ENOENT || errno == ENOTDIR;
 		return bg_fail(err, BG_R_INTERNAL, "%s: %m", root);
@@ -200,13 +238,8 @@ walk(const char *root, uid_t owner, const char **rest, struct bg_script *out, st
 	for (;;) {
 		size_t len;
 
-		*rest += strspn(*rest, "/");
-		if ((len = strcspn(*rest, "/")) == 0)
+		if ((len = next_part(rest)) == 0)
 			return bg_fail(err, BG_R_INTERNAL, "%s is a directory", out->path);
-		if (len == 1 && **rest == '.') {
-			++*rest;
-			continue;
-		}
 		if ((fd = open_next(out, *rest, len, st, missing, err)) == -1)
 			return -1;
 		*rest += len;
@@ -378,7 +411,7 @@ bg_script_open(const struct bg_script_options *options, char *const *argv, char 
 	int rc = -1;
 
 	*missing = false;
-	*out = (struct bg_script){ .fd = -1, .dir = -1 };
+	*out = (struct bg_script){ .fd = -1, .dir = -1, .owner = options->owner };
 	if (stat("/proc/self/exe", &self) != 0)
 		return bg_fail(err, BG_R_INTERNAL, "/proc/self/exe: %m");
 	if (choose(options, argv, env, &self, out, &call, &path, err) != 0)

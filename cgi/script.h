@@ -14,11 +14,12 @@ struct bg_script_options {
 
 #define BG_SCRIPT_SETTINGS	4
 
-/* A script that may run, opened once: what is run is what was looked at, whatever happens to its name (SR-88). */
+/* A script that may run, opened once: what is run is what was looked at, whatever others do to its name (SR-88). */
 struct bg_script {
 	int             fd;		/* close-on-exec; of a text open for reading, else O_PATH; -1: none */
 	int             dir;		/* the directory it is in, the same */
 	char           *path;		/* absolute */
+	uid_t           owner;		/* to whom it and its directories may belong, too; 0: to nobody else */
 	bool            is_text;	/* it begins with "#!" */
 	bool            unreadable;	/* whether it does is not known: a compiled program may be like that, and nothing else */
 	char           *interpreter;	/* where its "#!" line names this wrapper: what is to run it; else NULL */

@@ -1,6 +1,8 @@
 #include "cgi/trust.h"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -8,10 +10,14 @@
 #define WAY_MAX		1023	/* bytes of a path whose links are followed */
 #define LINKS_MAX	16
 
-/* Those who are trusted, beside root; the last two may be the same. */
+/* Those who are trusted, beside root; self and other may be the same. */
 struct trusted {
-	const char *path;	/* as it was configured, for messages */
-	uid_t       peer, self, other;
+	const char    *kind, *path;	/* for messages: what stands before it, and the path as it was said */
+	enum bg_reason reason;		/* that there are others */
+	uid_t          peer, self, other;
+
+	/* May nobody but these change what is in the directory way[..len], or the root?  st is what it is. */
+	int (*check)(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err);
 };
 
 static bool
@@ -20,11 +26,16 @@ is_trusted(const struct trusted *who, uid_t uid)
 	return uid == 0 || uid == who->self || uid == who->other;
 }
 
-/* The directory way[..len], or the root; st is what it is. */
-static int
-check_directory(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err)
+static struct bg_slice
+name_of(const char *way, size_t len)
 {
-	struct bg_slice dir = len > 0 ? (struct bg_slice){ way, len } : BG_SLICE("/");
+	return len > 0 ? (struct bg_slice){ way, len } : BG_SLICE("/");
+}
+
+static int
+check_for_socket(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err)
+{
+	struct bg_slice dir = name_of(way, len);
 	const char *by = NULL;
 
 	if (!is_trusted(who, st->st_uid))
@@ -41,6 +52,36 @@ check_directory(const struct trusted *who, const char *way, size_t len, const st
 		return 0;
 	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s %.*s, and could answer in the daemon's place; "
 	    "user %lu listens, whom daemon_user could name", who->path, by, BG_SLICE_ARG(dir), (unsigned long)who->peer);
+}
+
+/* Where anybody can make a directory it is of one who is trusted today and of another tomorrow: /tmp is not good enough. */
+static int
+check_for_program(const struct trusted *who, const char *way, size_t len, const struct stat *st, struct bg_error *err)
+{
+	struct bg_slice dir = name_of(way, len);
+
+	if (!is_trusted(who, st->st_uid))
+		return bg_fail(err, BG_R_INTERNAL, "%s: %.*s belongs to user %lu", who->path, BG_SLICE_ARG(dir), (unsigned long)st->st_uid);
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return bg_fail(err, BG_R_INTERNAL, "%s: %.*s may be written to by its group or by others", who->path, BG_SLICE_ARG(dir));
+	return 0;
+}
+
+/*
+ * Is the link at way[begin..] one of /proc, which lead to somewhere else than they say (root, cwd, fd), and whose directories
+ * become another process's without anybody writing to them?
+ */
+static bool
+is_magic(char *way, size_t begin)
+{
+	struct statfs fs;
+	char c = way[begin];
+	int rc;
+
+	way[begin] = '\0';
+	rc = statfs(way, &fs);
+	way[begin] = c;
+	return rc != 0 || fs.f_type == PROC_SUPER_MAGIC;
 }
 
 /* Put what the link at way[..len] says in its place; what stands behind it stays.  False: it is too long, or gone. */
@@ -78,39 +119,56 @@ walk(const struct trusted *who, char *way, struct bg_error *err)
 	size_t end = 0;
 
 	if (lstat("/", &dir) != 0)
-		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: /: %m", who->path);
+		return bg_fail(err, who->reason, "%s%s: /: %m", who->kind, who->path);
 	for (;;) {
 		size_t begin = end + strspn(way + end, "/");
 		char after;
 		int rc;
 
-		if (check_directory(who, way, end, &dir, err) != 0)
+		if (who->check(who, way, end, &dir, err) != 0)
 			return -1;
 		end = begin + strcspn(way + begin, "/");
 		after = way[end];
 		way[end] = '\0';
 		if ((rc = lstat(way, &st)) != 0)
-			bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s: %m", who->path, way);
+			bg_fail(err, who->reason, "%s%s: %s: %m", who->kind, who->path, way);
 		way[end] = after;
 		if (rc != 0)
 			return -1;
 		if (S_ISLNK(st.st_mode)) {
+			if (is_magic(way, begin))
+				return bg_fail(err, who->reason, "%s%s: a link on the way to it is one of /proc", who->kind, who->path);
 			if (follow(way, end))
 				return 0;
-			return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: a link on the way to it is too long, or gone", who->path);
+			return bg_fail(err, who->reason, "%s%s: a link on the way to it is too long, or gone", who->kind, who->path);
 		}
 		if (after == '\0')
-			return 1;	/* the socket: who may write to it may ask, and no more */
+			return 1;	/* who may write to a socket may ask, and no more; a program has been looked at */
 		dir = st;
 	}
+}
+
+/* The way to the path, and those to what its links say. */
+static int
+check_way(const struct trusted *who, struct bg_error *err)
+{
+	char way[WAY_MAX + 1];
+	int rc;
+
+	if (who->path[0] != '/' || strlen(who->path) > WAY_MAX)
+		return bg_fail(err, who->reason, "%s%.120s: no path that can be looked at", who->kind, who->path);
+	bg_format(way, sizeof(way), "%s", who->path);
+	for (int i = 0; i < LINKS_MAX; i++)
+		if ((rc = walk(who, way, err)) != 0)
+			return rc > 0 ? 0 : -1;
+	return bg_fail(err, who->reason, "%s%s: too many links on the way to it", who->kind, who->path);
 }
 
 int
 bg_trust_socket(const char *path, uid_t peer, uid_t self, uid_t named, struct bg_error *err)
 {
-	struct trusted who = { .path = path, .peer = peer, .self = self, .other = named != BG_TRUST_NOBODY ? named : peer };
-	char way[WAY_MAX + 1];
-	int rc;
+	struct trusted who = { .kind = "unix:", .path = path, .reason = BG_R_NO_DAEMON, .peer = peer, .self = self,
+		.other = named != BG_TRUST_NOBODY ? named : peer, .check = check_for_socket };
 
 	if (named != BG_TRUST_NOBODY) {
 		if (peer == named && peer != 0)
@@ -119,11 +177,14 @@ bg_trust_socket(const char *path, uid_t peer, uid_t self, uid_t named, struct bg
 			return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: user %lu listens, and daemon_user is %lu", path, (unsigned long)peer,
 			    (unsigned long)named);
 	}
-	if (path[0] != '/' || strlen(path) > WAY_MAX)
-		return bg_fail(err, BG_R_NO_DAEMON, "unix:%.120s: no path that can be looked at", path);
-	bg_format(way, sizeof(way), "%s", path);
-	for (int i = 0; i < LINKS_MAX; i++)
-		if ((rc = walk(&who, way, err)) != 0)
-			return rc > 0 ? 0 : -1;
-	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: too many links on the way to it", path);
+	return check_way(&who, err);
+}
+
+int
+bg_trust_name(const char *path, uid_t self, uid_t other, struct bg_error *err)
+{
+	struct trusted who = { .kind = "", .path = path, .reason = BG_R_INTERNAL, .self = self, .other = other,
+		.check = check_for_program };
+
+	return check_way(&who, err);
 }

@@ -20,4 +20,15 @@
  */
 int bg_trust_socket(const char *path, uid_t peer, uid_t self, uid_t named, struct bg_error *err) BG_MUST_CHECK;
 
+/*
+ * Could somebody else than root, self and other exchange what stands at path, an absolute one?  Each directory on the way to it,
+ * and on those to what links on it say, has to belong to one of them and to be writable for no group and not for others, its
+ * sticky bit notwithstanding.  What stands at the end is not looked at.
+ *
+ * A link of /proc is none that says where it leads, for this and for the above.
+ *
+ * Returns -1 with BG_R_INTERNAL and what was found.
+ */
+int bg_trust_name(const char *path, uid_t self, uid_t other, struct bg_error *err) BG_MUST_CHECK;
+
 #endif

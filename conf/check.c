@@ -694,11 +694,26 @@ settle_cache_dir(struct bg_conf *conf, struct bg_buf *report)
 	return 0;
 }
 
+/* Does a path have ".." as one of its parts? */
+static bool
+goes_up(const char *path)
+{
+	for (const char *at = strstr(path, ".."); at != NULL; at = strstr(at + 1, ".."))
+		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+			return true;
+	return false;
+}
+
 static int
 check_script(const struct bg_conf *conf, const struct bg_said *top, struct bg_buf *report)
 {
 	size_t len = conf->script_root != NULL ? strlen(conf->script_root) : 0;
 
+	/* Servers take it out of what they say, and then no script would be below. */
+	if (conf->script_root != NULL && goes_up(conf->script_root)) {
+		bg_report(report, top[BG_OPT_TOP_script_root].at, "script_root has \"..\" in it; the same directory without was expected");
+		return EX_CONFIG;
+	}
 	if (conf->script == NULL || conf->script_root == NULL)
 		return 0;
 	while (len > 0 && conf->script_root[len - 1] == '/')

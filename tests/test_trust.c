@@ -68,6 +68,33 @@ static const struct {
 	{ "no path", 0, NONE, 0, 0, 0755, 0755, 0755, "a/b/s", BG_R_NO_DAEMON, "no path that can be looked at" },
 };
 
+/* The same world, for a program: the sticky bit and links' own directories count as well. */
+static const struct {
+	const char *name;
+	uid_t       self, other;
+	uid_t       a, b;
+	mode_t      root, a_mode, b_mode;
+	const char *path, *detail;	/* NULL: nobody else could have put another one there */
+} names[] = {
+	{ "root's", ME, 0, 0, 0, 0755, 0755, 0755, "/a/b/s", NULL },
+	{ "ours", ME, 0, ME, ME, 0755, 0711, 0700, "/a/b/s", NULL },
+	{ "theirs who may own scripts", ME, OTHER, OTHER, ME, 0755, 0755, 0755, "/a/b/s", NULL },
+	{ "somebody else's above it", ME, 0, OTHER, ME, 0755, 0755, 0755, "/a/b/s", "/a/b/s: /a belongs to user 1003" },
+	{ "somebody else's that it is in", ME, DAEMON, ME, OTHER, 0755, 0755, 0755, "/a/b/s", "/a/b/s: /a/b belongs to user 1003" },
+	{ "its group's", ME, 0, ME, ME, 0755, 0775, 0755, "/a/b/s", "/a/b/s: /a may be written to by its group" },
+	{ "everybody's", ME, 0, ME, ME, 0755, 0755, 0757, "/a/b/s", "/a/b/s: /a/b may be written to by its group" },
+	{ "as /tmp", ME, 0, 0, ME, 0755, 01777, 0755, "/a/b/s", "/a/b/s: /a may be written to" },
+	{ "a group's sticky one", ME, 0, 0, ME, 0755, 01775, 0755, "/a/b/s", "/a/b/s: /a may be written to" },
+	{ "the root itself", ME, 0, 0, 0, 0775, 0755, 0755, "/a/b/s", "/a/b/s: / may be written to" },
+	{ "by a link of root's", ME, 0, 0, 0, 0755, 0755, 0755, "/good/s", NULL },
+	{ "by a link to where others may write", ME, 0, 0, OTHER, 0755, 0755, 0755, "/good/s", "/good/s: /a/b belongs to user 1003" },
+	{ "by a link in such a place", ME, 0, OTHER, 0, 0755, 0755, 0755, "/a/out/s", "/a belongs to user 1003" },
+	{ "by a link there and back", ME, 0, 0, 0, 0755, 01777, 0755, "/twice/../s", "/a may be written to" },
+	{ "links in a circle", ME, 0, 0, 0, 0755, 0755, 0755, "/round/s", "too many links" },
+	{ "gone", ME, 0, 0, 0, 0755, 0755, 0755, "/a/b/none", "/a/b/none: /a/b/none: No such file" },
+	{ "no path", ME, 0, 0, 0, 0755, 0755, 0755, "a/b/s", "no path that can be looked at" },
+};
+
 static char dir[512];
 
 static void
@@ -111,15 +138,16 @@ make_file(const char *name)
 	close(fd);
 }
 
-START_TEST(only_what_nobody_else_could_have_put_there_is_the_daemon)
+/* Until leave, /a/b/s below the test's directory as the root. */
+static int
+enter(mode_t root, uid_t a, mode_t a_mode, uid_t b, mode_t b_mode)
 {
-	int before = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-	struct bg_error err = { 0 };
+	int before = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	ck_assert(before >= 0 && chroot(dir) == 0 && chdir("/") == 0);
-	make("/", 0, ways[_i].root);
-	make("/a", ways[_i].a, ways[_i].a_mode);
-	make("/a/b", ways[_i].b, ways[_i].b_mode);
+	make("/", 0, root);
+	make("/a", a, a_mode);
+	make("/a/b", b, b_mode);
 	make_link("a/b", "/good");
 	make_link("../a/b", "/a/out");
 	make_link("/a/out", "/twice");
@@ -128,11 +156,50 @@ START_TEST(only_what_nobody_else_could_have_put_there_is_the_daemon)
 	make_link("nowhere", "/gone");
 	make_file("/a/s");	/* whatever it is: that is not looked at */
 	make_file("/a/b/s");
-	rc = bg_trust_socket(ways[_i].path, ways[_i].peer, ME, ways[_i].named, &err);
+	return before;
+}
+
+static void
+leave(int before)
+{
 	ck_assert(fchdir(before) == 0 && chroot(".") == 0);	/* sanitizers want to see more at the end */
 	close(before);
+}
+
+START_TEST(only_what_nobody_else_could_have_put_there_is_the_daemon)
+{
+	int before = enter(ways[_i].root, ways[_i].a, ways[_i].a_mode, ways[_i].b, ways[_i].b_mode), rc;
+	struct bg_error err = { 0 };
+
+	rc = bg_trust_socket(ways[_i].path, ways[_i].peer, ME, ways[_i].named, &err);
+	leave(before);
 	ck_reason(rc, err, ways[_i].want, ways[_i].name);
 	ck_assert_msg(strstr(err.detail, ways[_i].detail) != NULL, "%s: %s", ways[_i].name, err.detail);
+}
+END_TEST
+
+START_TEST(a_name_is_good_where_nobody_else_could_exchange_what_has_it)	/* SR-88 */
+{
+	int before = enter(names[_i].root, names[_i].a, names[_i].a_mode, names[_i].b, names[_i].b_mode), rc;
+	struct bg_error err = { 0 };
+
+	rc = bg_trust_name(names[_i].path, names[_i].self, names[_i].other, &err);
+	leave(before);
+	ck_reason(rc, err, names[_i].detail == NULL ? BG_R_OK : BG_R_INTERNAL, names[_i].name);
+	ck_assert_msg(names[_i].detail == NULL || strstr(err.detail, names[_i].detail) != NULL, "%s: %s", names[_i].name, err.detail);
+}
+END_TEST
+
+/* What they say is not where they lead, and their directories become another's with a number of a process. */
+START_TEST(links_of_proc_are_not_followed)
+{
+	struct bg_error err = { 0 };
+
+	ck_reason(bg_trust_name("/proc/self/root/etc/passwd", 0, 0, &err), err, BG_R_INTERNAL, "a program");
+	ck_assert_ptr_nonnull(strstr(err.detail, "one of /proc"));
+	bg_error_clear(&err);
+	ck_reason(bg_trust_socket("/proc/1/root/etc/passwd", 0, 0, BG_TRUST_NOBODY, &err), err, BG_R_NO_DAEMON, "a socket");
+	ck_assert_ptr_nonnull(strstr(err.detail, "one of /proc"));
 }
 END_TEST
 
@@ -148,6 +215,8 @@ main(void)
 	}
 	tcase_add_unchecked_fixture(tc, make_world, remove_world);
 	tcase_add_loop_test(tc, only_what_nobody_else_could_have_put_there_is_the_daemon, 0, N(ways));
+	tcase_add_loop_test(tc, a_name_is_good_where_nobody_else_could_exchange_what_has_it, 0, N(names));
+	tcase_add_test(tc, links_of_proc_are_not_followed);
 	suite_add_tcase(suite, tc);
 	return bg_test_run(suite);
 }

@@ -173,7 +173,9 @@ is "so is one whose interpreter is not there" "$(head -n 1 "$work/out" | tr -d '
 check "and the log says what failed" grep -q 'script=refused status=500 detail=.*cannot be executed: No such file' "$work/cgi.log"
 # shellcheck disable=SC2016 # for the script to expand
 printf '#!%s /bin/sh\nprintf "Content-Type: text/plain\\n\\n%%s" "$0"' "$bg_cgi" >"$work/bin/probe"
+chmod g+w "$work"	# with what is above writable for others it has no name: cgi-name.sh
 runs "a line that names the wrapper names the interpreter" "$good"
+chmod g-w "$work"
 check "and the script is opened by it once and for all" grep -q '^/dev/fd/[0-9]*$' <(tail -n 1 "$work/out")
 # Executable to somebody, but not to who runs the wrapper.
 if [ "$(id -u)" -eq 0 ]; then chmod 744 "$work/bin/probe"; else chmod 645 "$work/bin/probe"; fi
