@@ -63,7 +63,9 @@ TypesConfig /dev/null
 </Location>
 END
 } >"$work/more.conf"
-# As shared hosts have it: processes without threads, which run programs themselves.
+# As shared hosts have it: processes without threads, which run programs themselves.  In the foreground this kind of Apache ends by a
+# SIGTERM to its whole process group, which would be that of make, with the servers of other tests; so it gets one of its own.
+bg_unprivileged=(setsid "${bg_unprivileged[@]}")
 bg_edit=(-e 's/mpm_event/mpm_prefork/g' -e 's/cgid/cgi/g' -e '/^ScriptSock/d' -e '/^Action/d' -e '/^\(Script\)\?Alias *"\/api/d')
 start_wrapped apache action.conf "$work/more.conf"
 
