@@ -171,8 +171,14 @@ if [ "$(ulimit -H -n)" = unlimited ] || [ "$(ulimit -H -n)" -ge 256 ]; then
 	done
 	kill -HUP "$gate_enough"
 	check "a reload takes effect" wait_for 20 grep -q -F 'was read anew and is in force' "$work/tmp/enough.out"
-	is "a good token is let in meanwhile" "$(ask enough "$good")" "Status: 200 OK"
-	is "a forged one is not" "$(ask enough "$forged")" "Status: 401 Unauthorized"
+	# Of those who have not said all they want, who waited longest makes room: a slow client of ours too, which then comes again.
+	hears() { # hears TOKEN: sets $heard, what it is answered
+		heard=$(ask enough "$1") && [ -n "$heard" ]
+	}
+	check "there is an answer meanwhile" wait_for 20 hears "$good"
+	is "a good token is let in" "$heard" "Status: 200 OK"
+	check "there is another one" wait_for 20 hears "$forged"
+	is "a forged one is not" "$heard" "Status: 401 Unauthorized"
 	is "it is the very worker" "$(worker_of "$gate_enough")" "$enough"
 	is "which has never wanted for a descriptor" "$(cat "$work/tmp/enough.out"* | grep -c 'Too many open files' || :)" 0
 	disperse
