@@ -21,9 +21,10 @@ cat >"$work/www/app/silent.cgi" <<END
 #!/bin/sh
 trap 'echo TERM >>"$work/tmp/ended"; exit 0' TERM
 echo \$\$ >"$work/tmp/silent.pid"
-n=0
-while [ \$n -lt 600 ]; do sleep 0.1; n=\$((n + 1)); done
+read -r _ <"$work/tmp/never"
 END
+mkfifo -m 644 "$work/tmp/never"
+exec 8<>"$work/tmp/never"
 printf 'scope = { "write:messages" }\n' >"$work/www/app/error.cgi.bearergate"
 # shellcheck disable=SC2016 # for the script to expand
 # A program that has the server go on to wherever its query says.

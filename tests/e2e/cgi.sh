@@ -384,12 +384,12 @@ answers "a kid that nobody knows is refused" 401 unknown_key \
 # finds keys all the same (SR-51).  What fetches waits until the signal is sent.
 rm -f "$work/cache"/*
 start_issuer --max-age 3600
+mkfifo -m 666 "$work/tmp/go-on"
 mv "$work/bin/bearergate-fetch" "$work/bin/fetch"
 cat >"$work/bin/bearergate-fetch" <<END
 #!/bin/sh
 PATH=/usr/bin:/bin
-: >>"$work/tmp/fetching"
-until [ -e "$work/tmp/go-on" ]; do sleep 0.1; done
+[ -e "$work/tmp/fetching" ] || { : >"$work/tmp/fetching" && read -r _ <"$work/tmp/go-on"; }
 exec "$work/bin/fetch" "\$@"
 END
 chmod 755 "$work/bin/bearergate-fetch"
@@ -400,7 +400,7 @@ stranger=$!
 bg_pids+=("$stranger")
 check "a stranger has keys fetched" wait_for 20 test -e "$work/tmp/fetching"
 kill -TERM "$stranger"
-: >"$work/tmp/go-on"
+echo >"$work/tmp/go-on"
 code=0
 wait "$stranger" || code=$?
 is "is ended" "$code $(cat "$work/out")" "143 "
