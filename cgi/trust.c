@@ -32,14 +32,15 @@ name_of(const char *way, size_t len)
 	return len > 0 ? (struct bg_slice){ way, len } : BG_SLICE("/");
 }
 
-/* What would help: to name root does not, since it needs a clean way like anybody whom nobody names. */
-static void
-put_way_out(const struct trusted *who, char *dst, size_t size)
+/* Nobody else may answer there; what would help.  To name root does not: it needs a clean way like anybody whom nobody names. */
+static int
+not_for_socket(const struct trusted *who, const char *what, struct bg_error *err)
 {
 	if (who->peer == 0)
-		bg_format(dst, size, "root listens there, so that only the way can tell for whom");
-	else
-		bg_format(dst, size, "user %lu listens, whom daemon_user could name", (unsigned long)who->peer);
+		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s; root listens there, so that only the way can tell for whom", who->path,
+		    what);
+	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s; user %lu listens, whom daemon_user could name", who->path, what,
+	    (unsigned long)who->peer);
 }
 
 static int
@@ -47,13 +48,13 @@ check_for_socket(const struct trusted *who, const char *way, size_t len, const s
 {
 	struct bg_slice dir = name_of(way, len);
 	const char *by = NULL;
-	char out[96];
+	char what[320];
 
-	put_way_out(who, out, sizeof(out));
-	if (!is_trusted(who, st->st_uid))
-		return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %.*s belongs to user %lu, who could answer in the daemon's place%s; %s",
-		    who->path, BG_SLICE_ARG(dir), (unsigned long)st->st_uid,
-		    who->peer == 0 ? ", unless it is the daemon's, which daemon_user could say" : "", out);
+	if (!is_trusted(who, st->st_uid)) {
+		bg_format(what, sizeof(what), "%.*s belongs to user %lu, who could answer in the daemon's place%s", BG_SLICE_ARG(dir),
+		    (unsigned long)st->st_uid, who->peer == 0 ? ", unless it is the daemon's, which daemon_user could say" : "");
+		return not_for_socket(who, what, err);
+	}
 	if ((st->st_mode & S_IWOTH) != 0 && (st->st_mode & S_ISVTX) == 0)
 		by = "everybody may write to";
 	else if ((st->st_mode & S_IWOTH) != 0 && who->peer != 0 && who->peer != who->self)
@@ -62,8 +63,8 @@ check_for_socket(const struct trusted *who, const char *way, size_t len, const s
 		by = "its group may write to";
 	if (by == NULL)
 		return 0;
-	return bg_fail(err, BG_R_NO_DAEMON, "unix:%s: %s %.*s, and could answer in the daemon's place; %s", who->path, by,
-	    BG_SLICE_ARG(dir), out);
+	bg_format(what, sizeof(what), "%s %.*s, and could answer in the daemon's place", by, BG_SLICE_ARG(dir));
+	return not_for_socket(who, what, err);
 }
 
 /* Where anybody can make a directory it is of one who is trusted today and of another tomorrow: /tmp is not good enough. */

@@ -2,27 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "core/buf.h"
-
-/* Digits alone. */
-static bool
-read_number(const char *text, long *out)
-{
-	long n = 0;
-
-	for (const char *p = text; *p != '\0'; p++) {
-		if (*p < '0' || *p > '9' || n > (LONG_MAX - 9) / 10)
-			return false;
-		n = n * 10 + (*p - '0');
-	}
-	*out = n;
-	return text[0] != '\0';
-}
 
 /* Names for people: those that are not made of visible ASCII are nothing to put into a log.  Colons become ends. */
 static char *
@@ -50,15 +36,15 @@ int
 bg_activation_read(struct bg_activation *out, int first, long pid, const char *listen_pid, const char *listen_fds,
     const char *listen_fdnames, size_t max, struct bg_error *err)
 {
-	long whose, n;
+	int64_t whose, n;
 
 	*out = (struct bg_activation){ .first = first };
-	if (listen_pid == NULL || !read_number(listen_pid, &whose) || whose != pid)
+	if (!bg_slice_decimal(bg_slice_str(listen_pid), &whose) || whose != pid)
 		return 0;
-	if (listen_fds == NULL || !read_number(listen_fds, &n))
+	if (!bg_slice_decimal(bg_slice_str(listen_fds), &n))
 		return bg_fail(err, BG_R_INTERNAL, "LISTEN_FDS is no number, though LISTEN_PID says that this process is meant");
 	if (n > INT_MAX - first || (size_t)n > max)
-		return bg_fail(err, BG_R_INTERNAL, "LISTEN_FDS: %ld sockets, but at most %zu can be served", n, max);
+		return bg_fail(err, BG_R_INTERNAL, "LISTEN_FDS: %" PRId64 " sockets, but at most %zu can be served", n, max);
 	for (int fd = first; fd < first + (int)n; fd++) {
 		int flags = fcntl(fd, F_GETFD);
 

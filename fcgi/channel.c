@@ -184,9 +184,9 @@ bg_channel_receive(int channel, bool from_worker, struct bg_message *out)
 	if (n == -1)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? BG_RECEIVED_NOTHING : BG_RECEIVED_END;
 	n_fds = take_descriptors(&message, fds);
-	/* An empty message looks like the end, unless it brings a descriptor; and nobody sends any. */
 	cut = (message.msg_flags & MSG_CTRUNC) != 0;
 	lost = cut && n_fds == 0;	/* more than we have room for leaves some, and none is what is left where we can open no more */
+	/* An empty message looks like the end, unless it brings a descriptor; and nobody sends any. */
 	if (n == 0 && n_fds == 0 && !cut)
 		return BG_RECEIVED_END;
 	if ((message.msg_flags & MSG_TRUNC) == 0 && (!cut || lost) &&

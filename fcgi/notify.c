@@ -33,28 +33,14 @@ bg_notify_init(struct bg_notify *out, const char *address, struct bg_error *err)
 	return 0;
 }
 
-/* Digits alone; -1: it is none. */
-static int64_t
-number(const char *text)
-{
-	int64_t n = 0;
-
-	if (*text == '\0')
-		return -1;
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9' || n > (INT64_MAX - 9) / 10)
-			return -1;
-		n = n * 10 + (*text - '0');
-	}
-	return n;
-}
-
 int64_t
 bg_notify_watchdog(const char *usec, const char *watched, long pid)
 {
-	int64_t wait = usec != NULL ? number(usec) : -1;
+	int64_t wait, whose;
 
-	if (wait <= 0 || (watched != NULL && number(watched) != pid))
+	if (!bg_slice_decimal(bg_slice_str(usec), &wait) || wait == 0)
+		return 0;
+	if (watched != NULL && (!bg_slice_decimal(bg_slice_str(watched), &whose) || whose != pid))
 		return 0;
 	return wait >= 3000 ? wait / 3000 : 1;
 }

@@ -140,9 +140,10 @@ struct thread {
 	pthread_t         id;
 	char             *room;		/* READ_ROOM bytes to look at requests in */
 	struct bg_buf     answer;
-	atomic_ulong      turns;	/* odd while it waits for an event */
+	atomic_ulong      turns;	/* odd while it waits for an event; only the thread itself writes it */
 	unsigned long     turns_seen;	/* by bg_worker_moves */
 	struct job       *spare;	/* for the next new request, so that only one that is parked costs an allocation */
+	char              apart[64];	/* from the next thread's line in the processors' caches */
 };
 
 /* What an event is about: the kind in the top byte, a serial number in the middle four, an index in the lowest three. */
@@ -758,6 +759,14 @@ sweep(struct bg_worker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+static void
+turn(struct thread *self)
+{
+	unsigned long turns = atomic_load_explicit(&self->turns, memory_order_relaxed);
+
+	atomic_store_explicit(&self->turns, turns + 1, memory_order_relaxed);
+}
+
 static void *
 work(void *arg)
 {
@@ -770,9 +779,9 @@ work(void *arg)
 
 	while (!atomic_load(&worker->stopping)) {
 		/* One event at a time: the next one may be for another thread while we are busy with this. */
-		atomic_fetch_add_explicit(&self->turns, 1, memory_order_relaxed);
+		turn(self);
 		n = epoll_wait(worker->epoll, &event, 1, -1);
-		atomic_fetch_add_explicit(&self->turns, 1, memory_order_relaxed);
+		turn(self);
 		if (n != 1)
 			continue;
 		i = event.data.u64 & INDEX_MAX;
