@@ -90,19 +90,19 @@ bg_slice_skip(struct bg_slice s, size_t n)
 	return (struct bg_slice){ s.ptr + n, s.len - n };
 }
 
-/* Digits alone, as a number.  Returns false for anything else, nothing at all, and what is larger than fits; out keeps its value. */
+/* Digits alone, as a number.  Returns false, with *out 0, for anything else, nothing at all, and what may be larger than fits. */
 static inline bool
 bg_slice_decimal(struct bg_slice s, int64_t *out)
 {
 	int64_t n = 0;
 
+	*out = 0;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] < '0' || s.ptr[i] > '9' || n > (INT64_MAX - 9) / 10)
 			return false;
 		n = n * 10 + (s.ptr[i] - '0');
 	}
-	if (s.len > 0)
-		*out = n;
+	*out = n;
 	return s.len > 0;
 }
 
