@@ -219,8 +219,7 @@ these_gone() { # the fetchers that there were, which would have run for a minute
 	done
 }
 
-config
-sed -i 's/^fetch_timeout = .*/fetch_timeout = "60s"/' "$work/bearergate.conf"
+config 'fetch_timeout = "60s"'
 before=$(grep -c 'is in force' "$work/daemon.log" || :)
 kill -HUP "$daemon"
 check "fetches may take a minute" wait_for 20 lines_at_least "$((before + 1))" 'is in force' "$work/daemon.log"
