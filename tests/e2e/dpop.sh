@@ -147,6 +147,7 @@ a_proof_stays_spent() {
 	denied "$server_kind: and is refused after a restart of the daemon" 400 invalid_dpop_proof proof_spent /api/private "${auth[@]}"
 
 	# Another daemon beside this one, which the web server does not know, with the same store.
+	: >"$work/second.log"
 	start "$work/second.log" "$bg_fcgi" -F "$bg_fetch" -c "$work/bearergate.conf" -l "unix:$work/tmp/second.sock"
 	second=$started
 	wait_for 20 lines_at_least 1 'listening on' "$work/second.log" || die "the second daemon does not start"
