@@ -26,12 +26,13 @@ capacity=400
 good_for=2
 lasts=60
 remembered=$((good_for + forget))
-config full "lmdb:$work/stores/full" "replay_max_proofs = $capacity" "dpop_iat_offset = \"${lasts}s\"" 'dpop_iat_leeway = "0s"'
+config full "lmdb:$work/stores/full" 'log_rate = 0' "replay_max_proofs = $capacity" "dpop_iat_offset = \"${lasts}s\"" 'dpop_iat_leeway = "0s"'
 start_gate full
 start_replay full 600 200 1000 full -- --age "$((lasts - good_for))"
 
 check "a store is full after a while" wait_for 40 logged full ' reason=store_full '
 full_at=$(now_ms)
+taken=$(sed '/ reason=store_full /,$d' "$work/full.log" | grep -c decision=allow)
 is_used "which means: 503, and Retry-After" full "$(mint_proof)" 503 store_full
 check "which says when there will be room" test "${retry_after:-0}" -ge 1 -a "${retry_after:-0}" -le "$((remembered + 1))"
 
@@ -159,7 +160,7 @@ never_twice "a store that is full never drops a proof that lives (SR-65)" full
 is "what it took is known when it comes again, what it did not take is refused" \
     "$(report full '[.first, .again] | map(keys) | add | map(.[:3]) | unique')" '["200","400","503"]'
 began=$(report full .began)
-is "it takes all there is room for" "$(firsts full "$began" "$((began + 1500))" | jq -c 'keys - ["400"]')" '["200"]'
+check "it takes all there is room for" test "$taken" -ge "$((capacity - 16))"	# as many clients may have come between
 is "then none, until the first of them has expired" \
     "$(firsts full "$((full_at + 100))" "$((began + remembered * 1000 - 1000))" | jq -c 'keys - ["400", "503"]')" '[]'
 check "its file is no larger than it has to be" test "$(store_size full)" -le "$((capacity * 1024))"

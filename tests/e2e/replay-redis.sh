@@ -66,9 +66,10 @@ patient='replay_timeout = "20s"'	# whatever a busy machine may take
 start_main
 config a "redis://127.0.0.1:$port_main" 'dpop_iat_leeway = "1s"' "$patient"
 config b "redis+unix:$work/tmp/main.sock" 'dpop_iat_leeway = "1s"' "$patient"
+proof=$(mint_proof)
 start_gate a
 start_gate b
-is_used "a Redis seen for the first time may have lost what it knew: 503" a "$(mint_proof)" 503 store_young
+is_used "a Redis seen for the first time may have lost what it knew: 503" a "$proof" 503 store_young
 check "but not of proofs that are made later" wait_for 20 answers 200 a
 run_once two 64 "$(pick 50 2000)" a b
 exactly_one "64 clients with one proof at two daemons: exactly one passes (SR-63)" two
@@ -184,7 +185,7 @@ config a "redis://127.0.0.1:$port_main" 'dpop_iat_leeway = "1s"' 'replay_timeout
 reload a
 start_replay hung 600 40 500 a
 "$load" --socket "unix:$work/tmp/a.sock" --uri /api/private --token-file "$work/plain" --seconds 600 --rate 200 \
-    --clients 8 --timeout 60000 </dev/null >"$work/plain.report" 2>&1 &
+    --clients 8 --timeout 60000 </dev/null >"$work/plain.report" 2>"$work/plain.load.log" &
 plain=$!
 bg_pids+=("$plain")
 more 100 a decision=allow
