@@ -43,7 +43,7 @@ denied() {
 		    "$(challenge "$code" "$error" "$text" "$@")"
 		[[ " $* " = *' --head '* ]] || wrong body "$(cat "$work/body")" \
 		    "$(sed '1,/^$/d' "$bg_source/conf/examples/apache-fcgid/$code.asis")"
-		wait_for 5 reason_logged "$reason" ||
+		wait_for 30 reason_logged "$reason" ||
 		    printf 'the log has no reason=%s, but %s\n' "$reason" "$(tail -n 1 "$work/daemon.log")"
 	)
 	verdict "$sentence" "$said"

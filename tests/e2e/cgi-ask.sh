@@ -225,8 +225,8 @@ cp "$work/ask.conf" "$wrapper_conf"
 kill -CONT "$worker"
 runs "it goes on" "$good"
 kill -KILL "$daemon"
-wait_for 10 gone "$daemon"
-wait_for 10 gone "$worker"
+wait_for 30 gone "$daemon"
+wait_for 30 gone "$worker"
 unavailable "a daemon that was killed is no permission" 'Connection refused'
 rm -f "$work/run/bg.sock"
 unavailable "nor is one whose socket is gone" 'No such file'

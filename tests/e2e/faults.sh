@@ -170,7 +170,7 @@ disk_full() {
 	check "there is room again: a proof passes" wait_for 30 is_proven 200
 	is "none of those that had passed does" "$(each_is "$work/spent")" 400
 	judged >/dev/null
-	check "the log says how many lines were lost" wait_for 10 in_log ' warning [0-9]+ lines of the log were lost'
+	check "the log says how many lines were lost" wait_for 30 in_log ' warning [0-9]+ lines of the log were lost'
 	check "the new key is kept by and by" wait_for 20 in_cache second
 	judges "there is room again"
 	is "and no process has died" "$(worker_of "$daemon")" "$worker"

@@ -124,7 +124,7 @@ for private in old.pem both; do
 	chmod 644 "$file"
 	start_gate
 	is "with a private key in it ($private) nobody is let in" "$(status_of "$old")" 503
-	check "the log says why ($private)" wait_for 10 logged 'a private key; whoever only checks signatures must not have it'
+	check "the log says why ($private)" wait_for 30 logged 'a private key; whoever only checks signatures must not have it'
 	is "the key is not in the log ($private)" "$(grep -c -F -f <(sed '/-----/d' "$work/old.pem") "$work/daemon.log" || :)" 0
 	replace old.pub
 	check "until it is the public one ($private)" wait_for 4 answers 200 "$old"

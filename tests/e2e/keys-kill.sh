@@ -39,7 +39,7 @@ hangs() { # a fetcher comes that gets no answer, so that it does not end before 
 
 start_gate
 check "the issuer's key is known" wait_for 20 answers 200 "$good"
-check "and kept" wait_for 10 cached
+check "and kept" wait_for 30 cached
 record=$(compgen -G "$cache/*.keys")
 kill_gate
 rounds=$(pick 15 60)

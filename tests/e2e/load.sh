@@ -75,10 +75,10 @@ is "no token is printed" "$(grep -c -F -f "$work/good" "$work/report" "$work/loa
 
 : >"$work/daemon.log"
 start_load --seconds 60 --rate 100 --clients 4 --token-file "$work/changing"
-check "it runs" wait_for 10 lines_at_least 5 decision=allow "$work/daemon.log"
+check "it runs" wait_for 30 lines_at_least 5 decision=allow "$work/daemon.log"
 cp "$work/expired" "$work/next"
 mv "$work/next" "$work/changing"
-check "a token put in place of another is used" wait_for 10 lines_at_least 5 decision=deny "$work/daemon.log"
+check "a token put in place of another is used" wait_for 30 lines_at_least 5 decision=deny "$work/daemon.log"
 end_load stop
 is "SIGTERM ends it with a report" "$code $(said '.by_status | keys')" '1 ["200","401"]'
 is "in which the wrong ones are those of the new token" "$(said '.wrong == .by_status["401"]')" true
@@ -134,7 +134,7 @@ while (accept(my $s, $l)) {
 END
 : >"$work/peer.log"
 start "$work/peer.log" perl "$work/peer.pl" "$work/tmp/peer.sock" "$work/answer"
-check "a peer listens" wait_for 10 lines_at_least 1 listening "$work/peer.log"
+check "a peer listens" wait_for 30 lines_at_least 1 listening "$work/peer.log"
 
 answers() { # answers SENTENCE STATUS HEX: to an answer of these bytes
 	printf '%s' "$3" | perl -e 'print pack("H*", <STDIN>)' >"$work/answer"

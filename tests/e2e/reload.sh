@@ -36,7 +36,7 @@ as_before() {
 reason_of() { # reason_of TOKEN: why the log says it was refused
 	log_mark
 	ask "$1" >/dev/null
-	wait_for 10 decision_logged || die "no decision is logged"
+	wait_for 30 decision_logged || die "no decision is logged"
 	tail -n "+$((marked + 1))" "$work/daemon.log" | sed -n 's/.*decision=deny reason=\([a-z_]*\) .*/\1/p' | head -n 1
 }
 

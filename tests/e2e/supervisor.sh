@@ -210,8 +210,8 @@ kill -HUP "$daemon"
 kill -STOP "$worker"	# that it hangs makes no difference
 kill -KILL "$daemon"
 stop "$daemon" || :
-check "a worker does not outlive its supervisor" wait_for 10 ended "$worker"
-check "nor does a fetch" wait_for 10 nothing_left
+check "a worker does not outlive its supervisor" wait_for 30 ended "$worker"
+check "nor does a fetch" wait_for 30 nothing_left
 both_how
 start_gate
 check "the socket is free for the next daemon" wait_for 20 answers 200 "$good"
