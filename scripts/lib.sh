@@ -105,7 +105,7 @@ stop() { # stop PID: TERM, later KILL; returns the exit status of the process
 	done
 	bg_pids=("${bg_pids[@]}")
 	kill -TERM "$pid" 2>/dev/null || :
-	wait_for 10 gone "$pid" || kill -KILL "$pid" 2>/dev/null || :
+	wait_for 30 gone "$pid" || kill -KILL "$pid" 2>/dev/null || :
 	wait "$pid" 2>/dev/null
 }
 

@@ -375,7 +375,7 @@ fake_end(pthread_t thread)
 
 START_TEST(a_server_that_hangs_holds_nobody_up_for_longer_than_the_timeout)
 {
-	struct bg_redis redis = { .host = "127.0.0.1", .tls = _i == 1, .timeout_ms = 1000 };
+	struct bg_redis redis = { .host = "127.0.0.1", .tls = _i == 1, .timeout_ms = 6000 };
 	unsigned counts[BG_R_COUNT];
 	struct bg_replay *replay;
 	int64_t begun;
@@ -385,13 +385,13 @@ START_TEST(a_server_that_hangs_holds_nobody_up_for_longer_than_the_timeout)
 	replay = open_store(&redis);
 	begun = bg_clock_mono_ms();
 	ck_down(replay, 0, "no answer in time", "the first");
-	ck_assert_int_ge(bg_clock_mono_ms() - begun, 999);
-	ck_assert_int_lt(bg_clock_mono_ms() - begun, 10000);
+	ck_assert_int_ge(bg_clock_mono_ms() - begun, 5999);
+	ck_assert_int_lt(bg_clock_mono_ms() - begun, 30000);
 	/* now one tries again, at most, and the others do not wait */
 	begun = bg_clock_mono_ms();
 	run_threads(replay, 32, counts);
 	ck_assert_uint_eq(counts[BG_R_STORE_DOWN], 32);
-	ck_assert_int_lt(bg_clock_mono_ms() - begun, 999);
+	ck_assert_int_lt(bg_clock_mono_ms() - begun, 5999);
 	fake_end(0);
 	bg_replay_free(replay);
 }
@@ -400,6 +400,7 @@ END_TEST
 START_TEST(a_server_that_hangs_later_too)
 {
 	struct bg_replay *replay;
+	enum bg_reason reason;
 	struct bg_redis redis;
 
 	bg_test_redis_start(&server, NULL, NULL);
@@ -414,7 +415,9 @@ START_TEST(a_server_that_hangs_later_too)
 	/* what it did with the one that was not answered is its secret; the next one gets an answer */
 	while (spend_iat(replay, &once, bg_clock_now(), bg_clock_wall() + LATER, 3, NULL, NULL) != BG_R_OK)
 		(void)poll(NULL, 0, 50);
-	ck_assert_int_eq(spend_iat(replay, &other, bg_clock_now(), bg_clock_wall() + LATER, 2, NULL, NULL), BG_R_PROOF_SPENT);
+	while ((reason = spend_iat(replay, &other, bg_clock_now(), bg_clock_wall() + LATER, 2, NULL, NULL)) == BG_R_STORE_DOWN)
+		(void)poll(NULL, 0, 50);
+	ck_assert_int_eq(reason, BG_R_PROOF_SPENT);
 	end(replay);
 }
 END_TEST

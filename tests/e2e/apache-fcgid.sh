@@ -43,7 +43,7 @@ denied() {
 		    "$(challenge "$code" "$error" "$text" "$@")"
 		[[ " $* " = *' --head '* ]] || wrong body "$(cat "$work/body")" \
 		    "$(sed '1,/^$/d' "$bg_source/conf/examples/apache-fcgid/$code.asis")"
-		wait_for 5 reason_logged "$reason" ||
+		wait_for 30 reason_logged "$reason" ||
 		    printf 'the log has no reason=%s, but %s\n' "$reason" "$(tail -n 1 "$work/daemon.log")"
 	)
 	verdict "$sentence" "$said"
@@ -323,7 +323,7 @@ ProxyPass   "/api/fastcgi" "unix:$work/tmp/fcgiwrap.sock|fcgi://localhost$work/b
   ProxyFCGISetEnvIf "true" SCRIPT_FILENAME "$work/bin/who"
 </Location>
 FcgidMaxProcessesPerClass 4
-FcgidIOTimeout 5
+FcgidIOTimeout 60
 FcgidSpawnScore 0
 FcgidTerminationScore 0
 FcgidErrorScanInterval 1
@@ -345,6 +345,7 @@ stop "$server" || :
 # shellcheck disable=SC2086 # several
 check "Apache leaves no process behind" wait_for 20 all_gone $left
 # After this one it may: mod_fcgid 2.3.9 forgets a process now and then that hung, and that goes on then.
+sed -i 's/^FcgidIOTimeout .*/FcgidIOTimeout 5/' "$work/more.conf"	# for those that hang
 serve
 bearer "$good"
 check "it is started again" wait_for 60 lets_in

@@ -89,7 +89,7 @@ sent_to_program() { # what the program is sent of them, byte for byte
 		my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1:0", Listen => 1) or die; $| = 1; print $l->sockport, "\n";
 		my $c = $l->accept; while (<$c>) { print; last if /^\r?$/ } print $c "HTTP/1.0 200 OK\r\n\r\n"' >"$work/raw" 2>&1 &
 	bg_pids+=("$!")
-	wait_for 10 test -s "$work/raw" || return 1
+	wait_for 30 test -s "$work/raw" || return 1
 	local was=$port old=$backend
 	stop "$server" || :
 	backend=127.0.0.1:$(head -n 1 "$work/raw")

@@ -53,7 +53,7 @@ env | grep -v '^PATH=\|^_=\|^OLDPWD=\|^PWD=' | sort
 cat | cksum
 END_PROBE
 chmod 755 "$work/bin/probe"
-asks "script = \"$work/bin/probe\"" 'daemon_timeout = "3s"'
+asks "script = \"$work/bin/probe\"" 'daemon_timeout = "20s"'
 vars=(REQUEST_METHOD=GET REQUEST_URI=/x HTTP_HOST=api.example SERVER_PROTOCOL=HTTP/1.1)
 good=HTTP_AUTHORIZATION="Bearer $(token)"
 body=
@@ -219,12 +219,14 @@ is_stopped() { # with all its threads, which takes a moment
 }
 kill -STOP "$worker"
 wait_for 20 is_stopped || die "the daemon does not stop"
+sed -i 's/^daemon_timeout = .*/daemon_timeout = "2s"/' "$wrapper_conf"
 unavailable "a daemon that is stopped is waited for, and not for ever" 'no answer in time'
+cp "$work/ask.conf" "$wrapper_conf"
 kill -CONT "$worker"
 runs "it goes on" "$good"
 kill -KILL "$daemon"
-wait_for 10 gone "$daemon"
-wait_for 10 gone "$worker"
+wait_for 30 gone "$daemon"
+wait_for 30 gone "$worker"
 unavailable "a daemon that was killed is no permission" 'Connection refused'
 rm -f "$work/run/bg.sock"
 unavailable "nor is one whose socket is gone" 'No such file'

@@ -35,7 +35,7 @@ is "what is not there is not found" "$status" 404
 bearer "$good"
 request /api/lang/bearergate-cgi "${auth[@]}"
 is "the wrapper runs no wrapper" "$status $(json .detail.error)" "500 internal_server_error"
-check "and says so" wait_for 5 grep -q 'script=refused status=500 .*the server does not say what to run' "$server_log"
+check "and says so" wait_for 30 grep -q 'script=refused status=500 .*the server does not say what to run' "$server_log"
 printf 'nothing' >"$work/bin/plain"
 request /api/lang/plain "${auth[@]}"
 is "nor a file that is no program" "$status" 500

@@ -243,7 +243,7 @@ END
 		perl "$e2e/fcgi.pl" "$address" --hex 0101000100080000000200000000000001040001 --hold \
 		    <&7 >"$work/held.$i" 7>&- &
 		bg_pids+=("$!")
-		check "silent peer $i is connected" wait_for 10 lines_at_least 1 held "$work/held.$i"
+		check "silent peer $i is connected" wait_for 30 lines_at_least 1 held "$work/held.$i"
 	done
 	is "silent peers hold nobody up" "$(ask "$address" "$good")" "Status: 200 OK"
 	is "a daemon that met all of them is still the same" "$(gone "$pid" || echo alive)" alive

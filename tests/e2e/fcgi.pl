@@ -3,7 +3,7 @@
 # unix:PATH.
 # With variables: one whole request in role AUTHORIZER, or RESPONDER; prints the answer's text.  With --hex: these bytes as they are;
 # prints what came back as hexadecimal.  With --hold: says "held" once the bytes are sent, then keeps the connection
-# until standard input ends.  An answer has to end within 20 seconds, or as many as it is told.  Only what perl-base brings.
+# until standard input ends.  An answer has to end within a minute, or as many as it is told.  Only what perl-base brings.
 use strict;
 use warnings;
 use Socket;
@@ -13,7 +13,7 @@ $| = 1;
 
 my $address = shift // die "usage: fcgi.pl ADDRESS ...\n";
 my ($hex, $hold, $responder);
-my $patience = 20;
+my $patience = 60;
 while (@ARGV && $ARGV[0] =~ /^--/) {
 	my $option = shift;
 	if ($option eq '--hex') { $hex = shift; }

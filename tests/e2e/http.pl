@@ -18,9 +18,9 @@
 # what stands in Authorization, more than once if need be, with TABs between them.  For each a line is printed: what its body
 # says in a few words, or reset, or silent.
 #
-# http.pl PORT --load SECONDS CLIENTS <ROWS: a row has a weight, the answers that are right with "|" between them, and a
-# request, with TABs between them.  So many clients send requests, each the next one when its last was answered; prints how often each answer came, and
-# what was wrong.  Ends with 1 when an answer was wrong.  Only what perl-base brings.
+# http.pl PORT --load SECONDS CLIENTS LEAST <ROWS: a row has a weight, the answers that are right with "|" between them, and a
+# request, with TABs between them.  So many clients send requests, each the next one when its last was answered, for so long
+# and until there are at least so many answers; prints how often each answer came, and what was wrong.  Ends with 1 when an answer was wrong.  Only what perl-base brings.
 use strict;
 use warnings;
 use IO::Select;
@@ -181,7 +181,8 @@ sub converse {
 }
 
 sub load {
-	my ($seconds, $clients) = @_;
+	my ($seconds, $clients, $least) = @_;
+	my $answers = 0;
 	my (@rows, %count, %wrong, @first);
 	while (my $line = <STDIN>) {
 		chomp $line;
@@ -228,6 +229,7 @@ sub load {
 				my $said = words($answer);
 				$said .= ' +' . length $c->{in} if length $c->{in};
 				$count{$said}++;
+				$answers++;
 				if (!grep { $_ eq $said } split /\|/, $c->{row}[0]) {
 					$wrong{$said}++;
 					push @first, "$said instead of $c->{row}[0]" if @first < 5;
@@ -251,7 +253,7 @@ sub load {
 				$c->{s} = undef;
 			}
 			$c->{kept} = defined $c->{s};
-			if (time < $end) {
+			if (time < $end || $answers < $least) {
 				$next->($c);
 				$c->{kept} = 0 if !$c->{s};
 			} elsif ($c->{s}) {

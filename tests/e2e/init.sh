@@ -143,7 +143,7 @@ if command -v nginx >/dev/null && command -v fcgiwrap >/dev/null; then
 	mkdir "$work/bin/api"
 	cp "$work/bin/show-claims" "$work/bin/api/private"
 	start "$work/fcgiwrap.log" fcgiwrap -f -s "unix:$work/tmp/wrap.sock"
-	check "fcgiwrap listens" wait_for 10 test -S "$work/tmp/wrap.sock"
+	check "fcgiwrap listens" wait_for 30 test -S "$work/tmp/wrap.sock"
 	serve cgi-nginx -l "unix:$work/tmp/wrap.sock" --script-root "$work/bin" --wrapper "$bg_cgi"
 	request /api/private
 	is "cgi-nginx: no token is 401" "$status $(json .detail.error)" "401 invalid_request"

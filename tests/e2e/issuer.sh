@@ -90,12 +90,12 @@ EOF
 start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock"
 good=$(mint "$work/key.pem")
 new=$(mint "$work/other.pem")
-check "a token of the first key is let in" wait_for 10 lets_in "$good"
+check "a token of the first key is let in" wait_for 30 lets_in "$good"
 is "one of a key not published yet is refused" "$(first_line "$new")" "Status: 401 Unauthorized"
 "$BG_TOOL" mint jwks "$work/key.pem" "$work/other.pem" -o "$work/jwks.new"
 cp "$work/jwks.new" "$work/issuer/next.json"
 mv "$work/issuer/next.json" "$work/issuer/jwks.json"
-check "after the change of keys the new one is let in" wait_for 15 lets_in "$new"
+check "after the change of keys the new one is let in" wait_for 30 lets_in "$new"
 is "and the old one still" "$(first_line "$good")" "Status: 200 OK"
 "$BG_TOOL" mint jwks "$work/other.pem" -o "$work/issuer/last.json"
 mv "$work/issuer/last.json" "$work/issuer/jwks.json"
@@ -105,7 +105,7 @@ withdrawn() {
 	first_line "$(mint "$work/third.pem")" >/dev/null
 	[ "$(first_line "$good")" = "Status: 401 Unauthorized" ]
 }
-check "a key withdrawn is a token refused (SR-41)" wait_for 15 withdrawn
+check "a key withdrawn is a token refused (SR-41)" wait_for 30 withdrawn
 
 # An authority that we were not told to trust.
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=another -days 2 -keyout "$work/another.key" -out "$work/another.pem" \

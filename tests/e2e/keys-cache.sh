@@ -23,7 +23,7 @@ not_used() { # not_used SENTENCE DIRECTORY WORDS
 	with_cache "$2"
 	start_gate
 	check "$1: the issuer's keys serve" wait_for 20 answers 200 "$good"
-	check "$1: the log says why" wait_for 10 lines_at_least 1 "reason=bad_cache detail=\"$2: $3\"" "$work/daemon.log"
+	check "$1: the log says why" wait_for 30 lines_at_least 1 "reason=bad_cache detail=\"$2: $3\"" "$work/daemon.log"
 	is "$1: the issuer was asked" "$(asked)" 1
 	check "$1: nothing was written" test -z "$(ls -A "$2")"
 	stop "$daemon" || :
@@ -48,7 +48,7 @@ fi
 with_cache "$cache"
 start_gate
 check "the keys are fetched" wait_for 20 answers 200 "$good"
-check "and kept" wait_for 10 cached
+check "and kept" wait_for 30 cached
 record=$(compgen -G "$cache/*.keys")
 cp -p "$record" "$work/record"
 stop "$daemon" || :
@@ -58,7 +58,7 @@ damaged() { # damaged SENTENCE WORDS: what is in $record now is not used
 	: >"$work/issuer.log"
 	start_gate
 	check "$1: the issuer's keys serve" wait_for 20 answers 200 "$good"
-	check "$1: the log says why" wait_for 10 lines_at_least 1 "reason=bad_cache detail=\"${record##*/}: $2" "$work/daemon.log"
+	check "$1: the log says why" wait_for 30 lines_at_least 1 "reason=bad_cache detail=\"${record##*/}: $2" "$work/daemon.log"
 	is "$1: the issuer was asked" "$(asked)" 1
 	stop "$daemon" || :
 	rm -f "$record"
@@ -106,7 +106,7 @@ out_of_time() { # out_of_time SENTENCE WORDS
 	: >"$work/issuer.log"
 	start_gate
 	check "$1: the issuer's keys serve" wait_for 20 answers 200 "$good"
-	check "$1: the log says why" wait_for 10 lines_at_least 1 "$2" "$work/daemon.log"
+	check "$1: the log says why" wait_for 30 lines_at_least 1 "$2" "$work/daemon.log"
 	is "$1: the issuer was asked" "$(asked)" 1
 	stop "$daemon" || :
 }
@@ -127,7 +127,7 @@ check "another issuer has its own" wait_for 20 answers 200 "$others"
 two_records() {
 	[ "$(compgen -G "$cache/*.keys" | wc -l)" -eq 2 ]
 }
-check "in a file of its own" wait_for 10 two_records
+check "in a file of its own" wait_for 30 two_records
 stop "$daemon" || :
 other=$(compgen -G "$cache/*.keys" | grep -v -x -F -e "$record")
 issuer=https://localhost:$issuer_port/
@@ -139,7 +139,7 @@ damaged "it was copied from another issuer" 'it is of another issuer'
 
 start_gate
 check "one daemon has fetched" wait_for 20 answers 200 "$good"
-check "and kept" wait_for 10 test -e "$record"
+check "and kept" wait_for 30 test -e "$record"
 : >"$work/issuer.log"
 first=$daemon
 start_daemon "$work/second.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/second.sock"

@@ -75,7 +75,7 @@ for ((round = 1; round <= rounds; round++)); do
 	wait_for 60 decided 50 allow "$from" /changing || die "round $round: the clients do not run"
 	wait_for 60 decided 20 allow "$from" /held || die "round $round: the client does not run"
 	is "round $round: nobody is refused before the change" "$(decisions "$from" | grep -c deny)" 0
-	wait_for 5 cooled_down || die "round $round: the clock stands still"
+	wait_for 30 cooled_down || die "round $round: the clock stands still"
 	publish "$to"
 	mint_to changing.token "$to"
 	wait_for 60 decided 100 allow "$to" /changing || die "round $round: the new token is not let in"

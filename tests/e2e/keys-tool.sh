@@ -70,7 +70,7 @@ keys --refresh
 refused() {
 	[ "$(first_line "$work/other.pem")" = "Status: 401 Unauthorized" ]
 }
-check "until --refresh has brought the set without it (SR-41)" wait_for 10 refused
+check "until --refresh has brought the set without it (SR-41)" wait_for 30 refused
 is "the other key is still good" "$(first_line "$work/key.pem")" "Status: 200 OK"
 
 stop "$issuer_pid" || :

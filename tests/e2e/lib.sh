@@ -252,7 +252,7 @@ denied() {
 		# With --head curl writes the head where the body would go, and does not look for one.
 		[[ " $* " = *' --head '* ]] || wrong body "$(cat "$work/body")" \
 		    "{\"detail\":{\"error\":\"$error\",\"error_description\":\"$text\"}}"
-		wait_for 5 reason_logged "$reason" ||
+		wait_for 30 reason_logged "$reason" ||
 		    printf 'the log has no reason=%s, but %s\n' "$reason" "$(tail -n 1 "$work/daemon.log")"
 	)
 	verdict "$sentence" "$said"

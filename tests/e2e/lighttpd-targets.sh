@@ -18,7 +18,7 @@ chmod 755 "$work/www/app/show"
 # fcgiwrap stands for a FastCGI program of any kind.
 program=$work/tmp/program.sock
 start "$work/program.log" fcgiwrap -f -s "unix:$program"
-wait_for 10 test -S "$program" || die "fcgiwrap does not listen"
+wait_for 30 test -S "$program" || die "fcgiwrap does not listen"
 start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "unix:$work/tmp/bg.sock"
 sed -i 's|/api/|/up/|g' "$work/bin/show-claims.pl"
 start_backend

@@ -75,20 +75,23 @@ is "no token is printed" "$(grep -c -F -f "$work/good" "$work/report" "$work/loa
 
 : >"$work/daemon.log"
 start_load --seconds 60 --rate 100 --clients 4 --token-file "$work/changing"
-check "it runs" wait_for 10 lines_at_least 5 decision=allow "$work/daemon.log"
+check "it runs" wait_for 30 lines_at_least 5 decision=allow "$work/daemon.log"
 cp "$work/expired" "$work/next"
 mv "$work/next" "$work/changing"
-check "a token put in place of another is used" wait_for 10 lines_at_least 5 decision=deny "$work/daemon.log"
+check "a token put in place of another is used" wait_for 30 lines_at_least 5 decision=deny "$work/daemon.log"
 end_load stop
 is "SIGTERM ends it with a report" "$code $(said '.by_status | keys')" '1 ["200","401"]'
 is "in which the wrong ones are those of the new token" "$(said '.wrong == .by_status["401"]')" true
 
 # Rate and time.
 
+run_load --requests 201 --rate 100 --clients 4 --token-file "$work/good"
+check "a rate is not exceeded" test "$(said '.seconds * 10 | floor')" -ge 20
+check "and reached at last" test "$(said '.seconds | floor')" -lt 40
 run_load --seconds 2 --rate 100 --clients 4 --token-file "$work/good"
-check "a rate is not exceeded" test "$(said .requests)" -le 200
-check "and about reached" test "$(said .requests)" -ge 150
-check "in the time that was given" test "$(said '.seconds * 10 | floor')" -ge 19
+check "nor is it where the time is given" test "$(said .requests)" -le 200
+check "which is taken" test "$(said '.seconds * 10 | floor')" -ge 19
+check "and not for nothing" test "$(said .requests)" -ge 1
 socket=127.0.0.1:$daemon_port run_load --requests 20 --clients 3 --token-file "$work/good"
 is "it speaks TCP" "$code $(said .by_status)" '0 {"200":20}'
 
@@ -131,11 +134,11 @@ while (accept(my $s, $l)) {
 END
 : >"$work/peer.log"
 start "$work/peer.log" perl "$work/peer.pl" "$work/tmp/peer.sock" "$work/answer"
-check "a peer listens" wait_for 10 lines_at_least 1 listening "$work/peer.log"
+check "a peer listens" wait_for 30 lines_at_least 1 listening "$work/peer.log"
 
 answers() { # answers SENTENCE STATUS HEX: to an answer of these bytes
 	printf '%s' "$3" | perl -e 'print pack("H*", <STDIN>)' >"$work/answer"
-	socket=unix:$work/tmp/peer.sock run_load --requests 2 --timeout 400 --token-file "$work/good" --expect "$2"
+	socket=unix:$work/tmp/peer.sock run_load --requests 2 --timeout "${patience:-20000}" --token-file "$work/good" --expect "$2"
 	is "$1" "$code $(said '.by_status | keys[]')" "0 $2"
 }
 
@@ -155,8 +158,8 @@ answers "nor one that is overloaded" 000 "$(text $'Status: 200 OK\r\n\r\n')01030
 answers "nor one for another request" 000 "$(text $'Status: 200 OK\r\n\r\n' | sed s/^01060001/01060002/)$end"
 answers "nor one that is not FastCGI" 000 485454502f312e31203230300d0a
 answers "nor nothing" 000 ''
-answers "nor one that comes never" 000 68616e67
-is "for which nobody waits longer than was said" "$(said '.seconds >= 0.8 and .seconds < 10')" true
+patience=400 answers "nor one that comes never" 000 68616e67
+is "for which somebody waits as long as was said, and not for ever" "$(said '.seconds >= 0.8 and .seconds < 50')" true
 good=$(cat "$work/good")
 answers "an answer with the token in it" 200 "$(text $'Status: 200 OK\r\n\r\n')01060001$(printf %04x "${#good}")0000$(
     perl -e 'local $/; print unpack("H*", <STDIN>)' <<<"$good" | sed 's/0a$//')$end"

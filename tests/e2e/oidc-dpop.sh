@@ -103,7 +103,7 @@ again_refused() {
 		wrong answer "$status $(json .detail.error)" "$row"
 		wrong challenge "$(header WWW-Authenticate | sed -n 's/.* error="\([^"]*\)".*/\1/p')" "${row#* }"
 		wrong route "$(route)" ''
-		wait_for 5 said_reason "$s" "$reason" ||
+		wait_for 30 said_reason "$s" "$reason" ||
 		    printf 'the log has no reason=%s, but %s\n' "$reason" "$(tail -n 1 "$work/daemon-$s.log")"
 	)
 	verdict "$s: $sentence" "$said"
@@ -117,7 +117,7 @@ client_refused() {
 	[ "$body" != null ] || body=invalid_request
 	said=$(
 		wrong answer "$(call 1 '"\(.status) \(.requests[-1].error) \(.body.detail.error)"')" "$3 $4 $body"
-		wait_for 5 said_reason "$2" "$5" ||
+		wait_for 30 said_reason "$2" "$5" ||
 		    printf 'the log has no reason=%s, but %s\n' "$5" "$(tail -n 1 "$work/daemon-$2.log")"
 	)
 	verdict "$2: $1" "$said"
@@ -186,7 +186,7 @@ clients_are_given_nonces() {
 	for s in "${servers[@]}"; do
 		marks
 		client bound DPoP ES256 "$audience/api/private" "$s"
-		check "$s: a proof without a nonce is refused for that" wait_for 5 said_reason "$s" no_nonce
+		check "$s: a proof without a nonce is refused for that" wait_for 30 said_reason "$s" no_nonce
 		is "$s: openid-client understands use_dpop_nonce and is let in (RFC 9449 section 9)" \
 		    "$(call 1 '[.requests[] | .status, .error] | map(tostring) | join(" ")')" "401 use_dpop_nonce 200 null"
 		check "$s: with the nonce from the answer's DPoP-Nonce" nonce_was_used

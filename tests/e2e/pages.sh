@@ -163,7 +163,7 @@ traps_of_nginx_let_nobody_in() {
 		request "/trap/$trap/private"
 		is "nginx: auth_request that leads to a page ($trap) lets nobody in" "$status $(json .detail.error) $(route)" \
 		    "500 internal_server_error "
-		check "nginx: and the log says why" wait_for 5 reason_logged bad_variable
+		check "nginx: and the log says why" wait_for 30 reason_logged bad_variable
 		bearer "$good"
 		request "/trap/$trap/private" "${auth[@]}"
 		is "nginx: not even with a token" "$status $(route)" "500 "
@@ -179,7 +179,7 @@ traps_of_nginx_let_nobody_in() {
 	log_mark
 	request /_bearergate/nosuch
 	is "nginx: a page that does not exist is refused" "$status $(json .detail.error)" "403 internal_server_error"
-	check "nginx: with a line that names those that do" wait_for 5 reason_logged bad_variable
+	check "nginx: with a line that names those that do" wait_for 30 reason_logged bad_variable
 }
 
 traps_of_caddy_let_nobody_in() {
@@ -192,7 +192,7 @@ traps_of_caddy_let_nobody_in() {
 			request "/trap/$trap/private" $options
 			is "caddy: forward_auth that leads to a page ($trap${options:+, $options}) lets nobody in" \
 			    "$status $(grep -o 'let in' "$work/body")" "403 "
-			check "caddy: and the log says why" wait_for 5 reason_logged bad_variable
+			check "caddy: and the log says why" wait_for 30 reason_logged bad_variable
 		done
 		bearer "$good"
 		request "/trap/$trap/private" "${auth[@]}"
@@ -211,10 +211,10 @@ reloads_and_keys_are_shown() {
 	is "$server_kind: no reload yet" "$(counted '.reloads, .failed_reloads' | xargs)" "0 0"
 	printf 'nonsense = 1\n' >>"$work/bearergate.conf"
 	kill -HUP "$daemon"
-	check "a reload that fails is counted" wait_for 10 counts '.failed_reloads' 1
+	check "a reload that fails is counted" wait_for 30 counts '.failed_reloads' 1
 	cp "$work/nokeys.conf" "$work/bearergate.conf"
 	kill -HUP "$daemon"
-	check "one that takes effect too" wait_for 10 counts '.reloads' 1
+	check "one that takes effect too" wait_for 30 counts '.reloads' 1
 	check "decisions are counted on" [ "$(counted '.allowed.bearer')" -gt 0 ]
 	is "the store is shown by its kind" "$(counted '.replay')" redis
 	check "an issuer without keys is seen to fail" wait_for 20 counts '.issuers[1].failures > 0' true

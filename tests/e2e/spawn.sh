@@ -22,7 +22,7 @@ serve() { # serve [MORE]: lighttpd, with this line more in the daemon's configur
 	start_server lighttpd "" "$work/more.conf"
 	ln -sf "$work/lighttpd.log" "$work/daemon.log"
 	bearer "$good"
-	check "lighttpd starts the daemon and lets a good token in" wait_for 15 lets_in
+	check "lighttpd starts the daemon and lets a good token in" wait_for 30 lets_in
 }
 
 # shellcheck disable=SC2013 # words are what is wanted
@@ -63,8 +63,8 @@ denied "and knows what its predecessor did" 400 invalid_dpop_proof proof_spent /
 pid=$(spawned)
 worker=$(worker_of "$pid")
 stop "$server" || :
-check "it ends with lighttpd" wait_for 10 gone "$pid"
-check "with its worker" wait_for 10 ended "$worker"
+check "it ends with lighttpd" wait_for 30 gone "$pid"
+check "with its worker" wait_for 30 ended "$worker"
 
 # Four of them, with nothing that they share: no proof passes, as it would pass four times.
 bg_edit=(-e '/"max-procs"/d')

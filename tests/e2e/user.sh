@@ -89,14 +89,14 @@ kill -HUP "$daemon"
 in_log() { # in_log WORDS
 	grep -q -F -e "$1" "$work/log/daemon.log"
 }
-check "a reload reads all as that user" wait_for 10 in_log 'was read anew'
+check "a reload reads all as that user" wait_for 30 in_log 'was read anew'
 mv "$work/log/daemon.log" "$work/log/daemon.log.1"
 install -o www-data -g www-data -m 640 /dev/null "$work/log/daemon.log"		# as logrotate does
 kill -USR1 "$daemon"
-check "and it opens the log anew" wait_for 10 in_log 'the log was opened anew'
+check "and it opens the log anew" wait_for 30 in_log 'the log was opened anew'
 sed -i 's/"www-data"/"daemon"/' "$work/bearergate.conf"
 kill -HUP "$daemon"
-check "another user is for the next start" wait_for 10 in_log 'user and group: what they say now takes effect at the next start'
+check "another user is for the next start" wait_for 30 in_log 'user and group: what they say now takes effect at the next start'
 is "and it is who it was" "$(of_process Uid)" "$uid $uid $uid $uid"
 stop "$daemon" || :
 

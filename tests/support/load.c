@@ -30,7 +30,7 @@
  * It ends by itself: after so many requests or seconds, at the latest after RUN_MAX, and on SIGTERM or SIGINT at once,
  * leaving out what is not answered yet.  Then it prints one JSON object in one line.  Latencies are of requests that
  * were answered, from the connect to the end of the answer, to 1 %.  Exit status: 0, or 1 when an answer was wrong.
- * Tokens are never printed.
+ * Tokens are never printed.  When the first request has been counted, a line on standard error says so.
  */
 
 #define SOURCES_MAX	16
@@ -110,6 +110,7 @@ struct load {
 	atomic_long next;		/* the number of the next request */
 	atomic_long late;
 	atomic_long running;		/* threads */
+	atomic_bool counted;		/* some request has been */
 
 	pthread_mutex_t lock;		/* guards the members below */
 	struct wrong wrong[WRONG_MAX];
@@ -540,6 +541,8 @@ count(struct client *client, struct source *source, const struct outcome *out, i
 	pthread_mutex_unlock(&source->lock);
 	if (wrong)
 		remember_wrong(client, source, out);
+	if (!atomic_exchange(&client->load->counted, true))
+		fprintf(stderr, "load: it has begun\n");
 }
 
 static void *

@@ -41,7 +41,7 @@
 #define DELAY_MIN	100			/* milliseconds: the first two are answered by then, as a rule */
 #define DELAY_MAX	60000
 #define RUN_MAX		900			/* seconds, whatever was asked for */
-#define TIMEOUT_MS	10000			/* for an answer */
+#define TIMEOUT_MS	60000			/* for an answer */
 #define TOKEN_MAX	(16 * 1024)
 #define TEXT_MAX	(32 * 1024)		/* bytes of a proof, and of what it is made from */
 #define KINDS		48			/* of answers */
