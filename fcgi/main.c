@@ -692,6 +692,7 @@ take_signals(sigset_t *out)
 	sigaddset(out, SIGCHLD);
 	sigprocmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);	/* a log as large as a file may be is like a disk that is full */
 	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);	/* ignored, it would take our children's ends away */
 }
 

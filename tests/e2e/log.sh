@@ -195,8 +195,45 @@ wrapper_to_syslog() {
 	is "but where syslogd is away, the server has the line" "$(grep -c 'decision=deny reason=no_token ' "$work/err")" 1
 }
 
+# room BYTES: how large a file may be that a process of the daemon writes to
+room() {
+	local pid
+
+	for pid in "$daemon" "$(worker_of "$daemon")"; do
+		"${bg_unprivileged[@]}" prlimit --pid "$pid" --fsize="$1": || return 0	# it is gone
+	done
+}
+
+# A log file as large as it may be, which is a signal that ends whoever does not expect it, and like a disk that is full.
+full() {
+	local log=$work/tmp/full.log asked=0 worker
+
+	command -v prlimit >/dev/null || return 0
+	config
+	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "$socket"
+	config "log = \"$log\""
+	kill -HUP "$daemon"
+	check "a reload sends the log to a file" wait_for 10 lines_at_least 1 'was read anew' "$log"
+	worker=$(worker_of "$daemon")
+	room 0
+	mv "$log" "$log.1"
+	kill -USR1 "$daemon"
+	check "one that may have no bytes at all is opened anew" wait_for 10 test -e "$log"
+	for _ in {1..5}; do
+		has_socket || :
+	done
+	is "decisions are made without it" "$asked" 5
+	room unlimited
+	ask >/dev/null
+	check "then it tells what was lost" wait_for 10 lines_at_least 1 ' warning 5 lines of the log were lost' "$log"
+	kill -USR2 "$daemon"
+	check "and nobody has died of it" wait_for 10 lines_at_least 1 "state: supervisor=$daemon worker=$worker serves=yes" "$log"
+	stop "$daemon" || :
+}
+
 formats
 limits
+full
 journal
 stalled www-data
 stalled root
