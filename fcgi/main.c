@@ -1034,7 +1034,7 @@ main(int argc, char **argv)
 	int code;
 
 	if (!hold_standard_descriptors())
-		return EX_OSFILE;
+		return complain(EX_OSFILE, "/dev/null: %s", strerror(errno));
 	if ((code = meet_sockets(&daemon)) != 0)	/* before any of ours has a number that might be one of theirs */
 		return code;
 	daemon.shared = daemon.activation.n == 0 && bg_listener_is_one(STDIN_FILENO);
