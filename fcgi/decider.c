@@ -19,7 +19,6 @@
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
 #define STATE_MAX	(60 * 1024)	/* what is told of it after a signal */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
-#define STUCK_MS	130000	/* with all threads at one thing each: none may wait for Redis so long, see replay_timeout */
 #define FLUSH_MS	5000		/* between two looks for lines of the log that were left out and not told of */
 
 struct decider {
@@ -210,7 +209,7 @@ say_well(struct decider *self)
 
 	if (bg_worker_moves(self->worker))
 		self->moved_us = now;
-	else if (now - self->moved_us >= STUCK_MS * INT64_C(1000)) {
+	else if (now - self->moved_us >= self->options->stuck_limit * 1000) {
 		bg_log(BG_LOG_ERROR, "all threads have been at one and the same thing for %" PRId64 " seconds: nothing is well",
 		    (now - self->moved_us) / 1000000);
 		return;

@@ -42,6 +42,7 @@
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
 #define ASK_MS		20000		/* between two questions to a worker whether it is well */
 #define SILENCE_MS	60000		/* that a worker may leave such questions unanswered */
+#define STUCK_MS	130000	/* that all its threads may be at one thing each: none may wait for Redis so long, see replay_timeout */
 #define RELOAD_MS	30000		/* for a worker to take up a configuration: much less than a manager waits for a reload */
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
@@ -624,6 +625,7 @@ work(void *arg, bool first, int channel)
 		.first = daemon->current,
 		.n_listeners = daemon->n_listeners,
 		.channel = channel,
+		.stuck_limit = STUCK_MS,
 		.figures = &daemon->figures,
 		.arg = daemon,
 		.configure = configure_anew,
