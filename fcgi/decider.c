@@ -306,15 +306,19 @@ decide(struct decider *self)
 	struct pollfd fds[2] = {
 		{ .fd = self->options->channel, .events = POLLIN }, { .fd = self->signals, .events = POLLIN },
 	};
+	int64_t now = bg_clock_mono_ms(), flush_at = now + FLUSH_MS;
 	bool go_on = true;
 	int n;
 
 	self->moved_us = bg_clock_mono_us();
 	say(self, BG_MESSAGE_SERVING);
 	while (go_on) {
-		n = poll(fds, 2, FLUSH_MS);
-		if (n == 0)
-			bg_decision_log_flush(bg_clock_mono_ms());
+		n = poll(fds, 2, flush_at > now ? (int)(flush_at - now) : 0);
+		/* however often there is something to heed, such as a watchdog's questions */
+		if ((now = bg_clock_mono_ms()) >= flush_at) {
+			bg_decision_log_flush(now);
+			flush_at = now + FLUSH_MS;
+		}
 		if (n > 0 && fds[0].revents != 0)
 			go_on = heed(self);
 		if (n > 0 && fds[1].revents != 0)

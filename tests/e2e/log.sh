@@ -181,6 +181,24 @@ to_syslog() {
 	stop "$daemon" || :
 }
 
+# A service manager that asks so often that the worker never has nothing to do for seconds.
+watched() {
+	syslogd
+	config 'log_rate = 2'
+	: >"$work/daemon.log"
+	start "$work/daemon.log" env NOTIFY_SOCKET="$work/tmp/log" WATCHDOG_USEC=3000000 "$bg_fcgi" -F "$bg_fetch" \
+	    -c "$work/bearergate.conf" -l "$socket"
+	daemon=$started
+	check "a daemon with a watchdog serves" wait_for 20 has_socket
+	for _ in {1..30}; do
+		ask 'HTTP_AUTHORIZATION=Bearer a.b.c' >/dev/null
+	done
+	check "of it, too, denials that were left out are told of" wait_for 15 all_counted 30
+	check "while it goes on" lines_at_least 1 WATCHDOG=1 "$work/syslog"
+	stop "$daemon" || :
+	stop "$syslogd" || :
+}
+
 wrapper_to_syslog() {
 	syslogd
 	use_wrapper "log = \"syslog:$work/tmp/log\"" "script = \"$work/bin/show-claims\"" "script_root = \"$work/bin\""
@@ -238,5 +256,6 @@ journal
 stalled www-data
 stalled root
 to_syslog
+watched
 wrapper_to_syslog
 finish
