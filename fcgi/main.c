@@ -64,7 +64,7 @@ struct options {
 
 /* What was said at the start and cannot change while we serve. */
 struct fixed {
-	struct bg_buf listen;		/* in one line, to be compared and told */
+	struct bg_buf listen;		/* in one line, to be compared */
 	struct bg_buf whose;		/* socket files and processes: options of bearergate.conf(5), to be compared */
 	int           threads;
 };
@@ -715,6 +715,23 @@ prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct
 	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
+/* What is served, which may have been said by nobody but whoever handed the sockets over. */
+static void
+warn_of_listen(const struct daemon *daemon)
+{
+	struct bg_buf served;
+
+	bg_buf_init(&served, REPORT_MAX);
+	for (size_t i = 0; i < daemon->n_listeners; i++) {
+		bg_buf_put_str(&served, i == 0 ? "" : ", ");
+		bg_log_text(&served, bg_slice_str(daemon->listeners[i].name));
+	}
+	bg_buf_put_char(&served, '\0');
+	bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
+	    served.failed ? "as it was" : served.data);
+	bg_buf_clear(&served);
+}
+
 static void
 warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 {
@@ -722,8 +739,7 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 
 	read_fixed(&daemon->options, conf, &new);
 	if (new.listen.failed || strcmp(new.listen.data, daemon->fixed.listen.data) != 0)
-		bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
-		    daemon->fixed.listen.data);
+		warn_of_listen(daemon);
 	if (new.whose.failed || strcmp(new.whose.data, daemon->fixed.whose.data) != 0)
 		bg_log(BG_LOG_WARNING, "listen_owner, listen_group, listen_mode, listen_backlog, user and group: what they say now takes "
 		    "effect at the next start");
