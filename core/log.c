@@ -38,6 +38,7 @@ static atomic_int log_kind;
 static atomic_int log_level = BG_LOG_INFO;
 static atomic_int log_format = BG_LOG_TEXT;
 static atomic_ulong lost;		/* lines that were not written and have not been told of */
+static atomic_uint torn;		/* lines of which only the beginning was written; 0: the next one begins a line */
 
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;	/* held from looking for room to having written, of WAITS */
 
@@ -99,6 +100,7 @@ bg_log_open(int fd, enum bg_log_level level)
 	atomic_store(&log_kind, kind_of(fd));
 	atomic_store(&log_level, (int)level);
 	atomic_store(&lost, 0);
+	atomic_store(&torn, 0);
 }
 
 int
@@ -223,6 +225,7 @@ bg_log_switch(int fd)
 		close(fd);
 	}
 	atomic_store(&log_kind, kind);
+	atomic_store(&torn, 0);
 }
 
 void
@@ -317,6 +320,36 @@ put_syslog(const char *line, size_t n)
 	return w == (ssize_t)n - 1;
 }
 
+static size_t
+write_all(int kind, const char *bytes, size_t n)
+{
+	size_t sent = 0;
+
+	while (sent < n) {
+		ssize_t w = write_some(atomic_load(&log_fd), kind, bytes + sent, n - sent);
+
+		if (w > 0)
+			sent += (size_t)w;
+		else if (w == 0 || errno != EINTR)
+			break;		/* no log is no reason to stop deciding */
+	}
+	return sent;
+}
+
+/* A disk or a socket had room for the beginning of a line alone: what comes next is not to be taken for its end. */
+static bool
+end_torn(int kind)
+{
+	unsigned seen = atomic_load(&torn);
+
+	if (seen == 0)
+		return true;
+	if (write_all(kind, "\n", 1) != 1)
+		return false;
+	(void)atomic_compare_exchange_strong(&torn, &seen, 0);	/* else another one was torn; an empty line is no harm */
+	return true;
+}
+
 static bool
 put(int kind, const char *line, size_t n)
 {
@@ -327,14 +360,10 @@ put(int kind, const char *line, size_t n)
 
 	if ((kind & WAITS) != 0)
 		pthread_mutex_lock(&room);
-	while (sent < n) {
-		ssize_t w = write_some(atomic_load(&log_fd), kind, line + sent, n - sent);
-
-		if (w > 0)
-			sent += (size_t)w;
-		else if (w == 0 || errno != EINTR)
-			break;		/* no log is no reason to stop deciding */
-	}
+	if (end_torn(kind))
+		sent = write_all(kind, line, n);
+	if (sent > 0 && sent < n)
+		atomic_fetch_add(&torn, 1);
 	if ((kind & WAITS) != 0)
 		pthread_mutex_unlock(&room);
 	return sent == n;

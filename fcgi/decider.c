@@ -19,7 +19,6 @@
 #define GRACE_MS	5000		/* for requests under way, when it is to end */
 #define STATE_MAX	(60 * 1024)	/* what is told of it after a signal */
 #define GLANCE_MS	20		/* between two looks for who has ended meanwhile */
-#define STUCK_MS	130000	/* with all threads at one thing each: none may wait for Redis so long, see replay_timeout */
 #define FLUSH_MS	5000		/* between two looks for lines of the log that were left out and not told of */
 
 struct decider {
@@ -210,7 +209,7 @@ say_well(struct decider *self)
 
 	if (bg_worker_moves(self->worker))
 		self->moved_us = now;
-	else if (now - self->moved_us >= STUCK_MS * INT64_C(1000)) {
+	else if (now - self->moved_us >= self->options->stuck_limit * 1000) {
 		bg_log(BG_LOG_ERROR, "all threads have been at one and the same thing for %" PRId64 " seconds: nothing is well",
 		    (now - self->moved_us) / 1000000);
 		return;
@@ -307,15 +306,19 @@ decide(struct decider *self)
 	struct pollfd fds[2] = {
 		{ .fd = self->options->channel, .events = POLLIN }, { .fd = self->signals, .events = POLLIN },
 	};
+	int64_t now = bg_clock_mono_ms(), flush_at = now + FLUSH_MS;
 	bool go_on = true;
 	int n;
 
 	self->moved_us = bg_clock_mono_us();
 	say(self, BG_MESSAGE_SERVING);
 	while (go_on) {
-		n = poll(fds, 2, FLUSH_MS);
-		if (n == 0)
-			bg_decision_log_flush(bg_clock_mono_ms());
+		n = poll(fds, 2, flush_at > now ? (int)(flush_at - now) : 0);
+		/* however often there is something to heed, such as a watchdog's questions */
+		if ((now = bg_clock_mono_ms()) >= flush_at) {
+			bg_decision_log_flush(now);
+			flush_at = now + FLUSH_MS;
+		}
 		if (n > 0 && fds[0].revents != 0)
 			go_on = heed(self);
 		if (n > 0 && fds[1].revents != 0)

@@ -11,6 +11,7 @@ struct bg_decider_options {
 	size_t              max_parked;	/* requests that may wait for keys at once */
 	size_t              max_waiting;	/* connections that may wait for the rest of their requests */
 	int                 channel;	/* to the supervisor */
+	int64_t             stuck_limit;	/* milliseconds that all threads may be at one thing each before that is not well */
 	struct bg_figures  *figures;
 	void               *arg;	/* of the functions below, which are called by the main thread */
 

@@ -42,6 +42,7 @@
 #define GRACE_MS	8000		/* for a worker that was told to end, which needs 5 seconds at most */
 #define ASK_MS		20000		/* between two questions to a worker whether it is well */
 #define SILENCE_MS	60000		/* that a worker may leave such questions unanswered */
+#define STUCK_MS	130000	/* that all its threads may be at one thing each: none may wait for Redis so long, see replay_timeout */
 #define RELOAD_MS	30000		/* for a worker to take up a configuration: much less than a manager waits for a reload */
 #define GLANCE_MS	20		/* between two tries to take an address */
 #define TAKEN_MS	1000		/* for how long it may be that of a daemon that was killed, whose worker is dying */
@@ -63,7 +64,7 @@ struct options {
 
 /* What was said at the start and cannot change while we serve. */
 struct fixed {
-	struct bg_buf listen;		/* in one line, to be compared and told */
+	struct bg_buf listen;		/* in one line, to be compared */
 	struct bg_buf whose;		/* socket files and processes: options of bearergate.conf(5), to be compared */
 	int           threads;
 };
@@ -624,6 +625,7 @@ work(void *arg, bool first, int channel)
 		.first = daemon->current,
 		.n_listeners = daemon->n_listeners,
 		.channel = channel,
+		.stuck_limit = STUCK_MS,
 		.figures = &daemon->figures,
 		.arg = daemon,
 		.configure = configure_anew,
@@ -692,6 +694,7 @@ take_signals(sigset_t *out)
 	sigaddset(out, SIGCHLD);
 	sigprocmask(SIG_BLOCK, out, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);	/* a log as large as a file may be is like a disk that is full */
 	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);	/* ignored, it would take our children's ends away */
 }
 
@@ -712,6 +715,23 @@ prepare_log(const struct daemon *daemon, const struct bg_conf *old, const struct
 	return complain(EX_CANTCREAT, "%s", err.detail);
 }
 
+/* What is served, which may have been said by nobody but whoever handed the sockets over. */
+static void
+warn_of_listen(const struct daemon *daemon)
+{
+	struct bg_buf served;
+
+	bg_buf_init(&served, REPORT_MAX);
+	for (size_t i = 0; i < daemon->n_listeners; i++) {
+		bg_buf_put_str(&served, i == 0 ? "" : ", ");
+		bg_log_text(&served, bg_slice_str(daemon->listeners[i].name));
+	}
+	bg_buf_put_char(&served, '\0');
+	bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
+	    served.failed ? "as it was" : served.data);
+	bg_buf_clear(&served);
+}
+
 static void
 warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 {
@@ -719,8 +739,7 @@ warn_of_fixed(const struct daemon *daemon, const struct bg_conf *conf)
 
 	read_fixed(&daemon->options, conf, &new);
 	if (new.listen.failed || strcmp(new.listen.data, daemon->fixed.listen.data) != 0)
-		bg_log(BG_LOG_WARNING, "listen: what it says now takes effect at the next start; until then it is %s",
-		    daemon->fixed.listen.data);
+		warn_of_listen(daemon);
 	if (new.whose.failed || strcmp(new.whose.data, daemon->fixed.whose.data) != 0)
 		bg_log(BG_LOG_WARNING, "listen_owner, listen_group, listen_mode, listen_backlog, user and group: what they say now takes "
 		    "effect at the next start");
@@ -1033,7 +1052,7 @@ main(int argc, char **argv)
 	int code;
 
 	if (!hold_standard_descriptors())
-		return EX_OSFILE;
+		return complain(EX_OSFILE, "/dev/null: %s", strerror(errno));
 	if ((code = meet_sockets(&daemon)) != 0)	/* before any of ours has a number that might be one of theirs */
 		return code;
 	daemon.shared = daemon.activation.n == 0 && bg_listener_is_one(STDIN_FILENO);

@@ -17,6 +17,7 @@
 #define FETCHES_MAX	256	/* at once; an issuer has one at a time, and for the rest its worker tries again */
 #define FETCH_GRACE_MS	10000	/* beyond a fetch's time limit, which those who fetch keep; then they are killed */
 #define MESSAGES_MAX	64	/* of the worker that are read before signals are looked at again */
+#define OWED_MS		50	/* between two tries to send what the worker had no room for */
 #define END_MS		1000	/* from the end of the channel to that of the worker, when it is by itself that it ends */
 #define NEVER		INT64_MAX
 
@@ -47,6 +48,9 @@ struct supervisor {
 	int64_t      ask_at;		/* when the worker is asked whether it is well; NEVER: it is not */
 	bool         asked;		/* it was, and has not answered */
 	int64_t      silence;		/* milliseconds that questions went unanswered */
+	bool         owed[BG_MESSAGE_KINDS];	/* what it had no room for, as signals may come faster than it reads */
+	int          owed_fds[BG_MESSAGE_KINDS];	/* of those messages; -1: none */
+	int64_t      tell_at;		/* when that is tried again; NEVER: nothing is owed */
 	int64_t      end_by;		/* when a worker that has closed its end of the channel must have ended; NEVER: it has not */
 	bool         stopping;
 	int64_t      kill_at;		/* NEVER: not told to finish */
@@ -175,11 +179,29 @@ be_worker(struct supervisor *self, int channel)
 	_exit(self->hooks->work(self->options->arg, !self->has_started, channel));
 }
 
+/* Nothing of this kind is to be sent any more, or what is will be another one. */
+static void
+forgive(struct supervisor *self, enum bg_message_kind kind)
+{
+	if (self->owed[kind])
+		close_fd(&self->owed_fds[kind]);
+	self->owed[kind] = false;
+}
+
+static void
+forgive_all(struct supervisor *self)
+{
+	for (int kind = 0; kind < BG_MESSAGE_KINDS; kind++)
+		forgive(self, (enum bg_message_kind)kind);
+	self->tell_at = NEVER;
+}
+
 static void
 start_worker(struct supervisor *self)
 {
 	int channel, error;
 
+	forgive_all(self);
 	self->start_at = self->end_by = NEVER;
 	self->serves = self->overdue = self->asked = false;
 	self->silence = 0;
@@ -201,6 +223,32 @@ start_worker(struct supervisor *self)
 	self->has_started = true;
 }
 
+/* Is it want of room alone that a message cannot be sent for? */
+static bool
+is_passing(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS;
+}
+
+/*
+ * Send it later, behind what else is owed.  Of two of a kind the second says it all; and a worker that never makes room for
+ * them again is found by what it leaves unanswered.  Returns false where the descriptor cannot be kept.
+ */
+static bool
+owe(struct supervisor *self, enum bg_message_kind kind, int fd)
+{
+	int copy = -1;
+
+	if (fd != -1 && (copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
+		return false;
+	forgive(self, kind);
+	self->owed[kind] = true;
+	self->owed_fds[kind] = copy;	/* moved */
+	if (self->tell_at == NEVER)
+		self->tell_at = bg_clock_mono_ms() + OWED_MS;
+	return true;
+}
+
 static void
 tell_worker(struct supervisor *self, enum bg_message_kind kind, int fd)
 {
@@ -208,10 +256,31 @@ tell_worker(struct supervisor *self, enum bg_message_kind kind, int fd)
 
 	if (self->worker == 0 || self->channel == -1)	/* it has closed its end, so its own is near */
 		return;
-	if ((error = bg_channel_send(self->channel, kind, NULL, fd)) == 0 || error == EPIPE || error == ECONNRESET)
+	error = self->tell_at != NEVER ? EAGAIN : bg_channel_send(self->channel, kind, NULL, fd);
+	if (error == 0 || error == EPIPE || error == ECONNRESET || (is_passing(error) && owe(self, kind, fd)))
 		return;
 	bg_log(BG_LOG_ERROR, "the worker takes no messages, and is killed: %s", strerror(error));
 	(void)kill(self->worker, SIGKILL);
+}
+
+/* In this order: no log is opened anew during a reload, so it is that of before; and nothing comes behind the end. */
+static void
+tell_what_is_owed(struct supervisor *self)
+{
+	static const enum bg_message_kind order[] = { BG_MESSAGE_ASK, BG_MESSAGE_STATE, BG_MESSAGE_LOG, BG_MESSAGE_RELOAD,
+	    BG_MESSAGE_STOP };
+
+	self->tell_at = NEVER;
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		enum bg_message_kind kind = order[i];
+		int fd = self->owed_fds[kind];
+
+		if (!self->owed[kind])
+			continue;
+		self->owed[kind] = false;
+		tell_worker(self, kind, fd);	/* or it is owed again, with a descriptor of its own */
+		close_fd(&fd);
+	}
 }
 
 /* Reloads. */
@@ -552,6 +621,8 @@ next_due(const struct supervisor *self)
 		due = self->ask_at;
 	if (self->end_by < due)
 		due = self->end_by;
+	if (self->tell_at < due)
+		due = self->tell_at;
 	if (due == NEVER)
 		return -1;
 	due -= bg_clock_mono_ms();
@@ -564,6 +635,8 @@ do_what_is_due(struct supervisor *self)
 	int64_t now = bg_clock_mono_ms();
 
 	kill_late_fetches(self, now);
+	if (now >= self->tell_at)
+		tell_what_is_owed(self);
 	if (now >= self->ask_at) {
 		self->ask_at = now + between_questions(self->options);
 		if (self->channel != -1)
@@ -593,7 +666,8 @@ int
 bg_supervisor_run(const struct bg_supervisor_options *options)
 {
 	struct supervisor self = { .options = options, .hooks = options->hooks, .channel = -1, .start_at = 0, .kill_at = NEVER,
-	    .reload_by = NEVER, .ask_at = between_questions(options) > 0 ? 0 : NEVER, .end_by = NEVER, .code = EX_OK };
+	    .reload_by = NEVER, .ask_at = between_questions(options) > 0 ? 0 : NEVER, .tell_at = NEVER, .end_by = NEVER,
+	    .code = EX_OK };
 
 	if ((self.signals = signalfd(-1, &options->signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
 		bg_log(BG_LOG_ERROR, "signalfd: %s", strerror(errno));
@@ -612,6 +686,7 @@ bg_supervisor_run(const struct bg_supervisor_options *options)
 			heed_signals(&self);
 	}
 	end_fetches(&self);
+	forgive_all(&self);
 	close_fd(&self.channel);
 	close_fd(&self.signals);
 	return self.code;

@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -648,6 +650,40 @@ START_TEST(a_reader_that_does_not_read_makes_nobody_wait)
 }
 END_TEST
 
+/* What a disk that is full does: the first bytes of a line are written, and the rest is not. */
+START_TEST(what_follows_a_line_that_was_cut_off_is_a_line_of_its_own)
+{
+	struct rlimit before, small;
+	char text[4096] = "";
+	struct bg_test_dir dir;
+	int fd;
+
+	bg_test_dir_make(&dir);
+	ck_assert_int_ne(fd = bg_log_file(bg_test_file(&dir, "log"), NULL), -1);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){ 100, before.rlim_max };
+	bg_log_open(fd, BG_LOG_INFO);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	bg_log(BG_LOG_INFO, "%0150d", 7);
+	bg_log(BG_LOG_INFO, "nothing of this one");
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	bg_log(BG_LOG_INFO, "after");
+	bg_log(BG_LOG_INFO, "and after");
+	ck_assert_int_ne(fd = open(bg_test_file(&dir, "log"), O_RDONLY | O_CLOEXEC), -1);
+	ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 100);
+	close(fd);
+	ck_assert_int_eq(text[100], '\n');
+	/* behind the time */
+	ck_assert_int_eq(strncmp(text + 101 + strlen("2026-11-27T05:33:10Z"), " warning 2 lines of the log were lost", 37), 0);
+	ck_assert_ptr_nonnull(strstr(text, " info after\n"));
+	ck_assert_ptr_nonnull(strstr(text, " info and after\n"));
+	ck_assert_ptr_null(strstr(text, "\n\n"));
+	ck_assert_ptr_null(strstr(text, "nothing"));
+	bg_test_dir_remove(&dir);
+}
+END_TEST
+
 static void *
 write_many(void *arg)
 {
@@ -980,6 +1016,7 @@ main(void)
 	tcase_add_test(tc, a_log_that_is_switched_away_from_the_journal_loses_its_priorities);
 	tcase_add_loop_test(tc, a_reader_that_does_not_read_makes_nobody_wait, 0, N(make_ends));
 	tcase_add_test(tc, nor_do_many_threads_wait_at_a_full_pipe);
+	tcase_add_test(tc, what_follows_a_line_that_was_cut_off_is_a_line_of_its_own);
 	tcase_add_test(tc, nor_does_who_shares_the_pipe);
 	tcase_add_test(tc, a_limit_counts_in_seconds_and_tells_what_was_left_out);
 	tcase_add_loop_test(tc, text_from_outside_stays_between_its_quotes, 0, N(texts));

@@ -17,6 +17,7 @@
 #include "tests/support/run.h"
 
 #define URL	"https://issuer.example/keys"
+#define FLOOD	1000			/* messages: several times what a channel has room for */
 
 /* How long each wait is, after workers that served for so long. */
 static const struct {
@@ -72,11 +73,13 @@ enum deed {
 	STOP_THE_SUPERVISOR,	/* when it is asked first, and for longer than the limit of silence; then as BE_WELL */
 	CLOSE_EARLY,		/* its end of the channel, before it serves; and live on */
 	CLOSE_LATE,		/* when it does */
+	BE_FLOODED,		/* read nothing while more signals come than it has room for messages of */
 };
 
 static struct shared {
 	atomic_int workers, serving, first, prepared, in_force, not_in_force, stopping, fetchers, fetched, given_up, told_log,
-	    reopened_early, settled_alive, told_state, asked, well;
+	    reopened_early, settled_alive, told_state, asked, well,
+	    reopened, log_number;
 	atomic_int restarts;
 	atomic_int worker, fetcher;	/* numbers of processes */
 } *shared;
@@ -89,6 +92,7 @@ static bool good;			/* is the configuration? */
 static bool reopen_meanwhile;		/* SIGUSR1 comes during a reload */
 static bool reload_meanwhile;		/* SIGHUP does, during the first one */
 static int settle_after;		/* the second of these signals comes when so many reloads are settled */
+static int end_when_settled;		/* a signal */
 static int stop_after;			/* SIGTERM comes when so many workers have served */
 
 static void
@@ -184,6 +188,30 @@ be_asked(int channel, enum deed deed)
 		kill(getppid(), SIGTERM);
 }
 
+static void
+be_flooded(void)
+{
+	for (int i = 0; i < FLOOD; i++) {
+		kill(getppid(), SIGUSR1);
+		while (atomic_load(&shared->reopened) <= i)
+			(void)poll(NULL, 0, 1);
+	}
+	kill(getppid(), SIGHUP);
+	while (atomic_load(&shared->prepared) == 0)
+		(void)poll(NULL, 0, 1);
+}
+
+/* The logs of this program have numbers in them. */
+static void
+take_log(int fd)
+{
+	int number = 0;
+
+	if (pread(fd, &number, sizeof(number), 0) == (ssize_t)sizeof(number))
+		atomic_store(&shared->log_number, number);
+	close(fd);
+}
+
 static int
 obey(int channel, enum deed deed)
 {
@@ -197,8 +225,10 @@ obey(int channel, enum deed deed)
 			return EX_PROTOCOL;
 		if (message.kind == BG_MESSAGE_STOP && deed != TAKE_NO_NOTICE)
 			return EX_OK;
-		if (message.kind == BG_MESSAGE_LOG)
+		if (message.kind == BG_MESSAGE_LOG) {
 			atomic_fetch_add(&shared->told_log, 1);
+			take_log(message.fd);
+		}
 		if (message.kind == BG_MESSAGE_ASK)
 			be_asked(channel, deed);
 		if (message.kind == BG_MESSAGE_STATE) {
@@ -213,6 +243,9 @@ obey(int channel, enum deed deed)
 			raise(SIGSTOP);
 		if (deed == STOP_IN_RELOAD || deed == LEAVE_RELOAD)
 			continue;
+		/* the last of these logs came before it */
+		if (deed == BE_FLOODED && atomic_load(&shared->log_number) != FLOOD)
+			return EX_PROTOCOL;
 		(void)!bg_channel_send(channel, deed == REFUSE_RELOAD ? BG_MESSAGE_KEPT : BG_MESSAGE_RELOADED, NULL, -1);
 	}
 }
@@ -254,6 +287,8 @@ work(void *arg, bool first, int channel)
 	}
 	if (deed == STOP)
 		raise(SIGSTOP);
+	if (deed == BE_FLOODED)
+		be_flooded();
 	if (deed == DIE_LATER) {
 		while (atomic_load(&shared->serving) <= number)
 			(void)poll(NULL, 0, 5);
@@ -325,6 +360,7 @@ settle(void *arg, bool in_force)
 	atomic_fetch_add(in_force ? &shared->in_force : &shared->not_in_force, 1);
 	if (waitid(P_PID, (id_t)atomic_load(&shared->worker), &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid == 0)
 		atomic_fetch_add(&shared->settled_alive, 1);
+	kill(getpid(), end_when_settled);
 	if (atomic_load(&shared->in_force) + atomic_load(&shared->not_in_force) >= settle_after)
 		kill(getpid(), then[1]);
 }
@@ -332,11 +368,15 @@ settle(void *arg, bool in_force)
 static int
 reopen(void *arg)
 {
+	int number = atomic_load(&shared->reopened) + 1, fd = memfd_create("log", MFD_CLOEXEC);
+
 	(void)arg;
 	if (atomic_load(&shared->in_force) + atomic_load(&shared->not_in_force) < atomic_load(&shared->prepared))
 		atomic_fetch_add(&shared->reopened_early, 1);
 	kill(getpid(), then[1]);
-	return open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_eq(pwrite(fd, &number, sizeof(number), 0), sizeof(number));
+	atomic_store(&shared->reopened, number);
+	return fd;
 }
 
 static void
@@ -518,6 +558,20 @@ START_TEST(a_log_that_was_opened_anew_goes_to_the_worker)
 }
 END_TEST
 
+/* None of them is lost: the last log, then the reload, then the end. */
+START_TEST(a_worker_that_has_no_room_for_messages_is_told_later)
+{
+	plan(BE_FLOODED, OBEY, SIGTERM, 0);
+	stop_after = 2;
+	end_when_settled = SIGTERM;
+	ck_assert_int_eq(supervise(20000), EX_OK);
+	ck_assert_int_eq(shared->workers, 1);
+	ck_assert_int_eq(shared->in_force, 1);
+	ck_assert_int_eq(shared->log_number, FLOOD);
+	ck_assert_int_lt(shared->told_log, FLOOD);	/* or there was room for all */
+}
+END_TEST
+
 START_TEST(who_asks_for_the_state_is_told_by_the_worker)
 {
 	plan(OBEY, OBEY, SIGUSR2, SIGTERM);
@@ -688,6 +742,7 @@ main(void)
 	tcase_add_loop_test(tc, a_worker_that_never_answers_a_reload_is_replaced_by_one_that_has_it, 0, N(silences));
 	tcase_add_loop_test(tc, a_reload_that_came_meanwhile_is_not_forgotten, 0, N(silences));
 	tcase_add_test(tc, a_log_that_was_opened_anew_goes_to_the_worker);
+	tcase_add_test(tc, a_worker_that_has_no_room_for_messages_is_told_later);
 	tcase_add_test(tc, who_asks_for_the_state_is_told_by_the_worker);
 	tcase_add_loop_test(tc, only_a_worker_that_says_so_is_well, 0, N(healths));
 	tcase_add_loop_test(tc, a_worker_that_hangs_is_replaced, 0, N(hangs));

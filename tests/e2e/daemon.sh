@@ -41,7 +41,7 @@ refuses_config() { # refuses_config SENTENCE WORDS: the configuration on standar
 }
 
 refusals() {
-	local conf=$work/bearergate.conf
+	local conf=$work/bearergate.conf plain=("${bg_unprivileged[@]}")
 
 	refuses "an unknown option is refused" 64 Z -c "$conf" -Z
 	refuses "an unknown long option is refused" 64 no-such-option -c "$conf" --no-such-option
@@ -102,6 +102,13 @@ refusals() {
 	printf 'AUTH0_DOMAIN=\nAUTH0_AUDIENCE=%s\n' "$audience" >"$work/bad.env"
 	refuses "an empty domain in an env file is refused, with file and line" 78 "$work/bad.env:1" \
 	    --env-file "$work/bad.env" -l 127.0.0.1:0
+
+	# shellcheck disable=SC2016
+	if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+		bg_unprivileged=(unshare -m sh -c 'mount --bind "$0" /dev && exec "$@"' "$work/www")
+		refuses "a root without /dev/null is none to serve in" 72 "/dev/null: No such file or directory" -c "$conf" -t
+		bg_unprivileged=("${plain[@]}")
+	fi
 
 	run_daemon -c "$conf" -t
 	versions=$("$bg_fcgi" --version)

@@ -160,6 +160,12 @@ check "sockets that are handed over are served" wait_for 20 serves "unix:$socket
 is "all of them" "$(ask "unix:$work/tmp/second.sock")" "Status: 200 OK"
 check "and told by name" lines_at_least 1 "listening on unix:$work/tmp/second.sock (from the service manager: admin)" "$work/daemon.log"
 is "once each" "$(grep -c 'listening on' "$work/daemon.log")" 2
+config "listen = { \"unix:$work/tmp/third.sock\" }"
+kill -HUP "$daemon"
+served="\"unix:$socket (from the service manager: web)\", \"unix:$work/tmp/second.sock (from the service manager: admin)\""
+check "other addresses are for the next start, and it tells what is served until then" wait_for 10 \
+    lines_at_least 1 "until then it is $served" "$work/daemon.log"
+config
 stop "$daemon" || :
 check "they stay when it ends" test -S "$socket" -a -S "$work/tmp/second.sock"
 

@@ -191,6 +191,24 @@ to_syslog() {
 	stop "$daemon" || :
 }
 
+# A service manager that asks so often that the worker never has nothing to do for seconds.
+watched() {
+	syslogd
+	config 'log_rate = 2'
+	: >"$work/daemon.log"
+	start "$work/daemon.log" env NOTIFY_SOCKET="$work/tmp/log" WATCHDOG_USEC=3000000 "$bg_fcgi" -F "$bg_fetch" \
+	    -c "$work/bearergate.conf" -l "$socket"
+	daemon=$started
+	check "a daemon with a watchdog serves" wait_for 20 has_socket
+	for _ in {1..30}; do
+		ask 'HTTP_AUTHORIZATION=Bearer a.b.c' >/dev/null
+	done
+	check "of it, too, denials that were left out are told of" wait_for 15 all_counted 30
+	check "while it goes on" lines_at_least 1 WATCHDOG=1 "$work/syslog"
+	stop "$daemon" || :
+	stop "$syslogd" || :
+}
+
 wrapper_to_syslog() {
 	syslogd
 	use_wrapper "log = \"syslog:$work/tmp/log\"" "script = \"$work/bin/show-claims\"" "script_root = \"$work/bin\""
@@ -205,11 +223,49 @@ wrapper_to_syslog() {
 	is "but where syslogd is away, the server has the line" "$(grep -c 'decision=deny reason=no_token ' "$work/err")" 1
 }
 
+# room BYTES: how large a file may be that a process of the daemon writes to
+room() {
+	local pid
+
+	for pid in "$daemon" "$(worker_of "$daemon")"; do
+		"${bg_unprivileged[@]}" prlimit --pid "$pid" --fsize="$1": || return 0	# it is gone
+	done
+}
+
+# A log file as large as it may be, which is a signal that ends whoever does not expect it, and like a disk that is full.
+full() {
+	local log=$work/tmp/full.log asked=0 worker
+
+	command -v prlimit >/dev/null || return 0
+	config
+	start_daemon "$work/daemon.log" -c "$work/bearergate.conf" -l "$socket"
+	config "log = \"$log\""
+	kill -HUP "$daemon"
+	check "a reload sends the log to a file" wait_for 10 lines_at_least 1 'was read anew' "$log"
+	worker=$(worker_of "$daemon")
+	room 0
+	mv "$log" "$log.1"
+	kill -USR1 "$daemon"
+	check "one that may have no bytes at all is opened anew" wait_for 10 test -e "$log"
+	for _ in {1..5}; do
+		has_socket || :
+	done
+	is "decisions are made without it" "$asked" 5
+	room unlimited
+	ask >/dev/null
+	check "then it tells what was lost" wait_for 10 lines_at_least 1 ' warning 5 lines of the log were lost' "$log"
+	kill -USR2 "$daemon"
+	check "and nobody has died of it" wait_for 10 lines_at_least 1 "state: supervisor=$daemon worker=$worker serves=yes" "$log"
+	stop "$daemon" || :
+}
+
 formats
 limits
+full
 journal
 stalled www-data
 stalled root
 to_syslog
+watched
 wrapper_to_syslog
 finish
