@@ -89,7 +89,7 @@ nobody_is_told() { # nobody_is_told SENTENCE VARIABLE...: the script runs, and f
 	local sentence=$1
 
 	shift
-	runs "$sentence" "$@" CLAIM_SUB=mallory CLAIM_X=mallory Claim_Sub=mallory REMOTE_USER=mallory AUTH_TYPE=Basic REDIRECT_REMOTE_USER=mallory
+	runs "$sentence" "$@" CLAIM_SUB=mallory CLAIM_X=mallory Claim_Evil=mallory REMOTE_USER=mallory AUTH_TYPE=Basic REDIRECT_REMOTE_USER=mallory
 	is "and all names are there and empty, whatever came in (SR-84)" \
 	    "$(grep -c -E '^(REMOTE_USER|AUTH_TYPE|CLAIM_SUB|CLAIM_ORG_ID)=$' "$work/out") $(grep -c mallory "$work/out" || :)" "4 0"
 }
