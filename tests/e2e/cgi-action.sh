@@ -11,6 +11,7 @@
 begin apache2 cc python3
 languages
 streamer
+teller "$work/bin/tell.cgi"
 
 use_wrapper "script_root = \"$work/bin\""
 cat >"$work/more.conf" <<END
@@ -23,6 +24,11 @@ Alias "/api/lang/" "$work/bin/"
 <Location "/api/lang">
   SetHandler bearergate
 </Location>
+# The same scripts without the wrapper.
+ScriptAlias "/bare/" "$work/bin/"
+<Location "/bare">
+  Require all granted
+</Location>
 END
 start_wrapped apache action.conf "$work/more.conf"
 all_routes null
@@ -32,6 +38,8 @@ queries_choose_nothing
 large_bodies_go_where_they_should 100
 chunked_bodies_do_not_spoil_a_refusal /api/private
 streams /api/lang/stream.cgi
+leaving_is_told /api/lang/tell.cgi /bare/tell.cgi stream upload silent
+heads_are_alike /api/private
 for language in sh perl python c; do
 	speaks "$language" "/api/lang/$language.cgi"
 done

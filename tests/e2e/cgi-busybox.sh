@@ -23,6 +23,12 @@ mv "$work"/bin/*.cgi "$work/www/api/"
 printf 'scope = { "read:messages" }\n' >"$work/www/api/private-scoped.cgi.bearergate"
 { printf '#!%s /usr/bin/perl -T\n' "$bg_cgi" && sed 1d "$work/www/api/perl.cgi"; } >"$work/www/cgi-bin/line"
 cp "$work/bin/show-claims" "$work/www/cgi-bin/open.cgi"
+teller "$work/www/api/tell.cgi"
+own_answers "$work/www/api/nph-full.cgi" "$work/www/api/nph-name.cgi"
+# The same without the wrapper.
+for name in tell nph-full nph-name; do
+	cp "$work/www/api/$name.cgi" "$work/www/cgi-bin/$name"
+done
 chmod 755 "$work/www/cgi-bin/line"
 
 start_busybox
@@ -61,6 +67,11 @@ done
 speaks perl /cgi-bin/line
 chunked_bodies_do_not_spoil_a_refusal /api/private
 streams /api/stream.cgi
+leaving_is_told /api/tell.cgi /cgi-bin/tell stream upload silent
+heads_are_alike /api/nph-name.cgi	# a body in answer to HEAD this server hands on, and show-claims gives one
+for name in nph-full nph-name; do
+	own_answers_are_the_same "/api/$name.cgi" "/cgi-bin/$name"
+done
 
 bearer "$good"
 request /api/none "${auth[@]}"

@@ -29,8 +29,11 @@ printf 'scope = { "write:messages" }\n' >"$work/www/app/error.cgi.bearergate"
 # shellcheck disable=SC2016 # for the script to expand
 # A program that has the server go on to wherever its query says.
 printf '#!/bin/sh\nprintf "Location: %%s\\n\\n" "$QUERY_STRING"\n' >"$work/www/go.own"
+mkdir "$work/www/bare"
+teller "$work/www/app/tell.cgi"
+cp "$work/www/app/tell.cgi" "$work/www/bare/"
 chmod -R u=rwX,go=rX "$work/www"
-chmod 755 "$work"/www/app/{,dir/}*.cgi "$work"/www/{,app/}*.own
+chmod 755 "$work"/www/{app,app/dir,bare}/*.cgi "$work"/www/{,app/}*.own
 
 # All that such a user writes, and what others have in theirs.
 {
@@ -59,6 +62,7 @@ TypesConfig /dev/null
   Require all granted
   AllowOverride AuthConfig FileInfo Indexes Limit Options=ExecCGI
 </Directory>
+ScriptAlias "/bare/" "$work/www/bare/"
 <Location "/bearergate-cgi/app/silent.cgi">
   CGIScriptTimeout 5s
 </Location>
@@ -96,6 +100,11 @@ is "a script that says nothing is given up" "$status" 504
 check "and is told so itself" wait_for 20 grep -q TERM "$work/tmp/ended"
 check "and gone" wait_for 20 gone "$(cat "$work/tmp/silent.pid")"
 
+good=$reader
+leaving_is_told /app/tell.cgi /bare/tell.cgi stream upload silent
+heads_are_alike /app/x.cgi
+
+bearer "$reader"
 for path in /bearergate-cgi/app/x.cgi /round/app/x.cgi '/go.own?/bearergate-cgi/app/x.cgi'; do
 	request "$path" "${auth[@]}"
 	is "the wrapper's own URL leads nowhere: $path" "$status $(json .detail.error)" "500 internal_server_error"

@@ -34,6 +34,21 @@ for name in line.cgi nph-line.cgi; do
 	printf 'ScriptAlias "/api/%s" "%s"\n<Location "/api/%s">\n  SetEnv BEARERGATE_CONFIG "%s"\n</Location>\n' \
 	    "$name" "$work/bin/$name" "$name" "$work/line.conf" >>"$work/more.conf"
 done
+# Of a program whose name begins so, the server hands on the answer as it is: in the place of such a script the wrapper has such a name.
+own_answers "$work/bin/nph-full" "$work/bin/nph-name"
+cp "$bg_cgi" "$work/bin/nph-bearergate-cgi"
+claims_config "$work/full.conf"
+printf 'script = "%s"\n' "$work/bin/nph-full" >>"$work/full.conf"
+cat >>"$work/more.conf" <<END
+ScriptAlias "/bare/" "$work/bin/"
+<Location "/bare">
+  Require all granted
+</Location>
+ScriptAlias "/api/nph-full" "$work/bin/nph-bearergate-cgi"
+<Location "/api/nph-full">
+  SetEnv BEARERGATE_CONFIG "$work/full.conf"
+</Location>
+END
 start_wrapped apache scriptalias.conf "$work/more.conf"
 all_routes null
 headers_set_nothing
@@ -46,6 +61,7 @@ for language in sh perl python c; do
 done
 speaks perl /api/line.cgi
 speaks perl "/api/line.cgi?$work/bin/c.cgi+$work/bin/line.cgi"
+own_answers_are_the_same /api/nph-full /bare/nph-full
 denied "a script whose server does not look at its answer is refused in full (nph-)" 401 - no_token /api/nph-line.cgi
 asks_behind "script = \"$work/bin/show-claims\""
 finish

@@ -22,6 +22,7 @@ for fd in /proc/$$/fd/*; do
 	case $(readlink "$fd") in */probe|'') ;; *) printf 'fd %s\n' "${fd##*/}" ;; esac
 done
 pwd -P
+stat -c 'core of %U' "/proc/$$/mem"
 grep -E '^(SigBlk|SigIgn|NoNewPrivs|Seccomp)' /proc/self/status	# the shell's own mask changes while it waits
 ulimit -a
 umask
@@ -84,6 +85,23 @@ runs "a good token runs the script" "$good"
 runs "a redirect may have carried it" "REDIRECT_REDIRECT_$good"
 runs "a public place needs none" BEARERGATE_AUTH=none
 is "and all names are there and empty (SR-84)" "$(grep -c -E '^(REMOTE_USER|AUTH_TYPE|CLAIM_SUB|CLAIM_ORG_ID)=$' "$work/out")" 4
+nobody_is_told() { # nobody_is_told SENTENCE VARIABLE...: the script runs, and for nobody, whatever came in
+	local sentence=$1
+
+	shift
+	runs "$sentence" "$@" CLAIM_SUB=mallory CLAIM_X=mallory Claim_Evil=mallory REMOTE_USER=mallory AUTH_TYPE=Basic REDIRECT_REMOTE_USER=mallory
+	is "and all names are there and empty, whatever came in (SR-84)" \
+	    "$(grep -c -E '^(REMOTE_USER|AUTH_TYPE|CLAIM_SUB|CLAIM_ORG_ID)=$' "$work/out") $(grep -c mallory "$work/out" || :)" "4 0"
+}
+nobody_is_told "a public place may have been sent anything" BEARERGATE_AUTH=none
+nobody_is_told "where a token is optional none is needed" BEARERGATE_AUTH=optional
+answers "but a bad one is refused" 401 bad_token BEARERGATE_AUTH=optional HTTP_AUTHORIZATION='Bearer x'
+preflight=(REQUEST_METHOD=OPTIONS HTTP_ORIGIN=https://app.example HTTP_ACCESS_CONTROL_REQUEST_METHOD=GET)
+answers "a preflight is refused like any other request" 401 no_token "${preflight[@]}"
+printf 'preflight = true\n' >>"$work/bin/bearergate.conf"
+nobody_is_told "unless the configuration lets it in" "${preflight[@]}"
+answers "and no other OPTIONS" 401 no_token "${preflight[@]:0:2}"
+sed -i '$d' "$work/bin/bearergate.conf"
 run REQUEST_METHOD=HEAD
 is "HEAD is answered without a body" "$(tail -n 1 "$work/out" | tr -d '\r')" ""
 run SCRIPT_FILENAME=/cgi/nph-app
@@ -154,6 +172,19 @@ sed -i '$d' "$work/bin/bearergate.conf"
 printf 'realm = "${HTTP_X_REALM}"\n' >>"$work/bin/bearergate.conf"
 answers "nor may it take anything from the client's headers" 500 internal "$good" HTTP_X_REALM=mine
 check "and the log says so" grep -q '[$]{HTTP_X_REALM} is the request.s, and so the client.s to choose' "$work/cgi.log"
+sed -i '$d' "$work/bin/bearergate.conf"
+printf 'export "sub" { as = "HTTP_X_USER" }\n' >>"$work/bin/bearergate.conf"
+answers "no claim takes the name of a client's header (SR-80, SR-81)" 500 internal "$good"
+check "and the log says so" grep -q 'bearergate.conf:[0-9]*: .*HTTP_' "$work/cgi.log"
+sed -i '$d' "$work/bin/bearergate.conf"
+printf 'export "org_id" { as = "ORG" encoding = "base64url" }\n' >>"$work/bin/bearergate.conf"
+run HTTP_AUTHORIZATION="Bearer $(token '.org_id = "Cem Özdemir\nORG=x"')"
+is "a claim arrives in base64url where the configuration says so (SR-82)" "$(grep '^ORG=' "$work/out")" \
+    "ORG=$(printf 'Cem Özdemir\nORG=x' | b64url)"
+sed -i '$d' "$work/bin/bearergate.conf"
+printf '%s\n' 'realm = "a\"b\\c"' >>"$work/bin/bearergate.conf"
+answers "a realm may have quotes in it" 401 no_token
+is "which do not end it (SR-86)" "$(tr -d '\r' <"$work/out" | grep ^WWW-)" 'WWW-Authenticate: Bearer realm="a\"b\\c", DPoP algs="ES256"'
 sed -i '$d' "$work/bin/bearergate.conf"
 
 # Scripts.
@@ -372,7 +403,9 @@ END
 good=HTTP_AUTHORIZATION="Bearer $(token)"
 answers "without a token nobody is asked for keys" 401 no_token
 is "and nothing is written" "$(ls "$work/cache")" ""
-runs "the first request with a token fetches keys" "$good"
+proxies=()
+for name in http_proxy https_proxy all_proxy; do proxies+=("$name=http://127.0.0.1:1" "${name^^}=http://127.0.0.1:1"); done
+runs "the first request with a token fetches keys, through no proxy of the environment (SR-87)" "$good" "${proxies[@]}"
 check "and says so" grep -q 'keys=.* fetched=1 ' "$work/cgi.log"
 stop "$issuer_pid" || :
 runs "the next finds them, with the issuer down" "$good"
@@ -389,7 +422,7 @@ mv "$work/bin/bearergate-fetch" "$work/bin/fetch"
 cat >"$work/bin/bearergate-fetch" <<END
 #!/bin/sh
 PATH=/usr/bin:/bin
-[ -e "$work/tmp/fetching" ] || { : >"$work/tmp/fetching" && read -r _ <"$work/tmp/go-on"; }
+[ -e "$work/tmp/fetching" ] || { { printf '%s\n' "\$@"; env; } >"$work/tmp/fetch.given" && : >"$work/tmp/fetching" && read -r _ <"$work/tmp/go-on"; }
 exec "$work/bin/fetch" "\$@"
 END
 chmod 755 "$work/bin/bearergate-fetch"
@@ -399,6 +432,10 @@ forged=$(token)
 stranger=$!
 bg_pids+=("$stranger")
 check "a stranger has keys fetched" wait_for 20 test -e "$work/tmp/fetching"
+is "who fetches is given nothing of the request (SR-85)" "$(grep -c -F -e "${forged%.*}" -e HTTP_ -e REQUEST_ "$work/tmp/fetch.given" || :)" 0
+check "but what to fetch" grep -q -F -e "$issuer" "$work/tmp/fetch.given"
+[ "${#unprivileged[@]}" -eq 0 ] ||
+    is "the wrapper's memory, with the token, is root's, and makes no core (SR-85)" "$(stat -c %U "/proc/$stranger/mem")" root
 kill -TERM "$stranger"
 echo >"$work/tmp/go-on"
 code=0
