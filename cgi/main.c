@@ -304,7 +304,7 @@ ask(struct call *call, struct bg_response *response, struct bg_error *err)
 	int rc;
 
 	if (bg_environment_has_decoded_uri(call->env))	/* it may have locations */
-		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" or \"?\" in it would be read once more");
 	bg_buf_init(&text, 0);
 	if (call->demands != -1 &&
 	    bg_narrow_variables(call->demands, call->demands_path, call->env, &text, &env, &call->no_script) != 0)
