@@ -144,6 +144,8 @@ gate_of(const struct world *world)
 	return gate;
 }
 
+static char detail[BG_DETAIL_MAX];	/* of the last decision */
+
 /* One process's one request with a token by this key; BG_MINT_KEYS for none. */
 static enum bg_reason
 ask(const struct world *world, enum bg_mint_key key)
@@ -164,6 +166,7 @@ ask(const struct world *world, enum bg_mint_key key)
 	bg_alone_decide(gate, &world->alone, &request, &decision);
 	reason = bg_decision_reason(&decision);
 	ck_assert_msg((decision.verdict == BG_ALLOW) == (reason == BG_R_OK), "%s: %s", bg_reason_name(reason), decision.error.detail);
+	bg_format(detail, sizeof(detail), "%s", decision.error.detail);
 	bg_decision_clear(&decision);
 	bg_gate_free(gate);
 	free(token);
@@ -255,8 +258,10 @@ START_TEST(an_issuer_that_is_down_is_not_asked_by_every_request)
 
 	begin(&world);
 	publish(&world, 0);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_NO_KEYS);
+		ck_assert_ptr_nonnull(strstr(detail, "failed: down"));	/* though only the first one has seen it */
+	}
 	ck_asked(&world, 1);
 	publish(&world, 1);
 	age(&world, 61);
