@@ -89,6 +89,44 @@ issuer_of(const struct bg_gate *gate, const struct bg_decision *decision)
 	return NULL;
 }
 
+/* What is in the way of a fetch, of which nobody would learn otherwise. */
+static void
+tell(const struct bg_issuer *issuer, const char *detail)
+{
+	struct bg_slice text;
+	struct bg_buf line;
+
+	bg_buf_init(&line, PATH_BYTES_MAX);
+	bg_log_text(&line, bg_slice_str(issuer->name));
+	bg_buf_put_str(&line, " detail=");
+	bg_log_text(&line, bg_slice_str(detail));
+	if (bg_buf_finish(&line, &text, NULL) == 0)
+		bg_log(BG_LOG_WARNING, "keys=%s", text.ptr);
+	bg_buf_clear(&line);
+}
+
+/*
+ * Open the file path in a directory that nobody else can write to: a name there that was linked to another file of ours would
+ * have that written to.  Returns -1 with BG_R_BAD_CACHE.
+ */
+static int
+open_file(const char *dir, const char *path, struct bg_error *err)
+{
+	int parent = bg_keycache_open(dir, err), fd;
+	struct stat st;
+
+	if (parent == -1)
+		return -1;
+	fd = openat(parent, strrchr(path, '/') + 1, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (fd == -1)
+		bg_fail(err, BG_R_BAD_CACHE, "%s: %m; keys are fetched only where they can be kept", path);
+	close(parent);
+	if (fd == -1 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	return bg_fail(err, BG_R_BAD_CACHE, "%s: is not a regular file; keys are fetched only where that tells when they were last", path);
+}
+
 /* The file that tells when an issuer was last asked: by its time, once it is not empty.  -1 with a line in the log. */
 static int
 open_asked(const struct bg_alone *alone, const struct bg_issuer *issuer)
@@ -97,7 +135,6 @@ open_asked(const struct bg_alone *alone, const struct bg_issuer *issuer)
 	struct bg_error err = { 0 };
 	struct bg_slice text;
 	struct bg_buf path;
-	struct stat st;
 	int fd = -1;
 
 	bg_buf_init(&path, PATH_BYTES_MAX);
@@ -105,27 +142,11 @@ open_asked(const struct bg_alone *alone, const struct bg_issuer *issuer)
 		bg_fail(&err, BG_R_BAD_CACHE, "keys are fetched only where there is a cache_dir to keep them in");
 	else if (bg_keycache_path(alone->cache_dir, &owner, &path, &err) == 0) {
 		bg_buf_put_str(&path, SUFFIX);
-		if (bg_buf_finish(&path, &text, &err) == 0 &&
-		    (fd = open(text.ptr, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) == -1)
-			bg_fail(&err, BG_R_BAD_CACHE, "%s: %m; keys are fetched only where they can be kept", text.ptr);
-		if (fd != -1 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-			bg_fail(&err, BG_R_BAD_CACHE, "%s: is not a regular file; keys are fetched only where that tells when they were last",
-			    text.ptr);
-			close(fd);
-			fd = -1;
-		}
+		if (bg_buf_finish(&path, &text, &err) == 0)
+			fd = open_file(alone->cache_dir, text.ptr, &err);
 	}
-	if (fd == -1) {
-		struct bg_buf line;
-
-		bg_buf_init(&line, PATH_BYTES_MAX);
-		bg_log_text(&line, bg_slice_str(issuer->name));
-		bg_buf_put_str(&line, " detail=");
-		bg_log_text(&line, bg_slice_str(err.detail));
-		if (bg_buf_finish(&line, &text, NULL) == 0)
-			bg_log(BG_LOG_WARNING, "keys=%s", text.ptr);
-		bg_buf_clear(&line);
-	}
+	if (fd == -1)
+		tell(issuer, err.detail);
 	bg_buf_clear(&path);
 	return fd;
 }
@@ -172,14 +193,30 @@ fetch(struct bg_keystore *store)
 }
 
 /*
+ * Write down that the issuer is asked now.  By our clock, by which it is looked at: that of a file system may be a server's, and
+ * an hour ahead or behind, when everybody could have the issuer asked again at once (SR-50).
+ */
+static bool
+note(int fd)
+{
+	struct timespec now = { .tv_sec = (time_t)bg_clock_wall() };
+
+	if (pwrite(fd, "\n", 1, 0) != 1)
+		return false;
+	(void)futimens(fd, (struct timespec[]){ now, now });	/* which some file systems cannot: then by theirs */
+	return true;
+}
+
+/*
  * Ask the issuer, whose file is open as fd.  That it was asked counts whatever becomes of this process, so it is written down
  * first.  But some servers end us when the client goes away, and for that it needs no good token: then nobody could ask again
  * before refresh_cooldown, by when the next such client has come (SR-51).  So an end waits, no longer than the fetch takes.
  */
 static void
-ask_issuer(int fd, struct bg_keystore *store)
+ask_issuer(int fd, const struct bg_issuer *issuer)
 {
 	sigset_t ends, before;
+	struct bg_error err = { 0 };
 	bool blocked;
 
 	sigemptyset(&ends);
@@ -187,8 +224,12 @@ ask_issuer(int fd, struct bg_keystore *store)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	blocked = sigprocmask(SIG_BLOCK, &ends, &before) == 0;
-	if (pwrite(fd, "\n", 1, 0) == 1)
-		fetch(store);
+	if (note(fd))
+		fetch(issuer->keys);
+	else {
+		bg_fail(&err, BG_R_BAD_CACHE, "that they are fetched now cannot be written down: %m; and so they are not");
+		tell(issuer, err.detail);
+	}
 	if (blocked)
 		(void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
@@ -208,10 +249,11 @@ refresh(const struct bg_alone *alone, const struct bg_issuer *issuer, bool neede
 		return;
 	if (lock(fd, patience)) {
 		if (may_ask(fd, alone->refresh_cooldown))
-			ask_issuer(fd, issuer->keys);
+			ask_issuer(fd, issuer);
 		else
 			bg_keystore_restore(issuer->keys, bg_clock_now());
-	}
+	} else if (needed)
+		tell(issuer, "another process fetches them, or keeps the file that tells when they were last fetched, and for too long");
 	close(fd);
 }
 

@@ -24,7 +24,8 @@ int bg_alone_prepare(struct bg_gate *gate, bool forgets, struct bg_error *err) B
  * As bg_gate_decide.  The keys of the token's issuer are taken from its file, or from cache_dir.  They are fetched first, by
  * this process and while the request waits, where there are none that may serve, where the token's key is not among them, or
  * where they are due: one process at a time, and only when the last fetch for that issuer, by any process here, was longer ago
- * than the cooldown.  Without a cache_dir that it can write to, nothing is fetched: nobody would know when it was last.
+ * than the cooldown.  Without a cache_dir that it can write to, and nobody else but root, nothing is fetched:
+ * nobody would know when it was last.
  */
 void bg_alone_decide(const struct bg_gate *gate, const struct bg_alone *alone, const struct bg_request *request,
     struct bg_decision *out);

@@ -152,6 +152,13 @@ bg_environment_get(char *const *env, const char *name)
 	return NULL;
 }
 
+/* Does text begin with name, and then go on with info? */
+static bool
+is_put_together(struct bg_slice text, const char *name, const char *info)
+{
+	return bg_slice_starts(text, bg_slice_str(name)) && bg_slice_starts(bg_slice_skip(text, strlen(name)), bg_slice_str(info));
+}
+
 bool
 bg_environment_has_decoded_uri(char *const *env)
 {
@@ -162,11 +169,14 @@ bg_environment_has_decoded_uri(char *const *env)
 
 	if (uri == NULL || name == NULL || bg_environment_get(env, "BEARERGATE_URI") != NULL)
 		return false;
+	if (info == NULL)
+		info = "";
 	if ((query = strchr(uri, '?')) != NULL)
 		path.len = (size_t)(query - uri);
-	if (!bg_slice_starts(path, bg_slice_str(name)) || memchr(path.ptr, '%', path.len) == NULL)
-		return false;
-	return bg_slice_equal(bg_slice_skip(path, strlen(name)), bg_slice_str(info != NULL ? info : ""));
+	/* What stands in both as it is was decoded before: a "?" in it is none that ends the path. */
+	if (is_put_together(bg_slice_str(uri), name, info) && (strchr(name, '?') != NULL || strchr(info, '?') != NULL))
+		return true;
+	return memchr(path.ptr, '%', path.len) != NULL && is_put_together(path, name, info) && path.len == strlen(name) + strlen(info);
 }
 
 /* As servers make a variable of a header: capitals, and "_" for all that is neither letter nor digit. */

@@ -26,8 +26,8 @@ const char *bg_environment_get(char *const *env, const char *name);	/* the first
 
 /*
  * Has the server put a REQUEST_URI there that it had decoded, as busybox httpd does?  It is then SCRIPT_NAME and PATH_INFO byte by
- * byte, and a "%" in it is one that the client wrote as "%25": whoever decodes it once more reads another path.  BEARERGATE_URI
- * takes its place.
+ * byte; a "%" in it is one that the client wrote as "%25", and a "?" in those two one that it wrote as "%3F": whoever decodes
+ * the path once more, or ends it there, reads another one.  BEARERGATE_URI takes its place.
  */
 bool bg_environment_has_decoded_uri(char *const *env);
 

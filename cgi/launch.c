@@ -12,6 +12,21 @@
 
 #define FD_PATH_SIZE	32	/* "/dev/fd/N" */
 
+static void
+change(int signal, const struct sigaction *action, struct sigaction *before)
+{
+	(void)sigaction(signal, action, before);	/* which fails for no signal there is */
+}
+
+void
+bg_launch_hold_signals(struct bg_launch_signals *before)
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	change(SIGPIPE, &ignore, &before->pipe);
+	change(SIGXFSZ, &ignore, &before->size);
+}
+
 static size_t
 count(char *const *words)
 {
@@ -76,13 +91,15 @@ execute_descriptor(const struct bg_script *script, char *const *argv, char *cons
 }
 
 void
-bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *err)
+bg_launch(const struct bg_script *script, char *const *vars, const struct bg_launch_signals *before, struct bg_error *err)
 {
 	const char **argv = calloc(count(script->words) + 4, sizeof(*argv));
+	struct bg_launch_signals ours;
 	struct bg_error why = { 0 };
 	char name[FD_PATH_SIZE];
 	char *const *words;
 	bool by_name;
+	int failure;
 	size_t n = 0;
 
 	if (argv == NULL) {
@@ -106,6 +123,8 @@ bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *er
 	memcpy(argv + n, script->words, count(script->words) * sizeof(*argv));
 	/* execve is declared with char pointers out of history; it changes none of them. */
 	words = (char *const *)(uintptr_t)argv;
+	change(SIGPIPE, &before->pipe, NULL);
+	change(SIGXFSZ, &before->size, NULL);
 	if (script->interpreter != NULL) {
 		if (!by_name)
 			keep_open(script->fd);
@@ -114,6 +133,9 @@ bg_launch(const struct bg_script *script, char *const *vars, struct bg_error *er
 		(void)execve(script->path, words, vars);
 	else
 		execute_descriptor(script, words, vars);
+	failure = errno;
+	bg_launch_hold_signals(&ours);
+	errno = failure;
 	/* A script after all, whose interpreter cannot read it; or which names this program, and would go round for ever. */
 	if (errno == ENOENT && script->unreadable)
 		bg_fail(err, BG_R_INTERNAL, "%s: cannot be read, which all but a compiled program has to be", script->path);

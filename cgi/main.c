@@ -37,6 +37,7 @@ struct call {
 	bool         can_run;		/* there is one that may run, as far as is known */
 	bool         missing;		/* there is none because there is no such file */
 	struct bg_error no_script;	/* why there is none */
+	struct bg_launch_signals signals;	/* how they were when we began */
 	int          demands;	/* the file that says what the script demands; -1: none */
 	char        *demands_path;
 };
@@ -290,7 +291,7 @@ hand_over(struct call *call, struct bg_slice variables)
 		return answer_script(&call->no_script, call->missing);
 	if (bg_environment_make(environ, &call->exports, call->conf->pass_credentials, variables, script->settings,
 	    script->n_settings, &environment, &err) == 0)
-		bg_launch(script, environment.vars, &err);	/* comes back with a reason, or not at all */
+		bg_launch(script, environment.vars, &call->signals, &err);	/* comes back with a reason, or not at all */
 	bg_environment_clear(&environment);
 	return answer_script(&err, false);
 }
@@ -304,7 +305,7 @@ ask(struct call *call, struct bg_response *response, struct bg_error *err)
 	int rc;
 
 	if (bg_environment_has_decoded_uri(call->env))	/* it may have locations */
-		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" or \"?\" in it would be read once more");
 	bg_buf_init(&text, 0);
 	if (call->demands != -1 &&
 	    bg_narrow_variables(call->demands, call->demands_path, call->env, &text, &env, &call->no_script) != 0)
@@ -392,6 +393,7 @@ main(int argc, char **argv)
 	(void)argc;
 	if (!has_standard_descriptors())
 		return EXIT_FAILURE;
+	bg_launch_hold_signals(&call.signals);
 	(void)prctl(PR_SET_DUMPABLE, 0);	/* SR-85; of the script it is set anew */
 	call.log_fd = is_answer(STDERR_FILENO) ? -1 : STDERR_FILENO;
 	bg_log_open(call.log_fd, BG_LOG_INFO);

@@ -248,7 +248,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 {
 	struct bg_request ours = { 0 };		/* what BEARERGATE_ variables say */
 	struct bg_slice https = { NULL, 0 };
-	bool direct = false, redirected, says_answer = false;
+	bool direct = false, redirected, says_answer = false, good = true;
 
 	*out = (struct bg_request){ 0 };
 	for (; *env != NULL; env++) {
@@ -257,10 +257,7 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 		if (!bg_metavars_split(*env, &name, &value))
 			continue;
 		if (bg_slice_starts(name, BG_SLICE("BEARERGATE_"))) {
-			if (read_ours(&ours, &says_answer, name, value, err) != 0) {
-				*out = (struct bg_request){ 0 };
-				return -1;
-			}
+			good = good && read_ours(&ours, &says_answer, name, value, err) == 0;
 			continue;
 		}
 		if (is_authorization(name, &redirected)) {
@@ -273,6 +270,11 @@ bg_metavars_read(char *const *env, struct bg_request *out, struct bg_error *err)
 			continue;
 		}
 		read_variable(out, name, value);
+	}
+	if (!good) {
+		*out = (struct bg_request){ .method = out->method, .uri = out->uri, .remote_addr = out->remote_addr,
+			.request_id = out->request_id };
+		return -1;
 	}
 	forget_clients_choice(out->call);
 	out->want_scope = ours.want_scope;

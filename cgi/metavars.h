@@ -14,8 +14,9 @@
  *    name the first counts.
  *  - A scheme that neither REQUEST_SCHEME nor BEARERGATE_SCHEME says is https where HTTPS is "on" or "1".
  *  - A BEARERGATE_ variable that is unknown, repeated or malformed makes the request unanswerable: returns -1 with
- *    BG_R_BAD_VARIABLE, *out cleared; the caller denies with that error.  BG_R_BAD_REQUEST where it passes on what the
- *    client wrote: method, host, request target.
+ *    BG_R_BAD_VARIABLE; the caller denies with that error.  BG_R_BAD_REQUEST where it passes on what the client wrote:
+ *    method, host, request target.  *out then has what a line of the log says of the request, as the server shows it,
+ *    and nothing else.
  *
  * RFC 3875 section 4.1.
  */

@@ -48,7 +48,7 @@ read_request(const struct bg_part_call *call, const struct means *means, struct 
 	if (bg_metavars_read(call->env, out, err) != 0)
 		return -1;
 	if (means->gate->policies.n_locations > 0 && bg_environment_has_decoded_uri(call->env))
-		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" in it would be decoded twice");
+		return bg_fail(err, BG_R_BAD_REQUEST, "the server decoded the path, and \"%%\" or \"?\" in it would be read once more");
 	out->want_rule = means->narrowed ? &means->narrow : NULL;
 	return 0;
 }

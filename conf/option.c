@@ -265,6 +265,18 @@ path_wrong(const char *path, const char *(*look)(const char *path), struct bg_bu
 	return finish_words(words);
 }
 
+/* What tells whom to believe: a key set, authorities. */
+static const char *
+trusted_wrong(const char *path, const char *(*look)(const char *path), struct bg_buf *words)
+{
+	const char *wrong = path_wrong(path, look, words);
+	struct stat st;
+
+	if (wrong != NULL || stat(path, &st) != 0 || (st.st_mode & S_IWOTH) == 0)
+		return wrong;
+	return "may be written to by everybody, \"chmod o-w\" mends that";
+}
+
 /* Not opened here: who tests a configuration may be another user than who writes the log, or runs the program. */
 static const char *
 file_wrong(const char *path)
@@ -570,13 +582,13 @@ value_wrong(const struct bg_option *option, const char *text, struct bg_buf *wor
 	case BG_PROXY:
 		return bg_url_proxy_wrong(value);
 	case BG_PATH:
-		return path_wrong(text, bg_file_wrong, words);
+		return trusted_wrong(text, bg_file_wrong, words);
 	case BG_CACHE_DIR:
 		if (strcmp(text, "none") == 0)
 			return NULL;
 		return path_wrong(text, bg_directory_wrong, words);
 	case BG_DIRECTORY:
-		return path_wrong(text, bg_directory_wrong, words);
+		return trusted_wrong(text, bg_directory_wrong, words);
 	case BG_PROGRAM:
 		return file_wrong(text);
 	case BG_LOG:

@@ -46,6 +46,8 @@ get(const struct bg_fetcher *self, const struct bg_fetch_request *request, struc
 		bg_fail(err, BG_R_FETCH_FAILED, "%s: %m", path);
 	else if (!S_ISREG(st.st_mode))
 		bg_fail(err, BG_R_FETCH_FAILED, "%s: not a regular file", path);
+	else if ((st.st_mode & S_IWOTH) != 0)	/* who can write keys can write tokens */
+		bg_fail(err, BG_R_FETCH_FAILED, "%s: may be written to by everybody", path);
 	else if (read_all(fd, path, body, err) == 0)
 		rc = 0;
 	close(fd);

@@ -63,9 +63,8 @@ trust_wrong(const struct stat *st)
 	return NULL;
 }
 
-/* The directory, open; -1 with BG_R_BAD_CACHE. */
-static int
-open_dir(const char *dir, struct bg_error *err)
+int
+bg_keycache_open(const char *dir, struct bg_error *err)
 {
 	const char *wrong;
 	struct stat st;
@@ -136,7 +135,7 @@ read_at(int dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *re
 int
 bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct bg_keyrecord *record, struct bg_error *err)
 {
-	int fd = open_dir(dir, err), rc;
+	int fd = bg_keycache_open(dir, err), rc;
 
 	bg_keyrecord_clear(record);
 	if (fd == -1)
@@ -211,7 +210,7 @@ bg_keycache_stamp(const char *dir, const struct bg_keyrecord_owner *owner)
 	char name[NAME_SIZE];
 	int fd;
 
-	if (file_name(owner, name, NULL) != 0 || (fd = open_dir(dir, NULL)) == -1)
+	if (file_name(owner, name, NULL) != 0 || (fd = bg_keycache_open(dir, NULL)) == -1)
 		return stamp;
 	stamp = stamp_at(fd, name);
 	close(fd);
@@ -239,7 +238,7 @@ bg_keycache_write(const char *dir, const struct bg_keyrecord_owner *owner, const
 	struct bg_buf out;
 	int fd, locked = -1, rc = -1;
 
-	if ((fd = open_dir(dir, err)) == -1)
+	if ((fd = bg_keycache_open(dir, err)) == -1)
 		return -1;
 	bg_keyrecord_init(&there);
 	bg_buf_init(&out, FILE_MAX);

@@ -17,6 +17,12 @@ int bg_keycache_path(const char *dir, const struct bg_keyrecord_owner *owner, st
     struct bg_error *err) BG_MUST_CHECK;
 
 /*
+ * Open the directory, close-on-exec, as the caller's to close.  Returns -1 with BG_R_BAD_CACHE where it is not there, or others
+ * than root and this user could have written to it.
+ */
+int bg_keycache_open(const char *dir, struct bg_error *err) BG_MUST_CHECK;
+
+/*
  * Read the record of an owner.  One that is not there is no failure: record, which was initialised, is then cleared, with
  * neither a set nor an error.  Returns -1 with BG_R_BAD_CACHE for a directory or file that cannot be read or believed, by
  * its kind, owner, mode, size or content; record is then cleared too.

@@ -681,6 +681,8 @@ bg_keystore_keys(struct bg_keystore *store, struct bg_slice kid, int64_t now, st
 	else if (store->failures > 0)
 		bg_fail(err, why, "no keys of %s, %u fetches failed: %s", store->options.source.issuer, store->failures,
 		    store->record.error);
+	else if (store->record.failed != 0)	/* of another process, which has left word of it */
+		bg_fail(err, why, "no keys of %s, the last fetch failed: %s", store->options.source.issuer, store->record.error);
 	else
 		bg_fail(err, why, "no keys of %s yet", store->options.source.issuer);
 	pthread_mutex_unlock(&store->lock);

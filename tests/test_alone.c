@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/alg.h"
@@ -23,6 +27,39 @@
 #define PROCESSES	8
 
 static char issuer_name[] = ISSUER, realm[] = "test";
+
+/* In the place of core/clock.c, for this program alone. */
+static int64_t skew;	/* seconds that this machine's clock is ahead */
+
+struct bg_now
+bg_clock_now(void)
+{
+	struct timespec wall, boot;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (struct bg_now){ .wall = (int64_t)wall.tv_sec + skew,
+		.wall_ms = ((int64_t)wall.tv_sec + skew) * 1000 + wall.tv_nsec / 1000000,
+		.mono_ms = (int64_t)boot.tv_sec * 1000 + boot.tv_nsec / 1000000 };
+}
+
+int64_t
+bg_clock_wall(void)
+{
+	return bg_clock_now().wall;
+}
+
+int64_t
+bg_clock_mono_ms(void)
+{
+	return bg_clock_now().mono_ms;
+}
+
+int64_t
+bg_clock_mono_us(void)
+{
+	return bg_clock_now().mono_ms * 1000;
+}
 
 /* An issuer that counts what it is asked for, in memory that processes share. */
 struct world {
@@ -107,6 +144,8 @@ gate_of(const struct world *world)
 	return gate;
 }
 
+static char detail[BG_DETAIL_MAX];	/* of the last decision */
+
 /* One process's one request with a token by this key; BG_MINT_KEYS for none. */
 static enum bg_reason
 ask(const struct world *world, enum bg_mint_key key)
@@ -127,6 +166,7 @@ ask(const struct world *world, enum bg_mint_key key)
 	bg_alone_decide(gate, &world->alone, &request, &decision);
 	reason = bg_decision_reason(&decision);
 	ck_assert_msg((decision.verdict == BG_ALLOW) == (reason == BG_R_OK), "%s: %s", bg_reason_name(reason), decision.error.detail);
+	bg_format(detail, sizeof(detail), "%s", decision.error.detail);
 	bg_decision_clear(&decision);
 	bg_gate_free(gate);
 	free(token);
@@ -195,14 +235,33 @@ START_TEST(an_unknown_key_has_the_issuer_asked_once_in_a_cooldown)	/* SR-50 */
 }
 END_TEST
 
+/* The clock of the file system is this one's; that of this machine may be another. */
+static const int64_t skews[] = { 3600, -3600 };
+
+START_TEST(a_file_system_with_a_clock_of_its_own_has_nobody_ask_more_often)	/* SR-50 */
+{
+	struct world world;
+
+	skew = skews[_i];
+	begin(&world);
+	ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_OK);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(ask(&world, BG_MINT_KEY_B), BG_R_UNKNOWN_KEY);
+	ck_asked(&world, 1);
+	end(&world);
+}
+END_TEST
+
 START_TEST(an_issuer_that_is_down_is_not_asked_by_every_request)
 {
 	struct world world;
 
 	begin(&world);
 	publish(&world, 0);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_NO_KEYS);
+		ck_assert_ptr_nonnull(strstr(detail, "failed: down"));	/* though only the first one has seen it */
+	}
 	ck_asked(&world, 1);
 	publish(&world, 1);
 	age(&world, 61);
@@ -267,27 +326,77 @@ find_asked(const struct world *world, char out[1400])
 	ck_assert_int_ne(out[0], '\0');
 }
 
+/* What is in the way of the file that tells when an issuer was last asked. */
+enum obstacle { A_PIPE, A_LINK, KEPT, FULL };
+
+static const struct { const char *name; enum obstacle obstacle; const char *said; } obstacles[] = {
+	{ "a pipe", A_PIPE, "is not a regular file" },
+	{ "another file of ours, linked there by who may write to the directory", A_LINK, "may be written to by its group or by others" },
+	{ "somebody who locks it for ever", KEPT, "another process" },
+	{ "a file system without room", FULL, "cannot be written down" },
+};
+
+/* Put it there; returns a descriptor that is to stay open. */
+static int
+put_obstacle(const struct world *world, const char *path, enum obstacle obstacle)
+{
+	int fd = -1;
+
+	if (obstacle != KEPT)
+		ck_assert_int_eq(unlink(path), 0);
+	switch (obstacle) {
+	case A_PIPE:
+		ck_assert_int_eq(mkfifo(path, 0600), 0);
+		break;
+	case A_LINK:
+		ck_assert_int_ge(fd = open(world->dir.file, O_RDWR), 0);
+		ck_assert_int_eq(link(world->dir.file, path), 0);
+		ck_assert_int_eq(chmod(world->dir.path, 0777), 0);
+		break;
+	case KEPT:
+		age(world, 61);
+		ck_assert_int_ge(fd = open(path, O_RDONLY), 0);
+		ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+		break;
+	case FULL:
+		ck_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+		ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 0, RLIM_INFINITY }), 0);
+		break;
+	}
+	return fd;
+}
+
 START_TEST(what_is_in_the_way_of_the_time_of_a_fetch_is_named)
 {
 	struct world world;
-	char path[1400], text[4000] = "";
-	FILE *log = tmpfile();
+	char path[1400], text[4000] = "", precious[4] = "";
+	int log[2], fd;
 
 	begin(&world);
-	ck_assert_ptr_nonnull(log);
+	bg_test_file_write(&world.dir, "precious", "abc", 3);
 	publish(&world, 0);
 	ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_NO_KEYS);
 	find_asked(&world, path);
-	ck_assert(unlink(path) == 0 && mkfifo(path, 0600) == 0);
 	publish(&world, 1);
-	bg_log_open(fileno(log), BG_LOG_WARNING);
+	ck_assert_int_eq(pipe(log), 0);
+	bg_log_open(log[1], BG_LOG_WARNING);
+	world.alone.fetch_timeout = 0;
+	fd = put_obstacle(&world, path, obstacles[_i].obstacle);
 	ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_NO_KEYS);
 	bg_log_open(-1, BG_LOG_ERROR);
-	rewind(log);
-	ck_assert_uint_gt(fread(text, 1, sizeof(text) - 1, log), 0);
-	fclose(log);
-	ck_assert_msg(strstr(text, path) != NULL && strstr(text, "is not a regular file") != NULL, "%s", text);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }), 0);
+	ck_assert_int_eq(close(log[1]), 0);
+	ck_assert_int_gt(read(log[0], text, sizeof(text) - 1), 0);
+	close(log[0]);
+	ck_assert_msg(strstr(text, "keys=\"" ISSUER "\" detail=") != NULL && strstr(text, obstacles[_i].said) != NULL, "%s: %s",
+	    obstacles[_i].name, text);
 	ck_asked(&world, 1);
+	if (obstacles[_i].obstacle == A_LINK) {
+		ck_assert_int_eq(pread(fd, precious, sizeof(precious), 0), 3);
+		ck_assert_str_eq(precious, "abc");
+	}
+	if (fd != -1)
+		close(fd);
 	end(&world);
 }
 END_TEST
@@ -405,10 +514,11 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, keys_are_fetched_by_the_first_request_that_needs_them_and_no_other);
 	tcase_add_test(tc, an_unknown_key_has_the_issuer_asked_once_in_a_cooldown);
+	tcase_add_loop_test(tc, a_file_system_with_a_clock_of_its_own_has_nobody_ask_more_often, 0, N(skews));
 	tcase_add_test(tc, an_issuer_that_is_down_is_not_asked_by_every_request);
 	tcase_add_test(tc, keys_that_are_due_are_fetched_while_they_serve);
 	tcase_add_test(tc, nothing_is_fetched_where_nothing_can_be_kept);
-	tcase_add_test(tc, what_is_in_the_way_of_the_time_of_a_fetch_is_named);
+	tcase_add_loop_test(tc, what_is_in_the_way_of_the_time_of_a_fetch_is_named, 0, N(obstacles));
 	tcase_add_test(tc, a_file_of_keys_is_read_and_nobody_asked);
 	tcase_add_test(tc, of_many_processes_one_fetches_and_all_wait_for_it);
 	tcase_add_loop_test(tc, a_replay_store_is_opened_by_the_first_proof, 0, N(stores));

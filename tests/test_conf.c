@@ -1749,6 +1749,32 @@ START_TEST(a_key_is_read_again_whenever_the_configuration_is)
 }
 END_TEST
 
+/* Who could write there could say whom to believe. */
+static const struct { const char *option, *name; mode_t mode; const char *type; } believed[] = {
+	{ "jwks_file", "there", 0666, "file" },
+	{ "ca_file", "there", 0602, "file" },
+	{ "ca_dir", "dir", 01777, "directory" },
+};
+
+START_TEST(what_everybody_may_write_to_is_not_believed)
+{
+	struct bg_conf_sources from = { .file = "f", .environ = no_environ };
+	char text[9000], want[9000];
+
+	write_file("there", "{}");
+	ck_assert_int_eq(mkdir("dir", 0755), 0);
+	ck_assert_int_eq(chmod(believed[_i].name, believed[_i].mode), 0);
+	bg_format(text, sizeof(text), GOOD "%s = '%s/%s'\n", believed[_i].option, dir, believed[_i].name);
+	bg_format(want, sizeof(want), "f:3: %s \"%s/%s\" may be written to by everybody, \"chmod o-w\" mends that; the absolute "
+	    "path of a %s was expected\n", believed[_i].option, dir, believed[_i].name, believed[_i].type);
+	write_file("f", text);
+	assert_refused(&from, EX_CONFIG, want);
+	ck_assert_int_eq(chmod(believed[_i].name, believed[_i].mode & 01775), 0);
+	bg_conf_free(load_good(text, ""));
+	ck_assert_int_eq(rmdir("dir"), 0);
+}
+END_TEST
+
 /* What is wrong with a file that holds a secret; those that need no file of ours are in tests/conf. */
 static const struct { const char *option, *bytes; mode_t mode; const char *words; } secret_files[] = {
 	{ "dpop_nonce_key_file",  "",                                  0600, "is too small, at least 32 bytes are needed" },
@@ -1990,6 +2016,7 @@ main(void)
 	tcase_add_test(tc, used_proofs_are_remembered_in_the_directory_of_the_installation_or_by_the_process_alone);
 	tcase_add_loop_test(tc, a_key_for_nonces_is_the_same_however_its_file_ends, 0, N(keys));
 	tcase_add_test(tc, a_key_is_read_again_whenever_the_configuration_is);
+	tcase_add_loop_test(tc, what_everybody_may_write_to_is_not_believed, 0, N(believed));
 	tcase_add_loop_test(tc, a_file_with_a_secret_is_refused_where_it_is_none, 0, N(secret_files));
 	tcase_add_test(tc, a_file_with_a_secret_has_bounds_and_an_owner);
 	tcase_add_test(tc, a_guarded_file_is_of_this_user_or_root_and_nobody_elses_to_write);

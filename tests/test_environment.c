@@ -276,6 +276,12 @@ static const struct { const char *name, *env[4]; bool decoded; } uris[] = {
 	{ "another script", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/other", "PATH_INFO=" }, false },
 	{ "no script's name", { "REQUEST_URI=/%61pp" }, false },
 	{ "no path", { "SCRIPT_NAME=/%61pp" }, false },
+	{ "a question mark", { "REQUEST_URI=/app/public?x/secret", "SCRIPT_NAME=/app", "PATH_INFO=/public?x/secret" }, true },
+	{ "and a query", { "REQUEST_URI=/app/public?x?a=b", "SCRIPT_NAME=/app", "PATH_INFO=/public?x" }, true },
+	{ "and more that was decoded", { "REQUEST_URI=/app/%70ublic?x", "SCRIPT_NAME=/app", "PATH_INFO=/%70ublic?x" }, true },
+	{ "in the script's name, too", { "REQUEST_URI=/app?x", "SCRIPT_NAME=/app?x" }, true },
+	{ "a question mark as it came", { "REQUEST_URI=/app/public%3Fx?a", "SCRIPT_NAME=/app", "PATH_INFO=/public?x" }, false },
+	{ "a query like it", { "REQUEST_URI=/app/public?x?a=b", "SCRIPT_NAME=/app", "PATH_INFO=/public" }, false },
 	{ "ours counts instead", { "REQUEST_URI=/%61pp", "SCRIPT_NAME=/%61pp", "PATH_INFO=", "BEARERGATE_URI=/app" }, false },
 };
 

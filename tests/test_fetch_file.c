@@ -131,6 +131,16 @@ START_TEST(what_is_no_regular_file_is_refused)
 }
 END_TEST
 
+START_TEST(what_everybody_may_write_to_is_refused)
+{
+	write_file("{}", 2);
+	ck_assert_int_eq(chmod(path, 0666), 0);
+	expect_refusal(path, BG_FETCH_MAX, "may be written to by everybody");
+	ck_assert_int_eq(chmod(path, 0602), 0);
+	expect_refusal(path, BG_FETCH_MAX, "may be written to by everybody");
+}
+END_TEST
+
 /* A named pipe without a writer would hold an ordinary open(2) for ever. */
 START_TEST(a_named_pipe_is_refused_at_once)
 {
@@ -205,6 +215,7 @@ main(void)
 	tcase_add_test(tc, a_changed_file_is_read_anew);
 	tcase_add_test(tc, a_symbolic_link_is_followed);
 	tcase_add_test(tc, what_is_no_regular_file_is_refused);
+	tcase_add_test(tc, what_everybody_may_write_to_is_refused);
 	tcase_add_test(tc, a_named_pipe_is_refused_at_once);
 	tcase_add_test(tc, a_file_above_the_limit_is_refused);
 	tcase_add_test(tc, no_descriptor_is_left_behind);

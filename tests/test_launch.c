@@ -161,12 +161,14 @@ run(const struct bg_script *script, const char *name, char out[OUTPUT])
 	ck_assert_int_ge((pid = fork()), 0);
 	if (pid == 0) {
 		char *none[] = { NULL };
+		struct bg_launch_signals before;
 		struct bg_error err = { 0 };
 
 		dup2(ends[1], STDOUT_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		bg_launch(script, none, &err);
+		bg_launch_hold_signals(&before);
+		bg_launch(script, none, &before, &err);
 		dprintf(STDOUT_FILENO, "%s\n", err.detail);
 		_exit(1);
 	}

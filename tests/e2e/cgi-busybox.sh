@@ -84,5 +84,9 @@ is "a public place below a script is public" "$status" 200
 request_as_it_is /cgi-bin/open.cgi/%70ublic
 is "also where it is written in another way" "$status" 200
 denied "but not where it would be decoded twice (SR-70)" 400 invalid_request bad_request /cgi-bin/open.cgi/%2570ublic
+denied "nor where a question mark in it would end the path" 400 invalid_request bad_request /cgi-bin/open.cgi/public%3fx/secret
+denied "or a query follows that" 400 invalid_request bad_request '/cgi-bin/open.cgi/public%3Fx/secret?a=b'
+request_as_it_is '/cgi-bin/open.cgi/public?x/secret'
+is "a query is none of the path" "$status" 200
 asks_behind "script_root = \"$work/www\""
 finish

@@ -381,6 +381,19 @@ code=0
 (cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" 2>&- <&-) >"$work/out" || code=$?
 is "closed descriptors do no harm" "$code $(head -n 1 "$work/out")" "0 Content-Type: text/plain"
 
+# Nor does a log that takes no line keep anybody from the script: one whose reader has gone away, and one that is as large as a
+# file of this process may be.
+printed=$(cd / && exec perl -e 'pipe(R, W) && close(R) && open(STDERR, ">&", \*W) && exec @ARGV' \
+    "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" </dev/null) || :
+is "a log that nobody reads ends nothing" "$(head -n 1 <<<"$printed")" "Content-Type: text/plain"
+is "and a script that writes where nobody reads is ended as ever" "$(awk '$1 == "SigIgn:" { print $2 }' <<<"$printed")" \
+    "$(awk '$1 == "SigIgn:" { print $2 }' "$work/bare")"
+: >"$work/tmp/full.log"
+chmod 666 "$work/tmp/full.log"
+# a pipe for its output, which has no limit
+printed=$(cd / && ulimit -f 0 && exec "${unprivileged[@]}" env -i "${vars[@]}" "$good" "$bg_cgi" </dev/null 2>>"$work/tmp/full.log") || :
+is "nor does one that may not grow" "$(head -n 1 <<<"$printed")" "Content-Type: text/plain"
+
 # mini-httpd makes one stream of both: what is meant for the log is not for the client (SR-85).
 code=0
 (cd / && exec "${unprivileged[@]}" env -i "${vars[@]}" HTTP_AUTHORIZATION='Bearer x' "$bg_cgi" </dev/null 2>&1) | cat >"$work/out" || code=$?
