@@ -38,7 +38,7 @@
 #define ROUNDS_MAX	100000
 #define SECONDS_MAX	600
 #define RATE_MAX	5000			/* new proofs in a second */
-#define DELAY_MIN	100			/* milliseconds: the first two are answered by then, as a rule */
+#define DELAY_MIN	100			/* milliseconds */
 #define DELAY_MAX	60000
 #define RUN_MAX		900			/* seconds, whatever was asked for */
 #define TIMEOUT_MS	60000			/* for an answer */
@@ -74,6 +74,7 @@ static const char *const turn_names[TURNS] = { "first", "again", "late" };
 struct proof {
 	_Atomic(char *) text;		/* made by whoever needs it first */
 	atomic_int      allows;
+	atomic_bool     known;		/* the first two have been answered */
 };
 
 struct event {
@@ -452,11 +453,17 @@ client_main(void *arg)
 		if (atomic_load(&ending))
 			break;
 		proof = &spend->proofs[event->proof];
-		if (event->is_late)
+		if (event->is_late) {
+			/* by a client that took its turn before, and may have been held up since */
+			while (!atomic_load(&proof->known) && !atomic_load(&ending))
+				rest_ms(1);
+			if (!atomic_load(&proof->known))
+				break;
 			send_proof(spend, proof, LATE, number, &request);
-		else {
+		} else {
 			send_proof(spend, proof, FIRST, event->proof, &request);
 			send_proof(spend, proof, AGAIN, event->proof + 1, &request);
+			atomic_store(&proof->known, true);
 		}
 	}
 	bg_buf_clear(&request);
