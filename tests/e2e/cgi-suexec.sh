@@ -54,8 +54,9 @@ SuexecUserGroup nobody nogroup
 ScriptAlias "/line/" "$home/"
 ScriptAlias "/bearergate-cgi" "$home/bearergate-cgi"
 Alias "/action/" "$home/"
+Alias "/files/" "$home/"
 Action bearergate "/bearergate-cgi"
-<LocationMatch "^/(line|action|bearergate-cgi)(/|\$)">
+<LocationMatch "^/(line|action|files|bearergate-cgi)(/|\$)">
   Require all granted
   CGIPassAuth On
 </LocationMatch>
@@ -96,6 +97,15 @@ denied "or in a file beside the script" 403 insufficient_scope no_scope /line/na
 bearer "$scoped"
 request /line/narrowed-line "${auth[@]}"
 is "which lets in who has it" "$status $(head -n 1 "$work/body")" "200 nobody"
+
+# What the server's own user cannot read it hands out to nobody, wherever it lies; the wrapper is the owner.
+request /files/bearergate.conf
+is "a configuration in a directory that is served is handed out" "$status $(grep -c "$issuer" "$work/body" || :)" "200 1"
+chmod 600 "$home/bearergate.conf"
+request /files/bearergate.conf
+is "but not with mode 0600" "$status $(grep -c "$issuer" "$work/body" || :)" "403 0"
+bearer "$good"
+allowed "which is enough for the wrapper" /api/private /api/private '.CLAIM_SUB == "bob"' "${auth[@]}"
 
 # Action: the user's wrapper, for all files of a directory.
 sed -i "s,^script = .*,script_root = \"$home\"," "$home/bearergate.conf"

@@ -86,6 +86,11 @@ refusals() {
 		audience = { "$audience" }
 		leeway = "30"
 	END
+	refuses_config "an export with the name of a client's header is refused (SR-81)" HTTP_X_USER <<-END
+		domain = "issuer.example"
+		audience = { "$audience" }
+		export "sub" { as = "HTTP_X_USER" }
+	END
 	refuses_config "HS256 is refused (SR-2)" HS256 <<-END
 		issuer "$issuer" {
 		  audience = { "$audience" }
