@@ -145,6 +145,16 @@ bg_keycache_read(const char *dir, const struct bg_keyrecord_owner *owner, struct
 	return rc;
 }
 
+void
+bg_keycache_keep_open(int fd)
+{
+	const mode_t both = S_IRUSR | S_IWUSR;
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (st.st_mode & both) != both)
+		(void)fchmod(fd, both);
+}
+
 /*
  * The lock is a file that nobody else can open, and so nobody else can hold.  A process that was stopped while it held it
  * must not stop the others for long.  Closing the descriptor gives it back.
@@ -154,6 +164,7 @@ lock(int dir, int *fd, struct bg_error *err)
 {
 	if ((*fd = openat(dir, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600)) == -1)
 		return bg_fail(err, BG_R_BAD_CACHE, "%s: %m", LOCK);
+	bg_keycache_keep_open(*fd);
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;

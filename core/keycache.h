@@ -22,6 +22,9 @@ int bg_keycache_path(const char *dir, const struct bg_keyrecord_owner *owner, st
  */
 int bg_keycache_open(const char *dir, struct bg_error *err) BG_MUST_CHECK;
 
+/* A file there that was opened, and perhaps made under a umask that takes from its owner, too: it can be opened again. */
+void bg_keycache_keep_open(int fd);
+
 /*
  * Read the record of an owner.  One that is not there is no failure: record, which was initialised, is then cleared, with
  * neither a set nor an error.  Returns -1 with BG_R_BAD_CACHE for a directory or file that cannot be read or believed, by

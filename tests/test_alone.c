@@ -252,6 +252,34 @@ START_TEST(a_file_system_with_a_clock_of_its_own_has_nobody_ask_more_often)	/* S
 }
 END_TEST
 
+/* A umask that takes from the owner, too: the next process opens what this one has made. */
+START_TEST(what_is_kept_can_be_opened_again_whatever_the_umask_is)
+{
+	const mode_t both = S_IRUSR | S_IWUSR;
+	struct dirent *entry;
+	struct world world;
+	struct stat st;
+	DIR *list;
+	int n = 0;
+
+	begin(&world);
+	umask(0777);
+	ck_assert_int_eq(ask(&world, BG_MINT_KEY_A), BG_R_OK);
+	ck_assert_ptr_nonnull(list = opendir(world.dir.path));
+	while ((entry = readdir(list)) != NULL) {
+		ck_assert_int_eq(fstatat(dirfd(list), entry->d_name, &st, 0), 0);
+		if (!S_ISREG(st.st_mode))
+			continue;
+		ck_assert_msg((st.st_mode & both) == both && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0, "%s: %o", entry->d_name,
+		    (unsigned)st.st_mode);
+		n++;
+	}
+	closedir(list);
+	ck_assert_int_eq(n, 3);		/* the keys, when they were fetched, the lock */
+	end(&world);
+}
+END_TEST
+
 START_TEST(an_issuer_that_is_down_is_not_asked_by_every_request)
 {
 	struct world world;
@@ -515,6 +543,7 @@ main(void)
 	tcase_add_test(tc, keys_are_fetched_by_the_first_request_that_needs_them_and_no_other);
 	tcase_add_test(tc, an_unknown_key_has_the_issuer_asked_once_in_a_cooldown);
 	tcase_add_loop_test(tc, a_file_system_with_a_clock_of_its_own_has_nobody_ask_more_often, 0, N(skews));
+	tcase_add_test(tc, what_is_kept_can_be_opened_again_whatever_the_umask_is);
 	tcase_add_test(tc, an_issuer_that_is_down_is_not_asked_by_every_request);
 	tcase_add_test(tc, keys_that_are_due_are_fetched_while_they_serve);
 	tcase_add_test(tc, nothing_is_fetched_where_nothing_can_be_kept);
