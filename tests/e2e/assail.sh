@@ -47,7 +47,7 @@ calm() { # no connection is open but the one that asks
 
 attack() { # attack ADDRESS [OPTION...]: sets $code; what it did is in $work/report
 	code=0
-	timeout -k 5 120 "$assail" --socket "$1" --token-file "$work/good" --seed "$seed" "${@:2}" \
+	timeout -k 5 300 "$assail" --socket "$1" --token-file "$work/good" --seed "$seed" "${@:2}" \
 	    >"$work/report" 2>"$work/assail.log" || code=$?
 }
 

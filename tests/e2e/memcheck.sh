@@ -68,7 +68,7 @@ is "a question in the Responder role is answered" \
 
 assail() { # assail ADDRESS SEED
 	code=0
-	timeout -k 5 120 "$assail" --socket "$1" --token-file "$work/good" --seed "$2" --peers 300 >/dev/null 2>"$work/assail.log" ||
+	timeout -k 5 300 "$assail" --socket "$1" --token-file "$work/good" --seed "$2" --peers 300 >/dev/null 2>"$work/assail.log" ||
 	    code=$?
 	is "300 peers of every bad kind on ${1%%:*} get what is right" "$code $(cat "$work/assail.log")" "0 "
 }
