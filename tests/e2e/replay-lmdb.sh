@@ -164,7 +164,8 @@ check "it takes all there is room for" test "$taken" -ge "$((capacity - 16))"	# 
 is "then none, until the first of them has expired" \
     "$(firsts full "$((full_at + 100))" "$((began + remembered * 1000 - 1000))" | jq -c 'keys - ["400", "503"]')" '[]'
 check "its file is no larger than it has to be" test "$(store_size full)" -le "$((capacity * 1024))"
-[ "$short" = yes ] || is "nor does it grow any more" "$(store_size full)" "$full_size"
+# LMDB takes a page or two more now and then.  Without room given back, it would have grown by a third since.
+[ "$short" = yes ] || check "nor does it grow any more" test "$(store_size full)" -le "$((full_size + full_size / 8))"
 
 # What nobody is to read.
 

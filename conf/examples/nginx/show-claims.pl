@@ -70,6 +70,10 @@ sub answer {
 	}
 	print $client "HTTP/1.0 $status\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ",
 	    length $body, "\r\nConnection: close\r\n\r\n", $method eq 'HEAD' ? '' : $body;
+	# A body that nobody has read, such as a chunked one, would make the system reset the connection, and the answer might be lost.
+	$client->flush;
+	shutdown $client, 1;
+	1 while sysread $client, my $rest, 65536;
 }
 
 while (1) {
