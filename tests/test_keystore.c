@@ -35,7 +35,7 @@ struct script {
 	const char       *etag;		/* NULL: none is given */
 	bool              confirms_anything;	/* "not modified" to whoever asks */
 	bool              private_peer;
-	bool              wants_public;	/* of the last request for the set */
+	atomic_bool       wants_public;	/* of the last request for the set */
 	int64_t           max_age;
 	int               slow;		/* milliseconds for each answer */
 	_Atomic int64_t   asked_at;	/* the last time that it was asked for anything, bg_clock_mono_ms() */
