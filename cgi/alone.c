@@ -120,11 +120,13 @@ open_file(const char *dir, const char *path, struct bg_error *err)
 	fd = openat(parent, strrchr(path, '/') + 1, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd == -1)
 		bg_fail(err, BG_R_BAD_CACHE, "%s: %m; keys are fetched only where they can be kept", path);
-	else
-		bg_keycache_keep_open(fd);
 	close(parent);
-	if (fd == -1 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		bg_keycache_keep_open(fd);
 		return fd;
+	}
 	close(fd);
 	return bg_fail(err, BG_R_BAD_CACHE, "%s: is not a regular file; keys are fetched only where that tells when they were last", path);
 }

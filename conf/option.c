@@ -272,9 +272,11 @@ trusted_wrong(const char *path, const char *(*look)(const char *path), struct bg
 	const char *wrong = path_wrong(path, look, words);
 	struct stat st;
 
-	if (wrong != NULL || stat(path, &st) != 0 || (st.st_mode & S_IWOTH) == 0)
+	if (wrong != NULL)
 		return wrong;
-	return "may be written to by everybody, \"chmod o-w\" mends that";
+	if (stat(path, &st) != 0)
+		return "has gone while it was looked at";
+	return (st.st_mode & S_IWOTH) != 0 ? "may be written to by everybody, \"chmod o-w\" mends that" : NULL;
 }
 
 /* Not opened here: who tests a configuration may be another user than who writes the log, or runs the program. */

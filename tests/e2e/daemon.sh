@@ -113,6 +113,8 @@ refusals() {
 		bg_unprivileged=(unshare -m sh -c 'mount --bind "$0" /dev && exec "$@"' "$work/www")
 		refuses "a root without /dev/null is none to serve in" 72 "/dev/null: No such file or directory" -c "$conf" -t
 		bg_unprivileged=("${plain[@]}")
+	else
+		echo "not tried: a root without /dev/null, since there is no mount namespace to be had here"
 	fi
 
 	run_daemon -c "$conf" -t

@@ -163,7 +163,7 @@ is "once each" "$(grep -c 'listening on' "$work/daemon.log")" 2
 config "listen = { \"unix:$work/tmp/third.sock\" }"
 kill -HUP "$daemon"
 served="\"unix:$socket (from the service manager: web)\", \"unix:$work/tmp/second.sock (from the service manager: admin)\""
-check "other addresses are for the next start, and it tells what is served until then" wait_for 10 \
+check "other addresses are for the next start, and it tells what is served until then" wait_for 30 \
     lines_at_least 1 "until then it is $served" "$work/daemon.log"
 config
 stop "$daemon" || :

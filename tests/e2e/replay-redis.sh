@@ -173,8 +173,7 @@ more "$(pick 100 1000)" a decision=allow
 end_replay outage
 never_twice "no proof passes twice though Redis died and forgot all" outage
 is "while it is away all are refused" "$(firsts outage "$((stopped + 300))" "$started_again" | jq -c keys)" '["503"]'
-# Of two sendings at once the second may be the one that passes.
-is "and from then on none is" "$(firsts outage "$((all_well + 100))" "$((all_well + 600000))" | jq -c 'keys - ["400"]')" '["200"]'
+is "and from then on none is" "$(firsts outage "$((all_well + 100))" "$((all_well + 600000))" | jq -c keys)" '["200"]'
 is "nothing else is answered" "$(report outage '[.first, .again, .late] | map(keys) | add | map(.[:3]) | unique')" \
     '["200","400","503"]'
 check "proofs that the lost ones may have been among were refused for that" logged a ' reason=store_young '
@@ -206,7 +205,7 @@ is "nobody waits for much longer than replay_timeout" "$(report hung '[.max_ms[]
 is "tokens that are not bound have nothing to do with it" "$(report plain '[.wrong, .requests > 500]')" '[0,true]'
 is "most of them notice nothing" "$(report plain '.sources[0].p50_us < 1000000')" true
 is "the others wait for the threads to come back, once" "$(report plain '.sources[0].max_us < 40000000')" true
-is "when it goes on all is well" "$(firsts hung "$((went_on + 100))" "$((went_on + 600000))" | jq -c 'keys - ["400"]')" '["200"]'
+is "when it goes on all is well" "$(firsts hung "$((went_on + 100))" "$((went_on + 600000))" | jq -c keys)" '["200"]'
 config a "redis://127.0.0.1:$port_main" 'dpop_iat_leeway = "1s"' "$patient"
 reload a
 
